@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Batch gathers writes that take effect together, in the order in which they
+// were added: of two writes to a row the later one holds. Nothing can be seen
+// before Commit. A Batch belongs to one goroutine; it copies what it is given.
+type Batch struct {
+	pebble *pebble.Batch
+	key    []byte // of the row being added; used again for the next
+	end    []byte // of the range being dropped; likewise
+	w      writer
+}
+
+// NewBatch gives an empty batch, to be closed when done with, committed or not.
+func (db *DB) NewBatch() *Batch {
+	return &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes))}
+}
+
+// Commit makes the batch visible at once and whole. It returns before the batch
+// is on disk: see DB.Flush. It may be called once.
+func (b *Batch) Commit() error {
+	if err := b.pebble.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("commit storage batch: %w", corruption(err))
+	}
+	return nil
+}
+
+// Close frees the batch; one that wasn't committed leaves no trace.
+func (b *Batch) Close() error {
+	if err := b.pebble.Close(); err != nil {
+		return fmt.Errorf("close storage batch: %w", err)
+	}
+	return nil
+}
+
+// Bytes is the size of the batch so far.
+func (b *Batch) Bytes() int { return b.pebble.Len() }
+
+// put adds the row at b.key, encoding it straight into Pebble's memory. The
+// first pass over its fields counts, the second writes.
+func put[R interface{ encode(*writer) }](b *Batch, row R) {
+	b.w = writer{}
+	row.encode(&b.w)
+	op := b.pebble.SetDeferred(len(b.key), b.w.n)
+	copy(op.Key, b.key)
+	b.w = writer{buf: op.Value}
+	row.encode(&b.w)
+	b.finish(op)
+}
+
+func (b *Batch) finish(op *pebble.DeferredBatchOp) {
+	b.w = writer{}
+	if err := op.Finish(); err != nil {
+		// Only a batch with an index, which this isn't, has anything to do here.
+		panic(fmt.Errorf("add to storage batch: %w", err))
+	}
+}
+
+func (b *Batch) delete() {
+	op := b.pebble.DeleteDeferred(len(b.key))
+	copy(op.Key, b.key)
+	b.finish(op)
+}
+
+// SetSystem says what the batch brings the state up to; every batch has it.
+func (b *Batch) SetSystem(s System) {
+	b.key = appendSystemKey(b.key[:0])
+	put(b, s)
+}
+
+func (b *Batch) PutSettings(s Settings) {
+	b.key = appendSettingsKey(b.key[:0])
+	put(b, s)
+}
+
+func (b *Batch) PutOrg(name string, o Org) {
+	b.key = appendOrgKey(b.key[:0], name)
+	put(b, o)
+}
+
+func (b *Batch) PutKey(id string, k Key) {
+	b.key = appendKeyKey(b.key[:0], id)
+	put(b, k)
+}
+
+func (b *Batch) PutStore(org OrgNum, name string, s Store) {
+	b.key = appendStoreKey(b.key[:0], org, name)
+	put(b, s)
+}
+
+func (b *Batch) PutNamespace(store StoreNum, name string, n Namespace) {
+	b.key = appendNamespaceKey(b.key[:0], store, name)
+	put(b, n)
+}
+
+func (b *Batch) PutWindowHead(org OrgNum, h WindowHead) {
+	b.key = appendWindowHeadKey(b.key[:0], org)
+	put(b, h)
+}
+
+// PutWindowSlot records the cluster time, in nanoseconds since bootstrap, of
+// the organization's seq-th admitted sync.
+func (b *Batch) PutWindowSlot(org OrgNum, seq uint64, clusterTime int64) {
+	b.key = appendWindowSlotKey(b.key[:0], org, seq)
+	put(b, windowSlot(clusterTime))
+}
+
+func (b *Batch) DeleteWindowSlot(org OrgNum, seq uint64) {
+	b.key = appendWindowSlotKey(b.key[:0], org, seq)
+	b.delete()
+}
+
+func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) {
+	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
+	put(b, f)
+}
+
+func (b *Batch) PutContent(store StoreNum, ns NamespaceNum, gen Generation, id string, c Content) {
+	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, id)
+	put(b, c)
+}
+
+func (b *Batch) DeleteContent(store StoreNum, ns NamespaceNum, gen Generation, id string) {
+	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, id)
+	b.delete()
+}
+
+// DropGeneration removes all fingerprint and content rows of a generation,
+// those added to this batch before included, at a cost that doesn't depend on
+// how many there are.
+func (b *Batch) DropGeneration(store StoreNum, ns NamespaceNum, gen Generation) {
+	for _, k := range [...]kind{kindFingerprint, kindContent} {
+		b.key = appendRecordKey(b.key[:0], k, store, ns, gen, "")
+		b.end = appendPrefixEnd(b.end[:0], b.key)
+		op := b.pebble.DeleteRangeDeferred(len(b.key), len(b.end))
+		copy(op.Key, b.key)
+		copy(op.Value, b.end)
+		b.finish(op)
+	}
+}

@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+type generation struct {
+	store StoreNum
+	ns    NamespaceNum
+	gen   Generation
+}
+
+// neighbours are generations whose keys lie next to each other, the first and
+// last of all included.
+func neighbours() []generation {
+	var out []generation
+	edges := []uint32{0, 1, 0xff, 0x100, math.MaxUint32 - 1, math.MaxUint32}
+	for _, store := range []uint32{0, 0xff, 0x100, math.MaxUint32} {
+		for _, ns := range edges {
+			for _, gen := range edges {
+				out = append(out, generation{StoreNum(store), NamespaceNum(ns), Generation(gen)})
+			}
+		}
+	}
+	return out
+}
+
+// TestDropGenerationIsExact: dropping generations takes all their rows, and no
+// row of any other, from memtables and tables alike.
+func TestDropGenerationIsExact(t *testing.T) {
+	ids := []string{"\x00", "\x00\x00", "\x00\xff", "a", "\xff", "\xff\xff", "\xff\xff\xff\xff\xff"}
+	all := neighbours()
+	rapid.Check(t, func(t *rapid.T) {
+		db := openTest(t, dbDir, memOptions())
+		defer func() { check(t, db.Close()) }()
+		write(t, db, func(b *Batch) {
+			b.PutNamespace(0, "", Namespace{})
+			for _, g := range all {
+				for _, id := range ids {
+					putRecord(b, g.store, g.ns, g.gen, id)
+				}
+			}
+		})
+		if rapid.Bool().Draw(t, "flushed before") {
+			check(t, db.Flush())
+		}
+		dropped := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, 4, rapid.ID).Draw(t, "dropped")
+		write(t, db, func(b *Batch) {
+			for _, g := range dropped {
+				b.DropGeneration(g.store, g.ns, g.gen)
+			}
+		})
+		if rapid.Bool().Draw(t, "flushed after") {
+			check(t, db.Flush())
+		}
+		for _, g := range all {
+			want := ids
+			if slices.Contains(dropped, g) {
+				want = nil
+			}
+			if got := recordIDs(t, db, g.store, g.ns, g.gen); !slices.Equal(got, want) {
+				t.Fatalf("%+v has records %q, want %q; dropped were %+v", g, got, want, dropped)
+			}
+			if got := fingerprintIDs(t, db, g.store, g.ns, g.gen, ids); !slices.Equal(got, want) {
+				t.Fatalf("%+v has fingerprints %q, want %q; dropped were %+v", g, got, want, dropped)
+			}
+		}
+		if _, found, err := db.Namespace(0, ""); err != nil || !found {
+			t.Fatalf("a row of another kind: found %v, %v", found, err)
+		}
+	})
+}
+
+func TestPrefixEnd(t *testing.T) {
+	for _, c := range []struct{ prefix, want string }{
+		{"\x20", "\x21"},
+		{"\x20\x00\xff", "\x20\x01"},
+		{"\x21\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "\x22"},
+		{"\x21\x00\x00\x00\x01", "\x21\x00\x00\x00\x02"},
+	} {
+		if got := string(appendPrefixEnd([]byte("x"), []byte(c.prefix))); got != "x"+c.want {
+			t.Errorf("end of prefix %x is %x, want %x", c.prefix, got[1:], c.want)
+		}
+	}
+}

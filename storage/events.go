@@ -1,0 +1,93 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// events carries what Pebble has to say to a slog.Logger, and its fatal errors
+// to Options.Fatal. It is Pebble's Logger too.
+type events struct {
+	log    *slog.Logger
+	stop   func(error)
+	stalls atomic.Uint64
+}
+
+func newEvents(o Options) *events {
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &events{log: log, stop: o.Fatal}
+}
+
+// fatal doesn't return: Pebble's callers rely on that.
+func (e *events) fatal(err error) {
+	err = fmt.Errorf("storage failed: %w", corruption(err))
+	if e.stop != nil {
+		e.stop(err)
+	}
+	panic(err)
+}
+
+func (e *events) Infof(format string, args ...any) {
+	if e.log.Enabled(context.Background(), slog.LevelDebug) {
+		e.log.Debug("pebble: " + fmt.Sprintf(format, args...))
+	}
+}
+
+func (e *events) Errorf(format string, args ...any) {
+	e.log.Error("pebble: " + fmt.Sprintf(format, args...))
+}
+
+func (e *events) Fatalf(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	for _, arg := range args {
+		if cause, ok := arg.(error); ok && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
+	}
+	e.fatal(err)
+}
+
+func (e *events) listener() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: e.fatal,
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			e.fatal(fmt.Errorf("file %s: %w: %w", info.Path, ErrCorrupt, info.Details))
+		},
+		DiskSlow: e.diskSlow,
+		FormatUpgrade: func(v pebble.FormatMajorVersion) {
+			e.log.Info("storage format raised", "version", uint64(v))
+		},
+		LowDiskSpace: func(info pebble.LowDiskSpaceInfo) {
+			e.log.Warn("disk space is low", "available_bytes", info.AvailBytes,
+				"total_bytes", info.TotalBytes, "percent_threshold", info.PercentThreshold)
+		},
+		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
+			e.log.Error("pebble is misused", "event", info.String())
+		},
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			e.stalls.Add(1)
+			e.log.Warn("writes wait for flushes or compactions", "reason", info.Reason)
+		},
+	}
+}
+
+func (e *events) diskSlow(info pebble.DiskSlowInfo) {
+	e.log.Warn("disk is slow", "event", info.String())
+}
+
+// corruption makes errors.Is(err, ErrCorrupt) true for Pebble's own corruption
+// errors.
+func corruption(err error) error {
+	if err != nil && pebble.IsCorruptionError(err) && !errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}

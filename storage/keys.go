@@ -1,0 +1,172 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// kind is the first byte of every key. Kinds are numbered explicitly and never
+// reused.
+type kind byte
+
+const (
+	kindSystem      kind = 0x01
+	kindSettings    kind = 0x02
+	kindOrg         kind = 0x10
+	kindKey         kind = 0x11
+	kindStore       kind = 0x12
+	kindWindowHead  kind = 0x13
+	kindWindowSlot  kind = 0x14
+	kindNamespace   kind = 0x15
+	kindFingerprint kind = 0x20
+	kindContent     kind = 0x21
+
+	// Reserved for rows to come.
+	kindChangeIndex kind = 0x22
+	kindHistory     kind = 0x30
+	kindRequestID   kind = 0x31
+	kindIdempotency kind = 0x32
+)
+
+// A key is the kind, then numbers of fixed width, big-endian so that their
+// order is the order of bytes, then the name as the last part: it needs no
+// length, may hold any byte, and sorts by bytes.
+//
+//	+------+
+//	| kind |                                                       system, settings
+//	+------+--------+
+//	| kind | name … |                                              organization, key
+//	+------+--------++--------+
+//	| kind | org u32 | name … |                                    vector store
+//	+------+---------+--------+
+//	| kind | org u32 |                                             window head
+//	+------+---------+---------+
+//	| kind | org u32 | seq u64 |                                   window slot
+//	+------+---------+-+-------+
+//	| kind | store u32 | name … |                                  namespace
+//	+------+-----------+--------+------+----------------+------+
+//	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
+//	+------+-----------+---------------+----------------+------+
+//
+// The rows of one generation are the keys that start with its 13 bytes, and
+// no other generation's keys do: the numbers before the id have a fixed width.
+
+func appendSystemKey(dst []byte) []byte   { return append(dst, byte(kindSystem)) }
+func appendSettingsKey(dst []byte) []byte { return append(dst, byte(kindSettings)) }
+
+func appendOrgKey(dst []byte, name string) []byte {
+	return append(append(dst, byte(kindOrg)), name...)
+}
+
+func appendKeyKey(dst []byte, id string) []byte {
+	return append(append(dst, byte(kindKey)), id...)
+}
+
+func appendStoreKey(dst []byte, org OrgNum, name string) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindStore)), uint32(org))
+	return append(dst, name...)
+}
+
+func appendWindowHeadKey(dst []byte, org OrgNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindWindowHead)), uint32(org))
+}
+
+func appendWindowSlotKey(dst []byte, org OrgNum, seq uint64) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindWindowSlot)), uint32(org))
+	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendNamespaceKey(dst []byte, store StoreNum, name string) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindNamespace)), uint32(store))
+	return append(dst, name...)
+}
+
+// appendRecordKey makes the key of a fingerprint or content row. With an empty
+// id it is the prefix of all rows of that kind in the generation.
+func appendRecordKey(dst []byte, k kind, store StoreNum, ns NamespaceNum, gen Generation, id string) []byte {
+	dst = append(dst, byte(k))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(store))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(ns))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(gen))
+	return append(dst, id...)
+}
+
+// appendPrefixEnd appends the smallest key that is greater than every key
+// starting with prefix. A prefix starts with a kind, none of which is 0xff, so
+// there always is one.
+func appendPrefixEnd(dst, prefix []byte) []byte {
+	end := len(prefix)
+	for prefix[end-1] == 0xff {
+		end--
+	}
+	dst = append(dst, prefix[:end]...)
+	dst[len(dst)-1]++
+	return dst
+}
+
+// rowKey is a key taken apart. Which fields count depends on the kind.
+type rowKey struct {
+	kind  kind
+	org   OrgNum
+	store StoreNum
+	ns    NamespaceNum
+	gen   Generation
+	seq   uint64
+	name  string // of an organization, a store or a namespace, or the id of a key or a record
+}
+
+// parseKey is the inverse of the append functions.
+func parseKey(key []byte) (rowKey, error) {
+	r := reader{b: key, what: "key"}
+	k := rowKey{kind: kind(r.u8())}
+	switch k.kind {
+	case kindSystem, kindSettings:
+	case kindOrg, kindKey:
+		k.name = r.rest()
+	case kindStore:
+		k.org, k.name = OrgNum(r.u32()), r.rest()
+	case kindWindowHead:
+		k.org = OrgNum(r.u32())
+	case kindWindowSlot:
+		k.org, k.seq = OrgNum(r.u32()), r.u64()
+	case kindNamespace:
+		k.store, k.name = StoreNum(r.u32()), r.rest()
+	case kindFingerprint, kindContent:
+		k.store, k.ns, k.gen = StoreNum(r.u32()), NamespaceNum(r.u32()), Generation(r.u32())
+		k.name = r.rest()
+	default:
+		r.fail("unknown kind 0x%02x", byte(k.kind))
+	}
+	if err := r.done(); err != nil {
+		return rowKey{}, err
+	}
+	return k, nil
+}
+
+// String names the row in errors, without the name or id in it: that is a
+// customer's data.
+func (k rowKey) String() string {
+	switch k.kind {
+	case kindSystem:
+		return "system row"
+	case kindSettings:
+		return "settings row"
+	case kindOrg:
+		return "organization row"
+	case kindKey:
+		return "key row"
+	case kindStore:
+		return fmt.Sprintf("store row of organization %d", k.org)
+	case kindWindowHead:
+		return fmt.Sprintf("window head of organization %d", k.org)
+	case kindWindowSlot:
+		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
+	case kindNamespace:
+		return fmt.Sprintf("namespace row of store %d", k.store)
+	case kindFingerprint:
+		return fmt.Sprintf("fingerprint row of store %d, namespace %d, generation %d", k.store, k.ns, k.gen)
+	case kindContent:
+		return fmt.Sprintf("content row of store %d, namespace %d, generation %d", k.store, k.ns, k.gen)
+	}
+	return fmt.Sprintf("row of kind 0x%02x", byte(k.kind))
+}

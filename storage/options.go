@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// formatMajorVersion pins the format of Pebble's files. A newer Pebble keeps
+// writing this one, so that a directory or a snapshot can be read by every
+// node of a cluster in the middle of an upgrade. It is raised only when all
+// nodes that may meet the files can read the new one.
+const formatMajorVersion = pebble.FormatTableFormatV6
+
+// The sizes suit batches of 5000 rows of 200 bytes, some 2.5 MB each in a
+// memtable, and three databases in one process on a small machine.
+const (
+	// DefaultCacheBytes is the size of the block cache where Options name none.
+	DefaultCacheBytes = 32 << 20
+
+	// A memtable takes several full batches. What is lost in a crash, and
+	// replayed, is at most what the memtables hold.
+	memtableBytes = 16 << 20
+	// Commits wait while this many memtables are waiting to be flushed.
+	memtableStopCount = 4
+
+	// The buffer of a batch up to this size is used again for a later one.
+	batchRetainedBytes = 4 << 20
+
+	// Full refreshes and loads come in bursts: compactions have this many
+	// sublevels of slack before commits wait for them.
+	l0CompactSublevels = 4
+	l0StopSublevels    = 32
+
+	// A second compaction runs only when the first can't keep up.
+	minCompactions = 1
+	maxCompactions = 2
+
+	openFilesMax = 1000
+
+	// An operation on the disk that takes longer is logged.
+	slowDiskAfter = 5 * time.Second
+
+	// A block holds a few dozen content rows or a hundred fingerprints.
+	blockBytes      = 8 << 10
+	indexBlockBytes = 64 << 10
+
+	// Bits of the bloom filter for each row, 1 % false positives: most lookups
+	// of ids that are new touch no block.
+	bloomBits = 10
+)
+
+// Options are how a database is opened. The zero value works.
+type Options struct {
+	// Logger gets warnings (write stalls, a slow or full disk) and, at debug
+	// level, Pebble's chatter. Nil: none.
+	Logger *slog.Logger
+	// CacheBytes is the size of the block cache; 0 means DefaultCacheBytes.
+	CacheBytes int64
+	// Fatal is called when the database can't go on: a flush, compaction or
+	// fsync failed (a full disk too), or stored data is corrupt (errors.Is
+	// ErrCorrupt). After a failed fsync nothing that the disk says can be
+	// relied on, so Fatal must end the process. It may be called on any
+	// goroutine and with Pebble's locks held: it must not use the database and
+	// must not return. Nil, or a Fatal that returns, means a panic.
+	Fatal func(error)
+
+	// fs is the file system; nil means the operating system's. Tests put one in
+	// memory here that can crash.
+	fs vfs.FS
+	// memtable replaces memtableBytes where it isn't 0, so that a test can have
+	// flushes and compactions without writing gigabytes.
+	memtable uint64
+}
+
+// pebbleOptions are the options for Pebble, but for the cache and the file
+// system, which the caller makes and owns.
+func pebbleOptions(o Options, ev *events) *pebble.Options {
+	memtable := uint64(memtableBytes)
+	if o.memtable != 0 {
+		memtable = o.memtable
+	}
+	po := &pebble.Options{
+		CompactionConcurrencyRange:  func() (int, int) { return minCompactions, maxCompactions },
+		DisableWAL:                  true,
+		EventListener:               ev.listener(),
+		FormatMajorVersion:          formatMajorVersion,
+		L0CompactionThreshold:       l0CompactSublevels,
+		L0StopWritesThreshold:       l0StopSublevels,
+		Logger:                      ev,
+		MaxOpenFiles:                openFilesMax,
+		MemTableSize:                memtable,
+		MemTableStopWritesThreshold: memtableStopCount,
+	}
+	for i := range po.Levels {
+		po.Levels[i].BlockSize = blockBytes
+		po.Levels[i].IndexBlockSize = indexBlockBytes
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return po
+}
+
+// privateFS makes directories that only their owner can enter, whatever the
+// mode asked for: Pebble asks for 0755.
+type privateFS struct{ vfs.FS }
+
+const privateDirMode = 0o700
+
+func (fs privateFS) MkdirAll(dir string, _ os.FileMode) error {
+	return fs.FS.MkdirAll(dir, privateDirMode)
+}
+
+// Unwrap gives the file system underneath.
+func (fs privateFS) Unwrap() vfs.FS { return fs.FS }

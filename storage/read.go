@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Reader is what DB and Snapshot have in common. A DB reads what is committed
+// at the time of each call; a Snapshot always the same state. An absent row is
+// false, or a zero row where that is said. What is returned, or given to a
+// visit function, belongs to the caller. Errors mean that the disk failed or,
+// where errors.Is(err, ErrCorrupt), that rows can't be read.
+type Reader interface {
+	// System is zero on an empty database.
+	System() (System, error)
+	Settings() (Settings, bool, error)
+	Org(name string) (Org, bool, error)
+	Key(id string) (Key, bool, error)
+	Store(org OrgNum, name string) (Store, bool, error)
+	Namespace(store StoreNum, name string) (Namespace, bool, error)
+
+	// WindowHead is zero for an organization that never synced.
+	WindowHead(org OrgNum) (WindowHead, error)
+	// WindowSlot is the cluster time, in nanoseconds since bootstrap, of the
+	// organization's seq-th admitted sync.
+	WindowSlot(org OrgNum, seq uint64) (int64, bool, error)
+
+	// Fingerprints visits the fingerprint of each of the ids, which must be
+	// ascending and distinct, in their order; found is false for one without a
+	// row. An error of visit stops it and is returned.
+	Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
+		visit func(i int, f Fingerprint, found bool) error) error
+	// Record is a live record: one with content.
+	Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (Fingerprint, Content, bool, error)
+
+	// The scans visit at most limit rows in ascending order of the bytes of
+	// their name or id, beginning strictly after `after` ("" is before all).
+	// An error of visit stops them and is returned.
+	ScanOrgs(after string, limit int, visit func(name string, o Org) error) error
+	ScanKeys(after string, limit int, visit func(id string, k Key) error) error
+	ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error
+	ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error
+	// ScanRecords visits live records: those with content.
+	ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
+		visit func(id string, f Fingerprint, c Content) error) error
+}
+
+var (
+	_ Reader = (*DB)(nil)
+	_ Reader = (*Snapshot)(nil)
+)
+
+// rows implements Reader over a Pebble database or snapshot.
+type rows struct{ src pebble.Reader }
+
+// decodable is a pointer to a row.
+type decodable[T any] interface {
+	*T
+	decode(*reader)
+}
+
+// decodeRow decodes the value of the row at key.
+func decodeRow[T any, P decodable[T]](key, value []byte, row P) error {
+	r := reader{b: value, what: "value"}
+	row.decode(&r)
+	if err := r.done(); err != nil {
+		return readError(key, err)
+	}
+	return nil
+}
+
+func readError(key []byte, err error) error {
+	name := "row"
+	if k, keyErr := parseKey(key); keyErr == nil {
+		name = k.String()
+	}
+	return fmt.Errorf("read %s: %w", name, corruption(err))
+}
+
+func get[T any, P decodable[T]](rs rows, key []byte) (row T, found bool, err error) {
+	value, closer, err := rs.src.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, readError(key, err)
+	}
+	err = decodeRow[T, P](key, value, &row)
+	if err := errors.Join(err, closer.Close()); err != nil {
+		var zero T
+		return zero, false, err
+	}
+	return row, true, nil
+}
+
+func (rs rows) System() (System, error) {
+	s, _, err := get[System](rs, appendSystemKey(nil))
+	return s, err
+}
+
+func (rs rows) Settings() (Settings, bool, error) {
+	return get[Settings](rs, appendSettingsKey(nil))
+}
+
+func (rs rows) Org(name string) (Org, bool, error) {
+	return get[Org](rs, appendOrgKey(nil, name))
+}
+
+func (rs rows) Key(id string) (Key, bool, error) {
+	return get[Key](rs, appendKeyKey(nil, id))
+}
+
+func (rs rows) Store(org OrgNum, name string) (Store, bool, error) {
+	return get[Store](rs, appendStoreKey(nil, org, name))
+}
+
+func (rs rows) Namespace(store StoreNum, name string) (Namespace, bool, error) {
+	return get[Namespace](rs, appendNamespaceKey(nil, store, name))
+}
+
+func (rs rows) WindowHead(org OrgNum) (WindowHead, error) {
+	h, _, err := get[WindowHead](rs, appendWindowHeadKey(nil, org))
+	return h, err
+}
+
+func (rs rows) WindowSlot(org OrgNum, seq uint64) (int64, bool, error) {
+	s, found, err := get[windowSlot](rs, appendWindowSlotKey(nil, org, seq))
+	return int64(s), found, err
+}

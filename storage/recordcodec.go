@@ -1,0 +1,97 @@
+package storage
+
+import "bytes"
+
+// flagTombstone is the only flag of a fingerprint.
+const flagTombstone byte = 1 << 0
+
+//	+---------+-------+---------+--------------------+-----------+------------+
+//	| version | flags | hash 16 | sync timestamp i64 | index u64 | offset u32 |
+//	+---------+-------+---------+--------------------+-----------+------------+
+//
+//	flags: bit 0 = tombstone; the others are 0
+//	index, offset: the seq of the last change
+
+func (f Fingerprint) encode(w *writer) {
+	var flags byte
+	if f.Tombstone {
+		flags |= flagTombstone
+	}
+	w.u8(rowVersion)
+	w.u8(flags)
+	w.raw(f.Hash[:])
+	w.i64(f.SyncTimestamp)
+	w.u64(f.Changed.Index)
+	w.u32(f.Changed.Offset)
+}
+
+func (f *Fingerprint) decode(r *reader) {
+	r.version(rowVersion)
+	f.Tombstone = r.flags(flagTombstone)&flagTombstone != 0
+	copy(f.Hash[:], r.take(16))
+	f.SyncTimestamp = r.i64()
+	f.Changed.Index = r.u64()
+	f.Changed.Offset = r.u32()
+}
+
+// The flags of a content row say which fields are present: an absent field is
+// not an empty one.
+const (
+	flagData byte = 1 << iota
+	flagFile
+	flagSourceSystem
+	flagCreatedAt
+	flagUpdatedAt
+
+	contentFlags = flagData | flagFile | flagSourceSystem | flagCreatedAt | flagUpdatedAt
+)
+
+//	+---------+-------+-------------+-------------------------+
+//	| version | flags | sync id str | source system bytes (2) |
+//	+---------+-------+-------------+-------------------------+
+//	| created at bytes (3) | updated at bytes (4)             |
+//	+----------------------+----------------------------------+
+//	| file bytes (1)       | data bytes (0)                   |
+//	+----------------------+----------------------------------+
+//
+//	(n): there only where bit n of flags is set; bits 5 to 7 are 0
+
+func (c Content) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u8(c.flags())
+	w.str(c.SyncID)
+	for _, field := range [...][]byte{c.SourceSystem, c.CreatedAt, c.UpdatedAt, c.File, c.Data} {
+		if field != nil {
+			w.bytes(field)
+		}
+	}
+}
+
+func (c Content) flags() byte {
+	var flags byte
+	for i, field := range [...][]byte{c.Data, c.File, c.SourceSystem, c.CreatedAt, c.UpdatedAt} {
+		if field != nil {
+			flags |= 1 << i
+		}
+	}
+	return flags
+}
+
+// decode copies the row, once, so that the fields don't alias what it reads.
+func (c *Content) decode(r *reader) {
+	r.b = bytes.Clone(r.b)
+	r.version(rowVersion)
+	flags := r.flags(contentFlags)
+	c.SyncID = r.str()
+	field := func(flag byte) []byte {
+		if flags&flag == 0 {
+			return nil
+		}
+		return r.bytes()
+	}
+	c.SourceSystem = field(flagSourceSystem)
+	c.CreatedAt = field(flagCreatedAt)
+	c.UpdatedAt = field(flagUpdatedAt)
+	c.File = field(flagFile)
+	c.Data = field(flagData)
+}

@@ -1,0 +1,121 @@
+package storage
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// errNoFingerprint breaks the rule that content never stands alone.
+var errNoFingerprint = fmt.Errorf("missing beside its content: %w", ErrCorrupt)
+
+func (rs rows) Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
+	visit func(i int, f Fingerprint, found bool) error,
+) (err error) {
+	prefix := appendRecordKey(nil, kindFingerprint, store, ns, gen, "")
+	it, err := rs.src.NewIter(&pebble.IterOptions{
+		LowerBound:   prefix,
+		UpperBound:   appendPrefixEnd(nil, prefix),
+		UseL6Filters: true,
+	})
+	if err != nil {
+		return readError(prefix, err)
+	}
+	defer closeIter(it, prefix, &err)
+	l := newLookup(it, prefix)
+	for i, id := range ids {
+		if i > 0 && id <= ids[i-1] {
+			return fmt.Errorf("look up fingerprints: ids not ascending at %d", i)
+		}
+		f, found, err := l.at(id)
+		if err != nil {
+			return err
+		}
+		if err := visit(i, f, found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rs rows) Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (
+	f Fingerprint, c Content, found bool, err error,
+) {
+	key := appendRecordKey(nil, kindContent, store, ns, gen, id)
+	// One iterator for both rows, so that they are of the same moment.
+	it, err := rs.src.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return f, c, false, readError(key, err)
+	}
+	defer closeIter(it, key, &err)
+	found, err = seek(it, key, &c)
+	if err != nil || !found {
+		return Fingerprint{}, Content{}, false, err
+	}
+	key = appendRecordKey(nil, kindFingerprint, store, ns, gen, id)
+	found, err = seek(it, key, &f)
+	if err == nil && !found {
+		err = readError(key, errNoFingerprint)
+	}
+	if err != nil {
+		return Fingerprint{}, Content{}, false, err
+	}
+	return f, c, true, nil
+}
+
+// seek decodes the row at key, where there is one.
+func seek[T any, P decodable[T]](it *pebble.Iterator, key []byte, row P) (bool, error) {
+	if !it.SeekPrefixGE(key) {
+		if err := it.Error(); err != nil {
+			return false, readError(key, err)
+		}
+		return false, nil
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return false, readError(key, err)
+	}
+	return true, decodeRow[T, P](key, value, row)
+}
+
+func (rs rows) ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
+	visit func(id string, f Fingerprint, c Content) error,
+) (err error) {
+	contents, err := rs.prefixIter(appendRecordKey(nil, kindContent, store, ns, gen, ""), after)
+	if err != nil {
+		return err
+	}
+	prefix := appendRecordKey(nil, kindFingerprint, store, ns, gen, "")
+	defer closeIter(contents, prefix, &err)
+	it, err := contents.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
+		LowerBound: prefix,
+		UpperBound: appendPrefixEnd(nil, prefix),
+	}})
+	if err != nil {
+		return readError(prefix, err)
+	}
+	defer closeIter(it, prefix, &err)
+	fingerprints := newLookup(it, prefix)
+	for ok := contents.First(); ok && limit > 0; ok, limit = contents.Next(), limit-1 {
+		value, err := contents.ValueAndErr()
+		if err != nil {
+			return readError(contents.Key(), err)
+		}
+		var c Content
+		if err := decodeRow(contents.Key(), value, &c); err != nil {
+			return err
+		}
+		id := string(contents.Key()[len(prefix):])
+		f, found, err := fingerprints.at(id)
+		if err == nil && !found {
+			err = readError(prefix, errNoFingerprint)
+		}
+		if err != nil {
+			return err
+		}
+		if err := visit(id, f, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package storage
+
+// rowVersion is the first byte of every value. All rows are at their first
+// version; a row that changes gets a number of its own.
+const rowVersion = 1
+
+// Numbers are big-endian and of fixed width. bytes and str are a length
+// (unsigned LEB128, no padding) and that many bytes.
+
+//	+---------+-----------------+-----------+-------------+------------+
+//	| version | cluster id str  | epoch 16  | applied u64 | term u64   |
+//	+---------+-----------------+-----------+-------------+------------+
+//	| cluster version u32 | cluster time i64 | next org u32            |
+//	+---------------------+------------------+-------------------------+
+//	| next store u32      | next namespace u32 |
+//	+---------------------+--------------------+
+
+func (s System) encode(w *writer) {
+	w.u8(rowVersion)
+	w.str(s.ClusterID)
+	w.raw(s.Epoch[:])
+	w.u64(s.AppliedIndex)
+	w.u64(s.AppliedTerm)
+	w.u32(s.ClusterVersion)
+	w.i64(s.ClusterTime)
+	w.u32(uint32(s.NextOrg))
+	w.u32(uint32(s.NextStore))
+	w.u32(uint32(s.NextNamespace))
+}
+
+func (s *System) decode(r *reader) {
+	r.version(rowVersion)
+	s.ClusterID = r.str()
+	copy(s.Epoch[:], r.take(16))
+	s.AppliedIndex = r.u64()
+	s.AppliedTerm = r.u64()
+	s.ClusterVersion = r.u32()
+	s.ClusterTime = r.i64()
+	s.NextOrg = OrgNum(r.u32())
+	s.NextStore = StoreNum(r.u32())
+	s.NextNamespace = NamespaceNum(r.u32())
+}
+
+//	+---------+-------------------------+-------------------+---------------------+
+//	| version | requests per window u32 | window millis u32 | admin token hash 32 |
+//	+---------+-------------------------+-------------------+---------------------+
+
+func (s Settings) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u32(s.RequestsPerWindow)
+	w.u32(s.WindowMillis)
+	w.raw(s.AdminTokenHash[:])
+}
+
+func (s *Settings) decode(r *reader) {
+	r.version(rowVersion)
+	s.RequestsPerWindow = r.u32()
+	s.WindowMillis = r.u32()
+	copy(s.AdminTokenHash[:], r.take(32))
+}
+
+//	+---------+---------+----------------+-------------------------+
+//	| version | num u32 | created at i64 | requests per window u32 |
+//	+---------+---------+----------------+-------------------------+
+
+func (o Org) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u32(uint32(o.Num))
+	w.i64(o.CreatedAt)
+	w.u32(o.RequestsPerWindow)
+}
+
+func (o *Org) decode(r *reader) {
+	r.version(rowVersion)
+	o.Num = OrgNum(r.u32())
+	o.CreatedAt = r.i64()
+	o.RequestsPerWindow = r.u32()
+}
+
+//	+---------+---------+----------+----------------+-------------------+
+//	| version | org str | name str | secret hash 32 | default store str |
+//	+---------+---------+----------+----------------+-------------------+
+//	| created at i64 | revoked at i64 |
+//	+----------------+----------------+
+
+func (k Key) encode(w *writer) {
+	w.u8(rowVersion)
+	w.str(k.Org)
+	w.str(k.Name)
+	w.raw(k.SecretHash[:])
+	w.str(k.DefaultStore)
+	w.i64(k.CreatedAt)
+	w.i64(k.RevokedAt)
+}
+
+func (k *Key) decode(r *reader) {
+	r.version(rowVersion)
+	k.Org = r.str()
+	k.Name = r.str()
+	copy(k.SecretHash[:], r.take(32))
+	k.DefaultStore = r.str()
+	k.CreatedAt = r.i64()
+	k.RevokedAt = r.i64()
+}
+
+//	+---------+---------+----------------+
+//	| version | num u32 | created at i64 |
+//	+---------+---------+----------------+
+
+func (s Store) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u32(uint32(s.Num))
+	w.i64(s.CreatedAt)
+}
+
+func (s *Store) decode(r *reader) {
+	r.version(rowVersion)
+	s.Num = StoreNum(r.u32())
+	s.CreatedAt = r.i64()
+}
+
+//	+---------+---------+----------+----------+-----------+-----------+
+//	| version | num u32 | live u32 | next u32 | count u64 | digest 16 |
+//	+---------+---------+----------+----------+-----------+-----------+
+//	| last index u64 | updated at i64 | max ts i64 | floor i64        |
+//	+----------------+----------------+------------+------------------+
+//	| horizon i64    |
+//	+----------------+
+
+func (n Namespace) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u32(uint32(n.Num))
+	w.u32(uint32(n.Live))
+	w.u32(uint32(n.Next))
+	w.u64(n.Count)
+	w.raw(n.Digest[:])
+	w.u64(n.LastIndex)
+	w.i64(n.UpdatedAt)
+	w.i64(n.MaxTS)
+	w.i64(n.Floor)
+	w.i64(n.Horizon)
+}
+
+func (n *Namespace) decode(r *reader) {
+	r.version(rowVersion)
+	n.Num = NamespaceNum(r.u32())
+	n.Live = Generation(r.u32())
+	n.Next = Generation(r.u32())
+	n.Count = r.u64()
+	copy(n.Digest[:], r.take(16))
+	n.LastIndex = r.u64()
+	n.UpdatedAt = r.i64()
+	n.MaxTS = r.i64()
+	n.Floor = r.i64()
+	n.Horizon = r.i64()
+}
+
+//	+---------+--------------+
+//	| version | admitted u64 |
+//	+---------+--------------+
+
+func (h WindowHead) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(h.Admitted)
+}
+
+func (h *WindowHead) decode(r *reader) {
+	r.version(rowVersion)
+	h.Admitted = r.u64()
+}
+
+// windowSlot is the cluster time of one admitted sync, in nanoseconds since
+// bootstrap.
+type windowSlot int64
+
+//	+---------+------------------+
+//	| version | cluster time i64 |
+//	+---------+------------------+
+
+func (s windowSlot) encode(w *writer) {
+	w.u8(rowVersion)
+	w.i64(int64(s))
+}
+
+func (s *windowSlot) decode(r *reader) {
+	r.version(rowVersion)
+	*s = windowSlot(r.i64())
+}

@@ -1,0 +1,123 @@
+package storage
+
+// Numbers interned by the state machine, given in entry order. They keep keys
+// short and are never reused, so a row of a dropped generation can't be
+// mistaken for one of its successor.
+type (
+	OrgNum       uint32
+	StoreNum     uint32
+	NamespaceNum uint32
+	Generation   uint32
+)
+
+// Epoch names one history of the cluster. It is minted at bootstrap, restore
+// and recover; the zero Epoch means that no entry has been applied yet.
+type Epoch [16]byte
+
+// Digest is the order-free 128-bit sum over (id, content hash) of the live
+// records of one generation.
+type Digest [16]byte
+
+// Hash is the first 16 bytes of the SHA-256 of a record's canonical content.
+type Hash [16]byte
+
+// Seq is the position of a change: the Raft index of its entry and the
+// offset of the operation inside it. It orders all changes of a store.
+type Seq struct {
+	Index  uint64
+	Offset uint32
+}
+
+// System is the one row that every batch rewrites: what has been applied, and
+// the counters from which numbers are interned.
+type System struct {
+	ClusterID      string
+	Epoch          Epoch
+	AppliedIndex   uint64
+	AppliedTerm    uint64
+	ClusterVersion uint32
+	// ClusterTime is the effective cluster time of the last applied entry, in
+	// nanoseconds since bootstrap. It never goes back.
+	ClusterTime   int64
+	NextOrg       OrgNum
+	NextStore     StoreNum
+	NextNamespace NamespaceNum
+}
+
+// Settings are the limits that Apply reads. They are written at bootstrap and
+// changed only by an entry, so that every node decides alike.
+type Settings struct {
+	// RequestsPerWindow is how many syncs an organization may make in any
+	// WindowMillis of cluster time unless it has a figure of its own.
+	RequestsPerWindow uint32
+	WindowMillis      uint32
+	// AdminTokenHash is the SHA-256 of the cluster's admin token.
+	AdminTokenHash [32]byte
+}
+
+// Org is an organization, by name.
+type Org struct {
+	Num OrgNum
+	// CreatedAt is entry wall time, in nanoseconds since the Unix epoch; so are
+	// all times below unless they say otherwise.
+	CreatedAt int64
+	// RequestsPerWindow overrides Settings where it isn't 0.
+	RequestsPerWindow uint32
+}
+
+// Key is an API key, by key id. The secret itself is stored nowhere.
+type Key struct {
+	Org          string
+	Name         string
+	SecretHash   [32]byte
+	DefaultStore string // empty: the key has none
+	CreatedAt    int64
+	RevokedAt    int64 // 0: not revoked
+}
+
+// Store is a vector store, by (organization, name).
+type Store struct {
+	Num       StoreNum
+	CreatedAt int64
+}
+
+// Namespace is a namespace, by (store, name). It exists from its first record.
+type Namespace struct {
+	Num       NamespaceNum
+	Live      Generation
+	Next      Generation
+	Count     uint64 // live records in generation Live
+	Digest    Digest // of generation Live
+	LastIndex uint64 // Raft index of the last entry that named it
+	UpdatedAt int64
+	// MaxTS, Floor and Horizon order batches by sync_timestamp; nanoseconds
+	// since the Unix epoch.
+	MaxTS   int64
+	Floor   int64
+	Horizon int64
+}
+
+// Fingerprint is the dense row of a record (F), read by every decision.
+type Fingerprint struct {
+	Hash          Hash
+	SyncTimestamp int64
+	Changed       Seq
+	Tombstone     bool
+}
+
+// Content is the wide row of a record (R). A nil slice means that the field
+// was absent; Data and File are the bytes that were sent.
+type Content struct {
+	Data         []byte
+	File         []byte
+	SourceSystem []byte
+	CreatedAt    []byte
+	UpdatedAt    []byte
+	SyncID       string
+}
+
+// WindowHead is how many syncs of an organization have been admitted since it
+// was created; the cluster times of the last ones are in its window's slots.
+type WindowHead struct {
+	Admitted uint64
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+)
+
+// One row of each kind; no two numbers in a row are the same.
+var (
+	aSystem = System{
+		ClusterID: "c", Epoch: Epoch{1}, AppliedIndex: 2, AppliedTerm: 3, ClusterVersion: 4, ClusterTime: 5,
+		NextOrg: 6, NextStore: 7, NextNamespace: 8,
+	}
+	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}}
+	anOrg     = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
+	aKey      = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
+	aStore    = Store{Num: 1, CreatedAt: 2}
+	aNs       = Namespace{
+		Num: 1, Live: 2, Next: 3, Count: 4, Digest: Digest{5}, LastIndex: 6, UpdatedAt: 7, MaxTS: 8, Floor: 9, Horizon: 10,
+	}
+	aHead        = WindowHead{Admitted: 9}
+	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
+	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true}
+	aContent     = Content{Data: []byte{}, File: []byte("f"), CreatedAt: []byte("c"), UpdatedAt: []byte("u"), SyncID: "i"}
+)
+
+func writeRows(tb tester, db *DB) {
+	tb.Helper()
+	write(tb, db, func(b *Batch) {
+		b.SetSystem(aSystem)
+		b.PutSettings(aSettings)
+		b.PutOrg("o", anOrg)
+		b.PutKey("k", aKey)
+		b.PutStore(1, "s", aStore)
+		b.PutNamespace(1, "n", aNs)
+		b.PutWindowHead(1, aHead)
+		b.PutWindowSlot(1, 8, -7)
+		b.PutWindowSlot(1, 9, 9)
+		b.DeleteWindowSlot(1, 9)
+		b.PutFingerprint(1, 2, 3, "live", aFingerprint)
+		b.PutContent(1, 2, 3, "live", aContent)
+		b.PutFingerprint(1, 2, 3, "dead", aTombstone)
+		b.PutContent(1, 2, 3, "dead", aContent)
+		b.DeleteContent(1, 2, 3, "dead")
+	})
+}
+
+// TestRowsComeBack writes a row of each kind and reads it from the memtable,
+// from a table, and after the database was opened again.
+func TestRowsComeBack(t *testing.T) {
+	mem := vfs.NewMem()
+	db := openTest(t, dbDir, Options{fs: mem})
+	writeRows(t, db)
+	verifyRows(t, db)
+	verifyRecords(t, db)
+	check(t, db.Flush())
+	verifyRows(t, db)
+	verifyRecords(t, db)
+	check(t, db.Close())
+	db = openTest(t, dbDir, Options{fs: mem})
+	verifyRows(t, db)
+	verifyRecords(t, db)
+	check(t, db.Close())
+}
+
+func same[T any](tb testing.TB, what string, want, got T, found bool, err error) {
+	tb.Helper()
+	if err != nil || !found {
+		tb.Errorf("%s: found %v, error %v", what, found, err)
+	} else if diff := cmp.Diff(want, got); diff != "" {
+		tb.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func verifyRows(tb testing.TB, r Reader) {
+	tb.Helper()
+	system, err := r.System()
+	same(tb, "system", aSystem, system, true, err)
+	settings, found, err := r.Settings()
+	same(tb, "settings", aSettings, settings, found, err)
+	org, found, err := r.Org("o")
+	same(tb, "org", anOrg, org, found, err)
+	key, found, err := r.Key("k")
+	same(tb, "key", aKey, key, found, err)
+	store, found, err := r.Store(1, "s")
+	same(tb, "store", aStore, store, found, err)
+	ns, found, err := r.Namespace(1, "n")
+	same(tb, "namespace", aNs, ns, found, err)
+	head, err := r.WindowHead(1)
+	same(tb, "window head", aHead, head, true, err)
+	slot, found, err := r.WindowSlot(1, 8)
+	same(tb, "window slot", int64(-7), slot, found, err)
+	if _, found, err := r.WindowSlot(1, 9); found || err != nil {
+		tb.Errorf("deleted window slot: %v, %v", found, err)
+	}
+}
+
+func verifyRecords(tb testing.TB, r Reader) {
+	tb.Helper()
+	f, c, found, err := r.Record(1, 2, 3, "live")
+	same(tb, "fingerprint", aFingerprint, f, found, err)
+	same(tb, "content", aContent, c, found, err)
+	if _, _, found, err := r.Record(1, 2, 3, "dead"); found || err != nil {
+		tb.Errorf("record without content: %v, %v", found, err)
+	}
+	want := []Fingerprint{{}, aTombstone, aFingerprint}
+	check(tb, r.Fingerprints(1, 2, 3, []string{"absent", "dead", "live"}, func(i int, f Fingerprint, found bool) error {
+		same(tb, "looked up fingerprint", want[i], f, found == (i > 0), nil)
+		return nil
+	}))
+	visits := 0
+	check(tb, r.ScanRecords(1, 2, 3, "", 10, func(id string, f Fingerprint, c Content) error {
+		visits++
+		same(tb, "scanned fingerprint", aFingerprint, f, id == "live", nil)
+		same(tb, "scanned content", aContent, c, id == "live", nil)
+		return nil
+	}))
+	if visits != 1 {
+		tb.Errorf("%d records scanned, want 1", visits)
+	}
+}

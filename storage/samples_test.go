@@ -1,0 +1,137 @@
+package storage
+
+import "bytes"
+
+// sample is one row in its encoded form.
+type sample struct {
+	name  string
+	key   []byte
+	value []byte
+}
+
+func encodeRow[R interface{ encode(*writer) }](row R) []byte {
+	var w writer
+	row.encode(&w)
+	w = writer{buf: make([]byte, w.n)}
+	row.encode(&w)
+	return w.buf
+}
+
+func fill(n int, from byte) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = from + byte(i)
+	}
+	return b
+}
+
+// samples has a row of every kind whose fields all differ, and the rows whose
+// encoding has a case of its own.
+func samples() []sample {
+	const record = "https://x/1?q=a%2Fb"
+	f := Fingerprint{
+		Hash:          [16]byte(fill(16, 0xa0)),
+		SyncTimestamp: 1_700_000_000_123_456_789,
+		Changed:       Seq{Index: 0x1122334455667788, Offset: 4999},
+	}
+	tombstone := f
+	tombstone.Hash, tombstone.Tombstone = Hash{}, true
+	content := Content{
+		Data:         []byte(`{"title":"Ärger"}`),
+		File:         []byte(`{"name":"a.pdf"}`),
+		SourceSystem: []byte("salesforce"),
+		CreatedAt:    []byte("2024-01-02T03:04:05Z"),
+		UpdatedAt:    []byte("2024-02-03T04:05:06.789Z"),
+		SyncID:       "sync_01jd8b7v6xk2m3n4p5q6r7s8t9",
+	}
+	long := Content{Data: bytes.Repeat([]byte("x"), 300)}
+	return []sample{
+		{"system", appendSystemKey(nil), encodeRow(System{
+			ClusterID: "cl_01jd8b7v6x", Epoch: Epoch(fill(16, 0x10)), AppliedIndex: 4_294_967_297, AppliedTerm: 7,
+			ClusterVersion: 1, ClusterTime: 60_060_000_000, NextOrg: 2, NextStore: 3, NextNamespace: 4,
+		})},
+		{"system zero", appendSystemKey(nil), encodeRow(System{})},
+		{"settings", appendSettingsKey(nil), encodeRow(Settings{
+			RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
+		})},
+		{"org", appendOrgKey(nil, "org_acme"), encodeRow(Org{Num: 1, CreatedAt: 1_700_000_000_000_000_001, RequestsPerWindow: 250})},
+		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{
+			Org: "org_acme", Name: "nightly loader", SecretHash: [32]byte(fill(32, 0x60)), DefaultStore: "vs_docs",
+			CreatedAt: 1_700_000_000_000_000_002, RevokedAt: -1,
+		})},
+		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
+		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
+		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101})},
+		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
+		{"namespace", appendNamespaceKey(nil, 3, "articles/de"), encodeRow(Namespace{
+			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
+			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
+		})},
+		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
+		{"fingerprint tombstone", appendRecordKey(nil, kindFingerprint, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
+		{"content", appendRecordKey(nil, kindContent, 3, 4, 5, record), encodeRow(content)},
+		{"content absent", appendRecordKey(nil, kindContent, 3, 4, 5, "a"), encodeRow(Content{})},
+		{"content empty", appendRecordKey(nil, kindContent, 3, 4, 5, "b"), encodeRow(Content{Data: []byte{}, SourceSystem: []byte{}})},
+		{"content long", appendRecordKey(nil, kindContent, 0xffffffff, 0xfffffffe, 0xfffffffd, "c"), encodeRow(long)},
+	}
+}
+
+// recodeRow decodes a value as a row of the kind and encodes what came out.
+func recodeRow(k kind, value []byte) ([]byte, error) {
+	switch k {
+	case kindSystem:
+		return recode[System](value)
+	case kindSettings:
+		return recode[Settings](value)
+	case kindOrg:
+		return recode[Org](value)
+	case kindKey:
+		return recode[Key](value)
+	case kindStore:
+		return recode[Store](value)
+	case kindWindowHead:
+		return recode[WindowHead](value)
+	case kindWindowSlot:
+		return recode[windowSlot](value)
+	case kindNamespace:
+		return recode[Namespace](value)
+	case kindFingerprint:
+		return recode[Fingerprint](value)
+	default:
+		return recode[Content](value)
+	}
+}
+
+func recode[T interface{ encode(*writer) }, P decodable[T]](value []byte) ([]byte, error) {
+	var row T
+	r := reader{b: value, what: "value"}
+	P(&row).decode(&r)
+	if err := r.done(); err != nil {
+		return nil, err
+	}
+	return encodeRow(row), nil
+}
+
+// rebuild makes the key again from its parts.
+func (k rowKey) rebuild() []byte {
+	switch k.kind {
+	case kindSystem:
+		return appendSystemKey(nil)
+	case kindSettings:
+		return appendSettingsKey(nil)
+	case kindOrg:
+		return appendOrgKey(nil, k.name)
+	case kindKey:
+		return appendKeyKey(nil, k.name)
+	case kindStore:
+		return appendStoreKey(nil, k.org, k.name)
+	case kindWindowHead:
+		return appendWindowHeadKey(nil, k.org)
+	case kindWindowSlot:
+		return appendWindowSlotKey(nil, k.org, k.seq)
+	case kindNamespace:
+		return appendNamespaceKey(nil, k.store, k.name)
+	default:
+		return appendRecordKey(nil, k.kind, k.store, k.ns, k.gen, k.name)
+	}
+}

@@ -1,0 +1,66 @@
+package storage
+
+import "github.com/cockroachdb/pebble/v2"
+
+// prefixIter gives an iterator over the keys that start with prefix, or, where
+// after isn't empty, over those of them that are greater than prefix‖after.
+func (rs rows) prefixIter(prefix []byte, after string) (*pebble.Iterator, error) {
+	lower := prefix
+	if after != "" {
+		lower = append(append(append([]byte{}, prefix...), after...), 0)
+	}
+	it, err := rs.src.NewIter(&pebble.IterOptions{
+		LowerBound: lower,
+		UpperBound: appendPrefixEnd(nil, prefix),
+	})
+	if err != nil {
+		return nil, readError(prefix, err)
+	}
+	return it, nil
+}
+
+// closeIter closes it and adds what went wrong while iterating, if anything,
+// to the error of whoever used it.
+func closeIter(it *pebble.Iterator, prefix []byte, err *error) {
+	if closeErr := it.Close(); closeErr != nil && *err == nil {
+		*err = readError(prefix, closeErr)
+	}
+}
+
+func scan[T any, P decodable[T]](rs rows, prefix []byte, after string, limit int, visit func(string, T) error) (err error) {
+	it, err := rs.prefixIter(prefix, after)
+	if err != nil {
+		return err
+	}
+	defer closeIter(it, prefix, &err)
+	for ok := it.First(); ok && limit > 0; ok, limit = it.Next(), limit-1 {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return readError(it.Key(), err)
+		}
+		var row T
+		if err := decodeRow[T, P](it.Key(), value, &row); err != nil {
+			return err
+		}
+		if err := visit(string(it.Key()[len(prefix):]), row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rs rows) ScanOrgs(after string, limit int, visit func(name string, o Org) error) error {
+	return scan(rs, appendOrgKey(nil, ""), after, limit, visit)
+}
+
+func (rs rows) ScanKeys(after string, limit int, visit func(id string, k Key) error) error {
+	return scan(rs, appendKeyKey(nil, ""), after, limit, visit)
+}
+
+func (rs rows) ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error {
+	return scan(rs, appendStoreKey(nil, org, ""), after, limit, visit)
+}
+
+func (rs rows) ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error {
+	return scan(rs, appendNamespaceKey(nil, store, ""), after, limit, visit)
+}

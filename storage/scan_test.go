@@ -1,0 +1,120 @@
+package storage
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// anyName draws names whose bytes are those that break careless key layouts.
+func anyName() *rapid.Generator[string] {
+	return rapid.Custom(func(t *rapid.T) string {
+		b := rapid.SliceOfN(rapid.SampledFrom([]byte{0x00, 0x01, 'a', '/', 0x7f, 0x80, 0xfe, 0xff}), 1, 5).Draw(t, "name")
+		return string(b)
+	})
+}
+
+// after gives the at most limit names greater than the bound.
+func after(sorted []string, bound string, limit int) []string {
+	var out []string
+	for _, name := range sorted {
+		if name > bound && len(out) < limit {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// TestScansMatchModel: each scan lists the names of its own parent alone, by
+// bytes, strictly after the bound, no more than the limit.
+func TestScansMatchModel(t *testing.T) {
+	db := openMem(t)
+	parent := uint32(0)
+	rapid.Check(t, func(t *rapid.T) {
+		parent += 3 // the rows of earlier rounds stay behind as neighbours
+		names := rapid.SliceOfNDistinct(anyName(), 0, 30, rapid.ID).Draw(t, "names")
+		b := db.NewBatch()
+		for _, name := range names {
+			b.PutStore(OrgNum(parent), name, Store{Num: StoreNum(len(name))})
+			b.PutNamespace(StoreNum(parent), name, Namespace{Num: NamespaceNum(len(name))})
+			putRecord(b, StoreNum(parent), 1, math.MaxUint32, name)
+			for _, other := range []uint32{parent - 1, parent + 1} {
+				b.PutStore(OrgNum(other), "other"+name, Store{})
+				b.PutNamespace(StoreNum(other), "other"+name, Namespace{})
+				putRecord(b, StoreNum(other), 1, 0, "other"+name)
+			}
+			b.PutFingerprint(StoreNum(parent), 1, math.MaxUint32, name+"tombstone", Fingerprint{Tombstone: true})
+		}
+		commit(t, b)
+		sorted := slices.Sorted(slices.Values(names))
+		bound := rapid.OneOf(rapid.Just(""), anyName(), rapid.SampledFrom(append(names, ""))).Draw(t, "after")
+		limit := rapid.SampledFrom([]int{0, 1, 2, 7, 1000}).Draw(t, "limit")
+		want := after(sorted, bound, limit)
+
+		scans := map[string]func(visit func(string, bool) error) error{
+			"stores": func(visit func(string, bool) error) error {
+				return db.ScanStores(OrgNum(parent), bound, limit, func(name string, s Store) error {
+					return visit(name, s.Num == StoreNum(len(name)))
+				})
+			},
+			"namespaces": func(visit func(string, bool) error) error {
+				return db.ScanNamespaces(StoreNum(parent), bound, limit, func(name string, n Namespace) error {
+					return visit(name, n.Num == NamespaceNum(len(name)))
+				})
+			},
+			"records": func(visit func(string, bool) error) error {
+				return db.ScanRecords(StoreNum(parent), 1, math.MaxUint32, bound, limit, func(id string, f Fingerprint, c Content) error {
+					return visit(id, string(c.Data) == id && f.SyncTimestamp == int64(len(id)) && !f.Tombstone)
+				})
+			},
+		}
+		for what, scan := range scans {
+			var got []string
+			check(t, scan(func(name string, right bool) error {
+				if !right {
+					return fmt.Errorf("wrong row under %q", name)
+				}
+				got = append(got, name)
+				return nil
+			}))
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s after %q, limit %d: %q, want %q", what, bound, limit, got, want)
+			}
+		}
+	})
+}
+
+// TestScansOfNames does the same for the two kinds that have no parent.
+func TestScansOfNames(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		db := openTest(t, dbDir, memOptions())
+		defer func() { check(t, db.Close()) }()
+		names := rapid.SliceOfNDistinct(anyName(), 0, 20, rapid.ID).Draw(t, "names")
+		b := db.NewBatch()
+		b.SetSystem(System{})
+		b.PutStore(0, "", Store{})
+		for _, name := range names {
+			b.PutOrg(name, Org{Num: OrgNum(len(name))})
+			b.PutKey("k"+name, Key{Name: name})
+		}
+		commit(t, b)
+		bound := rapid.OneOf(rapid.Just(""), anyName()).Draw(t, "after")
+		limit := rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "limit")
+		var orgs, keys []string
+		check(t, db.ScanOrgs(bound, limit, func(name string, _ Org) error { orgs = append(orgs, name); return nil }))
+		check(t, db.ScanKeys(bound, limit, func(id string, _ Key) error { keys = append(keys, id); return nil }))
+		slices.Sort(names)
+		if want := after(names, bound, limit); !slices.Equal(orgs, want) {
+			t.Fatalf("orgs %q, want %q", orgs, want)
+		}
+		for i := range names {
+			names[i] = "k" + names[i]
+		}
+		if want := after(names, bound, limit); !slices.Equal(keys, want) {
+			t.Fatalf("keys %q, want %q", keys, want)
+		}
+	})
+}
