@@ -1,0 +1,128 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/hashicorp/raft"
+
+	"pipesync/storage"
+)
+
+// Apply decides one committed entry and writes all that follows from it, the
+// applied index included, in one batch. Its response is the encoded Result; nil
+// for an entry that was applied before; or, for an entry stamped in another
+// term than the log's, an error with NotApplied() == true. Everything else
+// that can happen calls Options.Fatal, and then Apply doesn't return: raft
+// counts any response as applied.
+func (f *FSM) Apply(l *raft.Log) any {
+	reply, err := f.applyRecovering(l)
+	var fenced *notAppliedError
+	if errors.As(err, &fenced) {
+		return fenced
+	}
+	if err != nil {
+		f.die(fmt.Errorf("apply entry %d of term %d: %w", l.Index, l.Term, err))
+	}
+	if reply == nil {
+		return nil
+	}
+	return reply
+}
+
+// applyRecovering turns a panic into an error. It must be recovered here: raft
+// answers the entry in a deferred call of its own when one passes through.
+func (f *FSM) applyRecovering(l *raft.Log) (reply []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			reply, err = nil, fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return f.applyEntry(l)
+}
+
+func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
+	if l.Index <= f.system.AppliedIndex {
+		return nil, nil
+	}
+	stamp, err := DecodeStamp(l.Extensions, l.Data)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if stamp.Term != l.Term {
+		return nil, &notAppliedError{fmt.Sprintf("entry %d was stamped in term %d and appended in term %d", l.Index, stamp.Term, l.Term)}
+	}
+	cmd, err := decodeEntry(l.Data)
+	if err != nil {
+		return nil, explain(err)
+	}
+	h := f.handle()
+	tx := &transaction{
+		db:     h.db,
+		batch:  h.db.NewBatch(),
+		system: f.system,
+		index:  l.Index,
+		wall:   stamp.WallTime,
+	}
+	tx.system.AppliedIndex, tx.system.AppliedTerm = l.Index, l.Term
+	tx.system.ClusterTime = max(tx.system.ClusterTime, stamp.ClusterTime)
+	result, err := tx.decide(cmd)
+	if err == nil {
+		tx.batch.SetSystem(tx.system)
+		err = tx.batch.Commit()
+	}
+	if err := errors.Join(err, tx.batch.Close()); err != nil {
+		return nil, err
+	}
+	f.publish(tx.system)
+	return result.Encode(), nil
+}
+
+// explain adds the cure to an error of decoding a committed entry.
+func explain(err error) error {
+	if errors.Is(err, ErrCorrupt) {
+		return fmt.Errorf("%w: this node's log has rotted; remove the node from the cluster, "+
+			"empty its data directory and join it again", err)
+	}
+	return err
+}
+
+// transaction is one entry's decision: reads see the state before the entry.
+type transaction struct {
+	db     storage.Reader
+	batch  *storage.Batch
+	system storage.System // as it will be after the entry
+	index  uint64
+	wall   int64 // entry wall time
+}
+
+func (tx *transaction) decide(cmd any) (*Result, error) {
+	if c, ok := cmd.(*Bootstrap); ok {
+		return tx.bootstrap(c)
+	}
+	if tx.system.ClusterID == "" {
+		result := tx.refuse(NotBootstrapped)
+		if c, ok := cmd.(*syncEntry); ok {
+			result.Sync = &SyncResult{SyncID: c.SyncID}
+		}
+		return result, nil
+	}
+	switch c := cmd.(type) {
+	case *syncEntry:
+		return tx.sync(c)
+	case *KeyCreate:
+		return tx.keyCreate(c)
+	case *KeyRevoke:
+		return tx.keyRevoke(c)
+	case *StoreCreate:
+		return tx.storeCreate(c)
+	}
+	return nil, fmt.Errorf("decide: %T is no command", cmd)
+}
+
+func (tx *transaction) refuse(o Outcome) *Result { return &Result{Outcome: o, Index: tx.index} }
+
+func (tx *transaction) done(created bool) *Result {
+	return &Result{Outcome: OK, Index: tx.index, Created: created}
+}

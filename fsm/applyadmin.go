@@ -1,0 +1,104 @@
+package fsm
+
+import (
+	"fmt"
+
+	"pipesync/storage"
+)
+
+// firstNumber is the first interned number: 0 means none.
+const firstNumber = 1
+
+// firstClusterVersion is what a cluster's version is when it is bootstrapped.
+const firstClusterVersion = 1
+
+func (tx *transaction) bootstrap(c *Bootstrap) (*Result, error) {
+	if tx.system.ClusterID != "" {
+		return tx.done(false), nil
+	}
+	tx.system.ClusterID = c.ClusterID
+	tx.system.Epoch = c.Epoch
+	tx.system.ClusterVersion = firstClusterVersion
+	tx.system.NextOrg = firstNumber
+	tx.system.NextStore = firstNumber
+	tx.system.NextNamespace = firstNumber
+	tx.batch.PutSettings(c.Settings)
+	return tx.done(true), nil
+}
+
+func (tx *transaction) keyCreate(c *KeyCreate) (*Result, error) {
+	_, found, err := tx.db.Key(c.KeyID)
+	if err != nil {
+		return nil, fmt.Errorf("create key: %w", err)
+	}
+	if found {
+		return tx.done(false), nil
+	}
+	org, err := tx.ensureOrg(c.Org)
+	if err != nil {
+		return nil, fmt.Errorf("create key: %w", err)
+	}
+	if c.DefaultStore != "" {
+		if _, err := tx.ensureStore(org, c.DefaultStore); err != nil {
+			return nil, fmt.Errorf("create key: %w", err)
+		}
+	}
+	tx.batch.PutKey(c.KeyID, storage.Key{
+		Org:          c.Org,
+		Name:         c.Name,
+		SecretHash:   c.SecretHash,
+		DefaultStore: c.DefaultStore,
+		CreatedAt:    tx.wall,
+	})
+	return tx.done(true), nil
+}
+
+func (tx *transaction) keyRevoke(c *KeyRevoke) (*Result, error) {
+	key, found, err := tx.db.Key(c.KeyID)
+	if err != nil {
+		return nil, fmt.Errorf("revoke key: %w", err)
+	}
+	if !found {
+		return tx.refuse(KeyNotFound), nil
+	}
+	if key.RevokedAt != 0 {
+		return tx.done(false), nil
+	}
+	// 0 would mean not revoked, whatever the leader's clock said.
+	key.RevokedAt = max(tx.wall, 1)
+	tx.batch.PutKey(c.KeyID, key)
+	return tx.done(false), nil
+}
+
+func (tx *transaction) storeCreate(c *StoreCreate) (*Result, error) {
+	org, err := tx.ensureOrg(c.Org)
+	if err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	created, err := tx.ensureStore(org, c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	return tx.done(created), nil
+}
+
+func (tx *transaction) ensureOrg(name string) (storage.OrgNum, error) {
+	org, found, err := tx.db.Org(name)
+	if err != nil || found {
+		return org.Num, err
+	}
+	org = storage.Org{Num: tx.system.NextOrg, CreatedAt: tx.wall}
+	tx.system.NextOrg++
+	tx.batch.PutOrg(name, org)
+	return org.Num, nil
+}
+
+func (tx *transaction) ensureStore(org storage.OrgNum, name string) (created bool, err error) {
+	_, found, err := tx.db.Store(org, name)
+	if err != nil || found {
+		return false, err
+	}
+	tx.batch.PutStore(org, name, storage.Store{Num: tx.system.NextStore, CreatedAt: tx.wall})
+	tx.system.NextStore++
+	return true, nil
+}

@@ -1,0 +1,76 @@
+package fsm
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// bigSync is a full batch of records with 200 bytes of data.
+func bigSync(from int, version int) *Sync {
+	s := newSync(Incremental)
+	s.Operations = make([]Operation, MaxOperations)
+	for i := range s.Operations {
+		data := fmt.Sprintf(`{"title":"record %d of version %d","body":"%s"}`, from+i, version, strings.Repeat("lorem ipsum ", 12))
+		s.Operations[i] = upsert("articles", idOf(from+i), data)
+	}
+	return s
+}
+
+func BenchmarkEncodeSync5000(b *testing.B) {
+	s := bigSync(0, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		body, err := EncodeSync(s)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(int64(len(body)))
+	}
+}
+
+func BenchmarkDecodeSync5000(b *testing.B) {
+	body, err := EncodeSync(bigSync(0, 1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Decode(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkApplySync5000(b *testing.B) {
+	const rounds = 20 // batches before the records come again
+	cases := map[string]func(n int) *Sync{
+		"fresh":     func(n int) *Sync { return bigSync(n*MaxOperations, 1) },
+		"updated":   func(n int) *Sync { return bigSync(n%rounds*MaxOperations, n) },
+		"unchanged": func(n int) *Sync { return bigSync(n%rounds*MaxOperations, 1) },
+		"refreshed": func(n int) *Sync { s := bigSync(0, n); s.Mode = FullRefresh; return s },
+	}
+	for _, name := range []string{"fresh", "updated", "unchanged", "refreshed"} {
+		b.Run(name, func(b *testing.B) { benchmarkApply(b, rounds, cases[name]) })
+	}
+}
+
+func benchmarkApply(b *testing.B, rounds int, make func(n int) *Sync) {
+	r := newRig(b)
+	r.setUp(1_000_000)
+	for n := range rounds {
+		r.mustApply(make(n))
+	}
+	b.ReportAllocs()
+	n := rounds
+	b.ResetTimer()
+	for range b.N {
+		b.StopTimer()
+		l := r.entry(make(n))
+		n++
+		b.StartTimer()
+		r.applyLog(l)
+	}
+	b.ReportMetric(float64(b.N)*MaxOperations/b.Elapsed().Seconds(), "records/s")
+}

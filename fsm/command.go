@@ -1,0 +1,97 @@
+package fsm
+
+import "pipesync/storage"
+
+// Kind is the first byte of every entry body. Kinds are numbered explicitly
+// and never reused; a changed meaning is a new kind.
+type Kind byte
+
+const (
+	KindBootstrap   Kind = 1
+	KindSync        Kind = 2
+	KindKeyCreate   Kind = 3
+	KindKeyRevoke   Kind = 4
+	KindStoreCreate Kind = 5
+)
+
+// Mode says what a sync does to the namespaces that it names.
+type Mode byte
+
+const (
+	Incremental Mode = 1 // changes only the records named
+	FullRefresh Mode = 2 // the records named become the whole namespace
+)
+
+// Action is what one operation does to its record.
+type Action byte
+
+const (
+	Upsert Action = 1 // replaces the whole record
+	Delete Action = 2
+)
+
+// RequestID identifies one proposal; the proposing node mints it.
+type RequestID [16]byte
+
+// Operation is one upsert or delete. A nil slice means that the field was
+// absent; a Delete carries only Namespace and ID.
+type Operation struct {
+	Action       Action
+	Namespace    string
+	ID           string
+	Hash         storage.Hash // of the content; see ContentHash. Zero for a Delete
+	Data         []byte
+	File         []byte
+	SourceSystem []byte
+	CreatedAt    []byte
+	UpdatedAt    []byte
+}
+
+// Sync is one batch: it lands whole or not at all.
+type Sync struct {
+	RequestID RequestID
+	SyncID    string
+	Org       string
+	KeyID     string
+	Store     string
+	Mode      Mode
+	// Timestamp is the request's sync_timestamp in nanoseconds since the Unix
+	// epoch; HasTimestamp is false where the request had none.
+	Timestamp    int64
+	HasTimestamp bool
+	Operations   []Operation
+}
+
+// Bootstrap is the first command of a cluster's life. It is decided once: on a
+// state that has a cluster id it changes nothing.
+type Bootstrap struct {
+	RequestID RequestID
+	ClusterID string
+	Epoch     storage.Epoch
+	Settings  storage.Settings
+}
+
+// KeyCreate makes an API key, its organization where that is missing, and the
+// default store where that is named and missing.
+type KeyCreate struct {
+	RequestID    RequestID
+	KeyID        string
+	Org          string
+	Name         string
+	SecretHash   [32]byte
+	DefaultStore string // empty: none
+}
+
+// KeyRevoke ends a key. Revoking a revoked key succeeds and changes nothing.
+type KeyRevoke struct {
+	RequestID RequestID
+	KeyID     string
+}
+
+// StoreCreate makes a vector store, and its organization where that is
+// missing. Creating one that exists succeeds and changes nothing.
+type StoreCreate struct {
+	RequestID RequestID
+	Org       string
+	Store     string
+}

@@ -1,0 +1,132 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// The directory of a state machine:
+//
+//	CURRENT          the name of the database in use, and a newline
+//	db-0000000001/   a database; a restore makes the next one and moves CURRENT
+//	checkpoint-1/    a snapshot that is being persisted
+//
+// Whatever CURRENT doesn't name is left over from a process that ended.
+const (
+	currentName      = "CURRENT"
+	currentTemp      = "CURRENT.tmp"
+	databasePrefix   = "db-"
+	checkpointPrefix = "checkpoint-"
+	currentMaxBytes  = 64
+)
+
+func databaseName(number uint64) string { return fmt.Sprintf("%s%010d", databasePrefix, number) }
+
+func databaseNumber(name string) (uint64, error) {
+	digits, ok := strings.CutPrefix(name, databasePrefix)
+	number, err := strconv.ParseUint(digits, 10, 64)
+	if !ok || err != nil || databaseName(number) != name {
+		return 0, fmt.Errorf("%q is no database's name", name)
+	}
+	return number, nil
+}
+
+// openDir returns the directory of the database in use, which may not exist
+// yet, and removes leftovers.
+func openDir(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	name, err := readCurrent(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		name = databaseName(1)
+		err = firstCurrent(dir, name)
+	}
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, name), removeLeftovers(dir, name)
+}
+
+// firstCurrent writes CURRENT before there is a database. One that is there
+// already has lost its CURRENT, and may be older or newer than others beside it.
+func firstCurrent(dir, name string) error {
+	found, err := filepath.Glob(filepath.Join(dir, databasePrefix+"*"))
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%s has databases but no %s: empty the node's data directory and join it again under a new id", dir, currentName)
+	}
+	_, err = writeCurrent(dir, name)
+	return err
+}
+
+func readCurrent(dir string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, currentName))
+	if err != nil {
+		return "", err
+	}
+	if len(b) > currentMaxBytes {
+		return "", fmt.Errorf("read %s: %d bytes", currentName, len(b))
+	}
+	name, ok := strings.CutSuffix(string(b), "\n")
+	if _, err := databaseNumber(name); err != nil || !ok {
+		return "", fmt.Errorf("read %s: %w", currentName, errors.Join(err, ErrCorrupt))
+	}
+	return name, nil
+}
+
+// writeCurrent makes name the database in use. When it fails with moved true,
+// what a crash would find there isn't known.
+func writeCurrent(dir, name string) (moved bool, err error) {
+	temp := filepath.Join(dir, currentTemp)
+	if err := writeSynced(temp, []byte(name+"\n")); err != nil {
+		return false, err
+	}
+	if err := os.Rename(temp, filepath.Join(dir, currentName)); err != nil {
+		return false, err
+	}
+	return true, syncDir(dir)
+}
+
+func writeSynced(path string, b []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(b)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func removeLeftovers(dir, current string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		leftover := name == currentTemp || strings.HasPrefix(name, checkpointPrefix) ||
+			strings.HasPrefix(name, databasePrefix) && name != current
+		if !leftover {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

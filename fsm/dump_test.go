@@ -1,0 +1,142 @@
+package fsm
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+
+	"pipesync/storage"
+)
+
+// dumped is every row of a state: equal dumps are byte-equal rows, since a row
+// has one encoding. Fingerprints are of the ids in dumpIDs, in all generations
+// that a namespace ever had, so that leftovers and tombstones show.
+type dumped struct {
+	System       storage.System
+	Settings     storage.Settings
+	Orgs         map[string]storage.Org
+	Keys         map[string]storage.Key
+	Stores       map[string]storage.Store
+	Heads        map[string]storage.WindowHead
+	Slots        map[string]int64
+	Namespaces   map[string]storage.Namespace
+	Fingerprints map[string]storage.Fingerprint
+	Contents     map[string]storage.Content
+}
+
+// dumpIDs are the record ids that tests use together with dump.
+var dumpIDs = []string{"a", "b", "c", "d", "e", "f", "g", "h", "z", "zz"}
+
+func dump(t testing.TB, f *FSM) *dumped {
+	t.Helper()
+	v, err := f.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	d := &dumped{
+		System:       v.System(),
+		Orgs:         map[string]storage.Org{},
+		Keys:         map[string]storage.Key{},
+		Stores:       map[string]storage.Store{},
+		Heads:        map[string]storage.WindowHead{},
+		Slots:        map[string]int64{},
+		Namespaces:   map[string]storage.Namespace{},
+		Fingerprints: map[string]storage.Fingerprint{},
+		Contents:     map[string]storage.Content{},
+	}
+	s := v.snapshot
+	d.Settings, _, err = s.Settings()
+	must(t, err)
+	must(t, s.ScanKeys("", scanAll, func(id string, k storage.Key) error { d.Keys[id] = k; return nil }))
+	must(t, s.ScanOrgs("", scanAll, func(org string, o storage.Org) error {
+		d.Orgs[org] = o
+		d.window(t, s, org, o)
+		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
+			d.Stores[store] = row
+			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
+				d.Namespaces[store+"/"+ns] = n
+				d.records(t, s, store+"/"+ns, row.Num, n)
+				return nil
+			})
+		})
+	}))
+	return d
+}
+
+func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {
+	t.Helper()
+	head, err := s.WindowHead(o.Num)
+	must(t, err)
+	d.Heads[org] = head
+	for seq := range head.Admitted {
+		at, found, err := s.WindowSlot(o.Num, seq)
+		must(t, err)
+		if found {
+			d.Slots[fmt.Sprint(org, "#", seq)] = at
+		}
+	}
+}
+
+func (d *dumped) records(t testing.TB, s *storage.Snapshot, name string, store storage.StoreNum, n storage.Namespace) {
+	t.Helper()
+	for gen := storage.Generation(0); gen <= n.Next; gen++ {
+		key := func(id string) string { return fmt.Sprint(name, "@", gen, "/", id) }
+		must(t, s.Fingerprints(store, n.Num, gen, dumpIDs, func(i int, f storage.Fingerprint, found bool) error {
+			if found {
+				d.Fingerprints[key(dumpIDs[i])] = f
+			}
+			return nil
+		}))
+		must(t, s.ScanRecords(store, n.Num, gen, "", scanAll, func(id string, f storage.Fingerprint, c storage.Content) error {
+			d.Contents[key(id)] = c
+			return nil
+		}))
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fingerprintOf reads the F row of an id in the live generation.
+func fingerprintOf(t testing.TB, f *FSM, ns, id string) storage.Fingerprint {
+	t.Helper()
+	v, err := f.View()
+	must(t, err)
+	defer v.Close()
+	store, row, err := v.findNamespace(testOrg, testStore, ns)
+	must(t, err)
+	var out storage.Fingerprint
+	must(t, v.snapshot.Fingerprints(store.Num, row.Num, row.Live, []string{id}, func(_ int, f storage.Fingerprint, found bool) error {
+		if !found {
+			t.Errorf("no fingerprint of %s/%s", ns, id)
+		}
+		out = f
+		return nil
+	}))
+	return out
+}
+
+// describeLive lists the live records of the test's store as ns/id=data@step.
+func describeLive(t testing.TB, v *View, stepOf map[uint64]int) string {
+	t.Helper()
+	list, err := v.Namespaces(testOrg, testStore, "", 100)
+	must(t, err)
+	var out []string
+	for _, ns := range list {
+		records := readAll(t, v, ns.Name)
+		if uint64(len(records)) != ns.Records {
+			t.Errorf("namespace %s says %d records and has %d", ns.Name, ns.Records, len(records))
+		}
+		for _, rec := range records {
+			out = append(out, fmt.Sprintf("%s/%s=%s@%d", ns.Name, rec.ID, rec.Data, stepOf[rec.Index]))
+		}
+	}
+	sort.Strings(out)
+	return strings.Join(out, " ")
+}

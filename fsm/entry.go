@@ -1,0 +1,224 @@
+package fsm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"pipesync/storage"
+)
+
+// Caps of an entry. Encode refuses what is over them, and Decode too: a body
+// over a cap would be a poison entry.
+const (
+	MaxOperations = 5000
+	// MaxRawBytes bounds the operations block when decompressed.
+	MaxRawBytes = 64 << 20
+	// MaxNameBytes bounds every name and id: 255 code points of UTF-8.
+	MaxNameBytes = 4 * 255
+)
+
+// Every entry body begins with 22 bytes; the fields of its kind follow.
+//
+//	 0      1         2        6            22
+//	┌──────┬─────────┬────────┬────────────┬─────────────────────┐
+//	│ kind │ version │ crc32c │ request id │ fields of the kind… │
+//	└──────┴─────────┴────────┴────────────┴─────────────────────┘
+//
+// The checksum covers every byte of the body but its own four.
+const (
+	entryVersion  = 1
+	entrySumAt    = 2
+	entrySumEnd   = 6
+	entryPrefixed = 22
+)
+
+// Header is what an entry body says in plain bytes, before its operations are
+// decompressed. Fields that the kind doesn't have are zero.
+type Header struct {
+	Kind         Kind
+	Version      byte
+	RequestID    RequestID
+	SyncID       string
+	Org          string
+	KeyID        string
+	Store        string
+	Mode         Mode
+	Timestamp    int64 // nanoseconds since the Unix epoch
+	HasTimestamp bool
+	OpCount      int // operations
+	RawBytes     int // length of the operations block when decompressed
+}
+
+// Encode returns the entry body of cmd: a *Sync, *Bootstrap, *KeyCreate,
+// *KeyRevoke or *StoreCreate. The body aliases nothing of cmd. An error means
+// that cmd is over a cap or misses a mandatory field.
+func Encode(cmd any) ([]byte, error) {
+	switch c := cmd.(type) {
+	case *Sync:
+		return EncodeSync(c)
+	case *Bootstrap:
+		return c.encode()
+	case *KeyCreate:
+		return c.encode()
+	case *KeyRevoke:
+		return c.encode()
+	case *StoreCreate:
+		return c.encode()
+	}
+	return nil, fmt.Errorf("encode entry: %T is no command", cmd)
+}
+
+// Decode verifies body in full and returns the same pointer types that Encode
+// takes. The byte slices of a Sync alias a buffer of its own. Errors match
+// ErrCorrupt or ErrUnknownFormat.
+func Decode(body []byte) (any, error) {
+	cmd, err := decodeEntry(body)
+	if err != nil {
+		return nil, err
+	}
+	if e, ok := cmd.(*syncEntry); ok {
+		return &e.Sync, nil
+	}
+	return cmd, nil
+}
+
+// DecodeHeader reads the plain fields of body: cheap, and without verifying the
+// checksum or the operations. Errors match ErrCorrupt or ErrUnknownFormat.
+func DecodeHeader(body []byte) (Header, error) {
+	d := decoder{b: body}
+	h, err := decodePrefix(&d)
+	if err != nil {
+		return Header{}, err
+	}
+	switch h.Kind {
+	case KindSync:
+		h.decodeSyncFields(&d)
+		err = d.err
+	case KindKeyCreate:
+		var c *KeyCreate
+		if c, err = decodeKeyCreate(&d, h); err == nil {
+			h.KeyID, h.Org, h.Store = c.KeyID, c.Org, c.DefaultStore
+		}
+	case KindKeyRevoke:
+		var c *KeyRevoke
+		if c, err = decodeKeyRevoke(&d, h); err == nil {
+			h.KeyID = c.KeyID
+		}
+	case KindStoreCreate:
+		var c *StoreCreate
+		if c, err = decodeStoreCreate(&d, h); err == nil {
+			h.Org, h.Store = c.Org, c.Store
+		}
+	}
+	if err != nil {
+		return Header{}, fmt.Errorf("decode header of entry kind %d: %w", h.Kind, err)
+	}
+	return h, nil
+}
+
+// decodeEntry is Decode with a sync's namespace table, which Apply needs.
+func decodeEntry(body []byte) (any, error) {
+	d := decoder{b: body}
+	h, err := decodePrefix(&d)
+	if err != nil {
+		return nil, err
+	}
+	if sumEntry(body) != binary.BigEndian.Uint32(body[entrySumAt:]) {
+		return nil, fmt.Errorf("decode entry kind %d: %w: checksum differs", h.Kind, ErrCorrupt)
+	}
+	var cmd any
+	switch h.Kind {
+	case KindBootstrap:
+		cmd, err = decodeBootstrap(&d, h)
+	case KindSync:
+		cmd, err = decodeSync(&d, h)
+	case KindKeyCreate:
+		cmd, err = decodeKeyCreate(&d, h)
+	case KindKeyRevoke:
+		cmd, err = decodeKeyRevoke(&d, h)
+	case KindStoreCreate:
+		cmd, err = decodeStoreCreate(&d, h)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode entry kind %d: %w", h.Kind, err)
+	}
+	return cmd, nil
+}
+
+// decodePrefix reads the part that every entry has. When it succeeds, the kind
+// and version are known ones.
+func decodePrefix(d *decoder) (Header, error) {
+	h := Header{Kind: Kind(d.u8("kind")), Version: d.u8("version")}
+	if d.err != nil {
+		return Header{}, fmt.Errorf("decode entry: %w", d.err)
+	}
+	if h.Kind < KindBootstrap || h.Kind > KindStoreCreate || h.Version != entryVersion {
+		return Header{}, fmt.Errorf("decode entry: kind %d, version %d: %w", h.Kind, h.Version, ErrUnknownFormat)
+	}
+	d.bytes("checksum", entrySumEnd-entrySumAt)
+	d.fill("request id", h.RequestID[:])
+	if d.err != nil {
+		return Header{}, fmt.Errorf("decode entry kind %d: %w", h.Kind, d.err)
+	}
+	return h, nil
+}
+
+// beginEntry starts a body of which fieldBytes more are expected.
+func beginEntry(kind Kind, id RequestID, fieldBytes int) encoder {
+	e := encoder{make([]byte, 0, entryPrefixed+fieldBytes)}
+	e.u8(byte(kind))
+	e.u8(entryVersion)
+	e.u32(0)
+	e.raw(id[:])
+	return e
+}
+
+// sealEntry fills in the checksum.
+func sealEntry(body []byte) []byte {
+	binary.BigEndian.PutUint32(body[entrySumAt:], sumEntry(body))
+	return body
+}
+
+func sumEntry(body []byte) uint32 {
+	return crc32.Update(crc32.Checksum(body[:entrySumAt], castagnoli), castagnoli, body[entrySumEnd:])
+}
+
+// checkName is the one rule for names and ids, at both ends of the codec.
+func checkName(what, name string) error {
+	if name == "" || len(name) > MaxNameBytes {
+		return fmt.Errorf("%s has %d bytes, want 1..%d", what, len(name), MaxNameBytes)
+	}
+	return nil
+}
+
+// checkOptionalName is checkName where the empty name means none.
+func checkOptionalName(what, name string) error {
+	if name == "" {
+		return nil
+	}
+	return checkName(what, name)
+}
+
+func (d *decoder) name(what string) string {
+	v := d.text(what, MaxNameBytes)
+	if d.err == nil && v == "" {
+		d.fail("%s is empty", what)
+	}
+	return v
+}
+
+func (d *decoder) optionalName(what string) string { return d.text(what, MaxNameBytes) }
+
+func encodeError(what string, err error) error {
+	return fmt.Errorf("encode %s entry: %w", what, err)
+}
+
+// checkSettings refuses figures under which nothing could be admitted or the
+// window would have no length.
+func checkSettings(s storage.Settings) error {
+	if s.RequestsPerWindow < 1 || s.WindowMillis < 1 {
+		return fmt.Errorf("settings of %d requests in %d ms", s.RequestsPerWindow, s.WindowMillis)
+	}
+	return nil
+}

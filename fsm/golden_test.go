@@ -1,0 +1,159 @@
+package fsm
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pipesync/storage"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares b with testdata/golden/name.hex. A difference means that
+// bytes on disk and on the wire have changed: that takes a new version or kind.
+func golden(t *testing.T, name string, b []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name+".hex")
+	if *update {
+		if err := os.WriteFile(path, []byte(hexLines(b)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := readGolden(t, name)
+	if !bytes.Equal(b, want) {
+		t.Errorf("%s: got\n%swant\n%s", path, hexLines(b), hexLines(want))
+	}
+}
+
+func readGolden(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "golden", name+".hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func hexLines(b []byte) string {
+	var s strings.Builder
+	for len(b) > 0 {
+		n := min(32, len(b))
+		s.WriteString(hex.EncodeToString(b[:n]) + "\n")
+		b = b[n:]
+	}
+	return s.String()
+}
+
+func goldenID(first byte) (id RequestID) {
+	for i := range id {
+		id[i] = first + byte(i)
+	}
+	return id
+}
+
+// goldenCommands has one of every entry kind, with every field set.
+func goldenCommands() map[string]any {
+	return map[string]any{
+		"entry-bootstrap": &Bootstrap{
+			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
+			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}},
+		},
+		"entry-sync": &Sync{
+			RequestID: goldenID(2), SyncID: "sync_01", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+			Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true,
+			Operations: []Operation{
+				{
+					Action: Upsert, Namespace: "docs", ID: "a/b", Hash: testHash("1"), Data: []byte(`{"n":1}`), File: []byte(`{}`),
+					SourceSystem: []byte("crm"), CreatedAt: []byte("2024-01-01T00:00:00Z"), UpdatedAt: []byte("2024-01-02T00:00:00Z"),
+				},
+				{Action: Delete, Namespace: "old", ID: "…"},
+				{Action: Upsert, Namespace: "docs", ID: "empty", Hash: testHash("2"), Data: []byte{}},
+				{Action: Upsert, Namespace: "docs", ID: "none", Hash: testHash("3")},
+			},
+		},
+		"entry-sync-empty": &Sync{
+			RequestID: goldenID(3), SyncID: "sync_02", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+		},
+		"entry-sync-refresh": &Sync{
+			RequestID: goldenID(4), SyncID: "sync_03", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: FullRefresh,
+			Operations: []Operation{remove("docs", "x")},
+		},
+		"entry-key-create": &KeyCreate{
+			RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Name: "loader", SecretHash: [32]byte{1, 31: 2}, DefaultStore: "vs_a",
+		},
+		"entry-key-create-bare": &KeyCreate{RequestID: goldenID(6), KeyID: "key_02", Org: "org_b"},
+		"entry-key-revoke":      &KeyRevoke{RequestID: goldenID(7), KeyID: "key_01"},
+		"entry-store-create":    &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
+	}
+}
+
+func goldenResults() map[string]*Result {
+	return map[string]*Result{
+		"result-created": {Outcome: OK, Index: 7, Created: true},
+		"result-revoked": {Outcome: KeyNotFound, Index: 1 << 40},
+		"result-sync": {Outcome: OK, Index: 12, Sync: &SyncResult{
+			SyncID: "sync_01", Counts: Counts{Upserted: 300, Deleted: 2, Skipped: 1},
+			ByNamespace: []NamespaceCounts{
+				{Namespace: "docs", Counts: Counts{Upserted: 300}},
+				{Namespace: "old", Counts: Counts{Deleted: 2, Skipped: 1}},
+			},
+			Details: Details{Created: 100, Updated: 150, Unchanged: 50, Removed: 1_000_000},
+			Window:  Window{Limit: 100, Remaining: 99, ResetMillis: 60_060, WindowMillis: 60_060},
+		}},
+		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{
+			SyncID: "sync_02", Window: Window{Limit: 100, ResetMillis: 1, WindowMillis: 60_060},
+		}},
+	}
+}
+
+func goldenSnapshotHeader() *snapshotHeader {
+	return &snapshotHeader{
+		Epoch: storage.Epoch(goldenID(0x20)), AppliedIndex: 12, AppliedTerm: 3, ClusterVersion: 1, ClusterID: "cl_01",
+		Files: []snapshotFile{
+			{Name: "000004.sst", Size: 4096, Sum: 0xdeadbeef},
+			{Name: "MANIFEST-000001", Size: 123, Sum: 1},
+			{Name: "OPTIONS-000003", Size: 0, Sum: 0},
+		},
+	}
+}
+
+func goldenStamp() Stamp {
+	return Stamp{Term: 3, ClusterTime: 61_000_000_001, WallTime: 1_700_000_000_123_456_789}
+}
+
+func TestGoldenEntries(t *testing.T) {
+	for name, cmd := range goldenCommands() {
+		body, err := Encode(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden(t, name, body)
+	}
+}
+
+func TestGoldenResults(t *testing.T) {
+	for name, r := range goldenResults() {
+		golden(t, name, r.Encode())
+	}
+}
+
+func TestGoldenStamp(t *testing.T) {
+	golden(t, "stamp", EncodeStamp(goldenStamp(), []byte("the body")))
+}
+
+func TestGoldenSnapshotHeader(t *testing.T) {
+	b, err := goldenSnapshotHeader().encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "snapshot-header", b)
+}

@@ -1,0 +1,41 @@
+package fsm
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// Options are how a state machine is opened.
+type Options struct {
+	// Dir holds the state; it is made where it is missing.
+	Dir string
+	// Logger gets what storage has to say. Nil: none.
+	Logger *slog.Logger
+	// CacheBytes is the size of the block cache; 0 means storage's default.
+	CacheBytes int64
+	// Fatal is told why the state machine can't go on: an entry that can't be
+	// applied, a storage failure, a restore that failed half-way. It ends the
+	// process and must not return; where it does, the caller waits for ever, so
+	// that no response is ever told for the entry. Mandatory.
+	Fatal func(error)
+	// Observe is called after each entry that this process applied, before
+	// Applied tells it, with the entry's Raft index and the effective cluster
+	// time in nanoseconds. Nil: none.
+	Observe func(index uint64, clusterTime int64)
+}
+
+func (o *Options) complete() error {
+	if o.Dir == "" {
+		return errors.New("no directory")
+	}
+	if o.Fatal == nil {
+		return errors.New("no Fatal")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observe == nil {
+		o.Observe = func(uint64, int64) {}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package fsm
+
+import (
+	"fmt"
+	"os"
+	"sort"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/raft"
+	"pgregory.net/rapid"
+
+	"pipesync/storage"
+)
+
+// rapidRig is a rig for one round of a property.
+func rapidRig(t *testing.T, rt *rapid.T) *rig {
+	dir, err := os.MkdirTemp(t.TempDir(), "round")
+	if err != nil {
+		rt.Fatal(err)
+	}
+	r := &rig{t: t, dir: dir, next: 10, wall: testWall}
+	r.open()
+	return r
+}
+
+func drawOperation(t *rapid.T) Operation {
+	ns := rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "namespace")
+	id := rapid.SampledFrom(dumpIDs).Draw(t, "id")
+	if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+		return remove(ns, id)
+	}
+	return upsert(ns, id, rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "data"))
+}
+
+func drawSync(t *rapid.T, number int) *Sync {
+	s := newSync(Incremental)
+	s.SyncID = fmt.Sprint("sync_", number)
+	least := 0
+	if rapid.IntRange(0, 2).Draw(t, "refresh") == 0 {
+		s.Mode, least = FullRefresh, 1
+	}
+	s.Operations = rapid.SliceOfN(rapid.Custom(drawOperation), least, 12).Draw(t, "operations")
+	if len(s.Operations) == 0 {
+		s.Operations = nil
+	}
+	if s.HasTimestamp = rapid.Bool().Draw(t, "has timestamp"); s.HasTimestamp {
+		s.Timestamp = testWall + rapid.Int64Range(-5, 5).Draw(t, "timestamp")*second
+	}
+	return s
+}
+
+// TestAgainstModel drives model and state machine with the same syncs and
+// compares everything after each.
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := rapidRig(t, rt)
+		defer r.close()
+		const limit = 12
+		r.setUp(limit)
+		m := newModel(limit)
+		for n := range rapid.IntRange(1, 25).Draw(rt, "syncs") {
+			r.now += rapid.Int64Range(-2, 9).Draw(rt, "cluster time") * second
+			r.wall += rapid.Int64Range(-1, 3).Draw(rt, "wall time") * second
+			if rapid.IntRange(0, 40).Draw(rt, "revoke") == 0 {
+				r.mustApply(&KeyRevoke{KeyID: testKey})
+				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
+			}
+			s := drawSync(rt, n)
+			l := r.entry(s)
+			want := m.sync(s, l.Index, Stamp{ClusterTime: r.now, WallTime: r.wall})
+			if diff := cmp.Diff(want, r.applyLog(l)); diff != "" {
+				rt.Fatalf("result of sync %d (-want +got): %s", n, diff)
+			}
+			compareToModel(rt, r, m)
+		}
+	})
+}
+
+func compareToModel(t *rapid.T, r *rig, m *model) {
+	v := r.view()
+	defer v.Close()
+	if got := v.System().ClusterTime; got != m.clusterTime {
+		t.Fatalf("cluster time %d, want %d", got, m.clusterTime)
+	}
+	w, admit, err := v.Window(testOrg, 0)
+	if err != nil || w != m.windowResult() || admit != (w.Remaining > 0) {
+		t.Fatalf("window %+v, %v, %v, want %+v", w, admit, err, m.windowResult())
+	}
+	var names []string
+	for name := range m.namespaces {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var want []NamespaceInfo
+	for _, name := range names {
+		want = append(want, m.namespaces[name].info(name))
+	}
+	got, err := v.Namespaces(testOrg, testStore, "", 100)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Fatalf("namespaces (-want +got): %s, %v", diff, err)
+	}
+	for _, name := range names {
+		ns := m.namespaces[name]
+		if diff := cmp.Diff(ns.records(), readAll(r.t, v, name)); diff != "" {
+			t.Fatalf("records of %s (-want +got): %s", name, diff)
+		}
+		compareNamespaceRow(t, v, name, ns)
+	}
+}
+
+// compareNamespaceRow checks what readers don't see: timestamps, tombstones,
+// and that only the live generation has rows.
+func compareNamespaceRow(t *rapid.T, v *View, name string, ns *modelNamespace) {
+	store, row, err := v.findNamespace(testOrg, testStore, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row.MaxTS != ns.maxTS || row.Floor != ns.floor || row.Next != row.Live+1 {
+		t.Fatalf("row of %s: %+v, want max %d, floor %d", name, row, ns.maxTS, ns.floor)
+	}
+	for gen := range row.Next + 1 {
+		err := v.snapshot.Fingerprints(store.Num, row.Num, gen, dumpIDs, func(i int, f storage.Fingerprint, found bool) error {
+			id := dumpIDs[i]
+			_, live := ns.live[id]
+			want := gen == row.Live && (live || ns.tombstones[id])
+			if found != want || (found && f.Tombstone == live) {
+				t.Fatalf("fingerprint of %s/%s in generation %d: %v %+v", name, id, gen, found, f)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// drawHistory makes entries of every kind, some of them fenced.
+func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
+	history := []*raft.Log{r.entry(testBootstrap(20)), r.entry(&KeyCreate{KeyID: testKey, Org: testOrg, DefaultStore: testStore})}
+	for n := range rapid.IntRange(1, 30).Draw(rt, "entries") {
+		r.now += rapid.Int64Range(0, 5).Draw(rt, "cluster time") * second
+		var cmd any = drawSync(rt, n)
+		switch rapid.IntRange(0, 15).Draw(rt, "kind") {
+		case 0:
+			cmd = &StoreCreate{Org: rapid.SampledFrom([]string{testOrg, "org_b"}).Draw(rt, "org"), Store: testStore}
+		case 1:
+			cmd = &KeyCreate{KeyID: rapid.SampledFrom([]string{"key_b", "key_c"}).Draw(rt, "key"), Org: "org_b", DefaultStore: testStore}
+		case 2:
+			cmd = &KeyRevoke{KeyID: rapid.SampledFrom([]string{"key_b", "key_x"}).Draw(rt, "key")}
+		}
+		l := r.entry(cmd)
+		if rapid.IntRange(0, 10).Draw(rt, "fenced") == 0 {
+			l.Term++
+		}
+		history = append(history, l)
+	}
+	return history
+}
+
+// TestInterruptionsLeaveNoTrace applies the same entries without a break, and
+// with restarts, replays, snapshots and restores in between: the rows are equal
+// after each, and so are the replies to what is applied for the first time.
+func TestInterruptionsLeaveNoTrace(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		plain, broken := rapidRig(t, rt), rapidRig(t, rt)
+		defer plain.close()
+		defer func() { broken.close() }()
+		history := drawHistory(rt, plain)
+		for i, l := range history {
+			switch rapid.IntRange(0, 9).Draw(rt, "interruption") {
+			case 0:
+				broken.reopen()
+			case 1:
+				broken = moveBySnapshot(t, rt, broken)
+			case 2:
+				if err := broken.restore(broken.snapshot()); err != nil {
+					rt.Fatal(err)
+				}
+			case 3:
+				replay(rt, broken, history[rapid.IntRange(0, i).Draw(rt, "replay from"):i])
+			}
+			want, got := plain.fsm.Apply(l), broken.fsm.Apply(l)
+			if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" {
+				rt.Fatalf("response to entry %d: %s", l.Index, diff)
+			}
+			if diff := cmp.Diff(dump(t, plain.fsm), dump(t, broken.fsm)); diff != "" {
+				rt.Fatalf("state after entry %d (-plain +interrupted): %s", l.Index, diff)
+			}
+		}
+	})
+}
+
+// moveBySnapshot goes on in an empty directory, as a node that joins.
+func moveBySnapshot(t *testing.T, rt *rapid.T, old *rig) *rig {
+	next := rapidRig(t, rt)
+	if err := next.restore(old.snapshot()); err != nil {
+		rt.Fatal(err)
+	}
+	if next.fsm.Applied() != old.fsm.Applied() {
+		rt.Fatalf("applied %d, want %d", next.fsm.Applied(), old.fsm.Applied())
+	}
+	old.close()
+	return next
+}
+
+// replay applies entries again: those in the state are skipped, fenced ones
+// that came after the last of them are fenced again.
+func replay(rt *rapid.T, r *rig, entries []*raft.Log) {
+	before := dump(r.t, r.fsm)
+	for _, l := range entries {
+		response := r.fsm.Apply(l)
+		_, fenced := response.(*notAppliedError)
+		if response != nil && (!fenced || l.Term == testTerm) {
+			rt.Fatalf("replay of entry %d: %v", l.Index, response)
+		}
+	}
+	if diff := cmp.Diff(before, dump(r.t, r.fsm)); diff != "" {
+		rt.Fatalf("a replay changed %s", diff)
+	}
+}

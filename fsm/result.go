@@ -1,0 +1,67 @@
+package fsm
+
+// Outcome is what Apply, or the leader before the log, decided about a
+// command. Refusals are outcomes, not errors: they are deterministic data that
+// every node computes alike.
+type Outcome byte
+
+const (
+	OK              Outcome = 1
+	RateLimited     Outcome = 2 // the organization's window is full
+	KeyNotFound     Outcome = 3
+	KeyRevoked      Outcome = 4
+	OrgMismatch     Outcome = 5 // the key belongs to another organization
+	StoreNotFound   Outcome = 6
+	NotBootstrapped Outcome = 7 // the cluster's first entry has not been applied
+)
+
+// Result is the reply to one command, the same bytes on every path. Sync is
+// set for a Sync command, else nil.
+type Result struct {
+	Outcome Outcome
+	Index   uint64 // Raft index of the entry; 0 where the leader refused before the log
+	Created bool   // for creations: false where it existed
+	Sync    *SyncResult
+}
+
+// SyncResult has the counts of a sync and the state of the rate window after it.
+type SyncResult struct {
+	SyncID      string
+	Counts      Counts
+	ByNamespace []NamespaceCounts // in the order in which operations first name them
+	Details     Details
+	Window      Window
+}
+
+// Counts count operations, also those that changed nothing.
+type Counts struct {
+	Upserted uint32
+	Deleted  uint32
+	Skipped  uint32
+}
+
+// NamespaceCounts are the Counts of one namespace.
+type NamespaceCounts struct {
+	Namespace string
+	Counts
+}
+
+// Details count distinct ids by net effect. Removed counts ids live before and
+// gone after, those that a full refresh cleared included.
+type Details struct {
+	Created   uint64
+	Updated   uint64
+	Unchanged uint64
+	Removed   uint64
+}
+
+// Window is an organization's rate window at one moment of cluster time.
+type Window struct {
+	Limit     uint32
+	Remaining uint32
+	// ResetMillis is how long, in cluster time, until the oldest counted sync
+	// leaves the window; 0 where none is counted.
+	ResetMillis uint32
+	// WindowMillis is the length of the window.
+	WindowMillis uint32
+}

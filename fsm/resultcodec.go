@@ -1,0 +1,138 @@
+package fsm
+
+import (
+	"fmt"
+	"math"
+)
+
+// A result's bytes:
+//
+//	┌──────┬─────────┬─────────┬───────┬───────┐
+//	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows
+//	└──────┴─────────┴─────────┴───────┴───────┘
+//	┌─────────┬────────────────────────────┬──────────────────────────────────────┐
+//	│ sync id │ upserted, deleted, skipped │ created, updated, unchanged, removed │  text, 3 uvarints, 4 uvarints
+//	├─────────┴─────────────────────┬──────┴──────────┬───────────────────────────┤
+//	│ limit, remaining, reset, len  │ namespace count │ name, upserted, deleted,… │  4 × u32, uvarint, per namespace
+//	└───────────────────────────────┴─────────────────┴───────────────────────────┘
+const (
+	resultVersion      = 1
+	resultFlagCreated  = 1
+	resultFlagSync     = 2
+	resultNamespaceMin = 5 // bytes: name length and a byte of name, three counts
+)
+
+// Encode returns the reply's bytes, the same on every path.
+func (r *Result) Encode() []byte {
+	size := 12
+	if r.Sync != nil {
+		size += 96 + len(r.Sync.SyncID)
+		for i := range r.Sync.ByNamespace {
+			size += 16 + len(r.Sync.ByNamespace[i].Namespace)
+		}
+	}
+	e := encoder{make([]byte, 0, size)}
+	e.u8(formatResult)
+	e.u8(resultVersion)
+	e.u8(byte(r.Outcome))
+	var flags byte
+	if r.Created {
+		flags |= resultFlagCreated
+	}
+	if r.Sync != nil {
+		flags |= resultFlagSync
+	}
+	e.u8(flags)
+	e.u64(r.Index)
+	if r.Sync != nil {
+		r.Sync.encode(&e)
+	}
+	return e.b
+}
+
+func (s *SyncResult) encode(e *encoder) {
+	e.text(s.SyncID)
+	s.Counts.encode(e)
+	e.uvarint(s.Details.Created)
+	e.uvarint(s.Details.Updated)
+	e.uvarint(s.Details.Unchanged)
+	e.uvarint(s.Details.Removed)
+	e.u32(s.Window.Limit)
+	e.u32(s.Window.Remaining)
+	e.u32(s.Window.ResetMillis)
+	e.u32(s.Window.WindowMillis)
+	e.uvarint(uint64(len(s.ByNamespace)))
+	for i := range s.ByNamespace {
+		e.text(s.ByNamespace[i].Namespace)
+		s.ByNamespace[i].Counts.encode(e)
+	}
+}
+
+func (c *Counts) encode(e *encoder) {
+	e.uvarint(uint64(c.Upserted))
+	e.uvarint(uint64(c.Deleted))
+	e.uvarint(uint64(c.Skipped))
+}
+
+// DecodeResult reads what Encode wrote. Its errors match ErrUnknownFormat or
+// ErrCorrupt.
+func DecodeResult(b []byte) (*Result, error) {
+	d := decoder{b: b}
+	if kind := d.u8("kind"); d.err == nil && kind != formatResult {
+		d.fail("kind %#x is no result", kind)
+	}
+	if version := d.u8("version"); d.err == nil && version != resultVersion {
+		return nil, fmt.Errorf("decode result: version %d: %w", version, ErrUnknownFormat)
+	}
+	r := &Result{Outcome: Outcome(d.u8("outcome"))}
+	flags := d.u8("flags")
+	r.Index = d.u64("index")
+	if d.err == nil && (r.Outcome < OK || r.Outcome > NotBootstrapped) {
+		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
+	}
+	if flags&^(resultFlagCreated|resultFlagSync) != 0 {
+		d.fail("flags %#x", flags)
+	}
+	r.Created = flags&resultFlagCreated != 0
+	if flags&resultFlagSync != 0 {
+		r.Sync = decodeSyncResult(&d)
+	}
+	if err := d.done(); err != nil {
+		return nil, fmt.Errorf("decode result: %w", err)
+	}
+	return r, nil
+}
+
+func decodeSyncResult(d *decoder) *SyncResult {
+	s := &SyncResult{SyncID: d.text("sync id", MaxNameBytes)}
+	s.Counts = decodeCounts(d)
+	s.Details.Created = d.uvarint("created", math.MaxUint64)
+	s.Details.Updated = d.uvarint("updated", math.MaxUint64)
+	s.Details.Unchanged = d.uvarint("unchanged", math.MaxUint64)
+	s.Details.Removed = d.uvarint("removed", math.MaxUint64)
+	s.Window.Limit = d.u32("limit")
+	s.Window.Remaining = d.u32("remaining")
+	s.Window.ResetMillis = d.u32("reset")
+	s.Window.WindowMillis = d.u32("window")
+	n := int(d.uvarint("namespace count", MaxOperations))
+	if n*resultNamespaceMin > len(d.b) {
+		d.fail("%d namespaces in %d bytes", n, len(d.b))
+	}
+	if d.err != nil || n == 0 {
+		return s
+	}
+	s.ByNamespace = make([]NamespaceCounts, n)
+	for i := range s.ByNamespace {
+		s.ByNamespace[i].Namespace = d.text("namespace", MaxNameBytes)
+		s.ByNamespace[i].Counts = decodeCounts(d)
+	}
+	return s
+}
+
+func decodeCounts(d *decoder) Counts {
+	return Counts{
+		Upserted: d.uvarint32("upserted"),
+		Deleted:  d.uvarint32("deleted"),
+		Skipped:  d.uvarint32("skipped"),
+	}
+}

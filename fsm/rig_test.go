@@ -1,0 +1,219 @@
+package fsm
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"go.uber.org/goleak"
+
+	"pipesync/storage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	testTerm  = 3
+	second    = int64(1_000_000_000)
+	testWall  = 1_700_000_000 * second
+	testOrg   = "org_a"
+	testKey   = "key_a"
+	testStore = "vs_a"
+	windowLen = 60_000 // milliseconds
+)
+
+// fatalCall is what the rig's Fatal panics with.
+type fatalCall struct{ err error }
+
+// rig drives one state machine as raft would.
+type rig struct {
+	t    testing.TB
+	dir  string
+	fsm  *FSM
+	next uint64 // index of the next entry
+	now  int64  // cluster time of the next stamp
+	wall int64
+	opts func(*Options)
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	return newRigIn(t, t.TempDir())
+}
+
+func newRigIn(t testing.TB, dir string) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: dir, next: 10, wall: testWall}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	o := Options{Dir: r.dir, CacheBytes: 8 << 20, Fatal: func(err error) { panic(fatalCall{err}) }}
+	if r.opts != nil {
+		r.opts(&o)
+	}
+	f, err := Open(o)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.fsm = f
+}
+
+func (r *rig) close() {
+	r.t.Helper()
+	if err := r.fsm.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) reopen() {
+	r.t.Helper()
+	r.close()
+	r.open()
+}
+
+// entry makes the next log entry of cmd.
+func (r *rig) entry(cmd any) *raft.Log {
+	r.t.Helper()
+	body, err := Encode(cmd)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	stamp := Stamp{Term: testTerm, ClusterTime: r.now, WallTime: r.wall}
+	l := &raft.Log{Index: r.next, Term: testTerm, Data: body, Extensions: EncodeStamp(stamp, body)}
+	r.next += 2 // indexes have gaps: raft keeps some entries to itself
+	return l
+}
+
+func (r *rig) applyLog(l *raft.Log) *Result {
+	r.t.Helper()
+	return decodeResponse(r.t, r.fsm.Apply(l))
+}
+
+func decodeResponse(t testing.TB, response any) *Result {
+	t.Helper()
+	reply, ok := response.([]byte)
+	if !ok {
+		t.Fatalf("response %T %v", response, response)
+	}
+	result, err := DecodeResult(reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func (r *rig) apply(cmd any) *Result {
+	r.t.Helper()
+	return r.applyLog(r.entry(cmd))
+}
+
+func (r *rig) mustApply(cmd any) *Result {
+	r.t.Helper()
+	result := r.apply(cmd)
+	if result.Outcome != OK {
+		r.t.Fatalf("%T: outcome %d", cmd, result.Outcome)
+	}
+	return result
+}
+
+func testBootstrap(limit uint32) *Bootstrap {
+	return &Bootstrap{
+		RequestID: RequestID{1},
+		ClusterID: "cluster-1",
+		Epoch:     storage.Epoch{9, 8, 7},
+		Settings:  storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}},
+	}
+}
+
+// setUp bootstraps and makes one organization with a key and a store.
+func (r *rig) setUp(limit uint32) {
+	r.t.Helper()
+	r.mustApply(testBootstrap(limit))
+	r.mustApply(&KeyCreate{KeyID: testKey, Org: testOrg, Name: "loader", SecretHash: [32]byte{1}, DefaultStore: testStore})
+}
+
+func (r *rig) view() *View {
+	r.t.Helper()
+	v, err := r.fsm.View()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+func newSync(mode Mode, ops ...Operation) *Sync {
+	return &Sync{
+		RequestID: RequestID{2}, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
+		Mode: mode, Operations: ops,
+	}
+}
+
+func upsert(ns, id, data string) Operation {
+	return Operation{Action: Upsert, Namespace: ns, ID: id, Data: []byte(data), Hash: testHash(data)}
+}
+
+func remove(ns, id string) Operation { return Operation{Action: Delete, Namespace: ns, ID: id} }
+
+func testHash(data string) (h storage.Hash) {
+	sum := sha256.Sum256([]byte(data))
+	copy(h[:], sum[:])
+	return h
+}
+
+// memorySink collects a snapshot's stream.
+type memorySink struct {
+	bytes.Buffer
+	closed, cancelled bool
+}
+
+func (s *memorySink) ID() string    { return "memory" }
+func (s *memorySink) Close() error  { s.closed = true; return nil }
+func (s *memorySink) Cancel() error { s.cancelled = true; return nil }
+
+func (r *rig) snapshot() []byte {
+	r.t.Helper()
+	s, err := r.fsm.Snapshot()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer s.Release()
+	var sink memorySink
+	if err := s.Persist(&sink); err != nil {
+		r.t.Fatal(err)
+	}
+	if !sink.closed || sink.cancelled {
+		r.t.Fatalf("sink closed %v, cancelled %v", sink.closed, sink.cancelled)
+	}
+	return sink.Bytes()
+}
+
+func (r *rig) restore(stream []byte) error {
+	return r.fsm.Restore(io.NopCloser(bytes.NewReader(stream)))
+}
+
+// readAll returns all records of a namespace, by pages.
+func readAll(t testing.TB, v *View, ns string) []Record {
+	t.Helper()
+	var all []Record
+	after := ""
+	for {
+		page, err := v.Records(testOrg, testStore, ns, 0, after, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, page...)
+		if len(page) < 7 {
+			return all
+		}
+		after = page[len(page)-1].ID
+	}
+}
+
+func idOf(i int) string { return fmt.Sprintf("id-%06d", i) }

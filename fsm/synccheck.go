@@ -1,0 +1,69 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+
+	"pipesync/storage"
+)
+
+// syncCheck is what can be decided about a sync without its operations.
+type syncCheck struct {
+	outcome Outcome
+	store   storage.StoreNum
+	window  *rateWindow // nil where the organization isn't the key's
+}
+
+// checkSync runs the checks of a sync in their order. The leader calls it with
+// applied state before the log, Apply with the state before the entry. The
+// cluster must be bootstrapped.
+func checkSync(r storage.Reader, h *Header, now int64) (syncCheck, error) {
+	key, found, err := r.Key(h.KeyID)
+	switch {
+	case err != nil:
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	case !found:
+		return syncCheck{outcome: KeyNotFound}, nil
+	case key.RevokedAt != 0:
+		return syncCheck{outcome: KeyRevoked}, nil
+	case key.Org != h.Org:
+		return syncCheck{outcome: OrgMismatch}, nil
+	}
+	org, found, err := r.Org(h.Org)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: key %s belongs to an organization without a row", storage.ErrCorrupt, h.KeyID)
+	}
+	if err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	set, found, err := r.Settings()
+	if err == nil && !found {
+		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
+	}
+	if err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	store, found, storeErr := r.Store(org.Num, h.Store)
+	window, windowErr := readWindow(r, org, set, now)
+	if err := errors.Join(storeErr, windowErr); err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	c := syncCheck{outcome: OK, store: store.Num, window: window}
+	switch {
+	case !found:
+		c.outcome = StoreNotFound
+	case window.full():
+		c.outcome = RateLimited
+	}
+	return c, nil
+}
+
+// result is the reply to a sync that c refuses, or the beginning of the one to
+// a sync that it admits.
+func (c *syncCheck) result(h *Header, index uint64) *Result {
+	s := &SyncResult{SyncID: h.SyncID}
+	if c.window != nil {
+		s.Window = c.window.window()
+	}
+	return &Result{Outcome: c.outcome, Index: index, Sync: s}
+}

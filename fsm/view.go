@@ -1,0 +1,96 @@
+package fsm
+
+import (
+	"fmt"
+	"sync"
+
+	"pipesync/storage"
+)
+
+// View is the state between two entries. Its methods may be called by any
+// number of goroutines until Close. Their errors are storage's unless they say
+// otherwise.
+type View struct {
+	fsm      *FSM
+	handle   *handle
+	snapshot *storage.Snapshot
+	system   storage.System
+	once     sync.Once
+}
+
+// Close releases the view. Calling it again does nothing.
+func (v *View) Close() {
+	v.once.Do(func() {
+		err := v.snapshot.Close()
+		if err == nil {
+			err = v.fsm.release(v.handle)
+		}
+		if err != nil {
+			v.fsm.opts.Logger.Error("closing a view failed", "error", err)
+		}
+	})
+}
+
+// Applied is the Raft index of the last entry in the view.
+func (v *View) Applied() uint64 { return v.system.AppliedIndex }
+
+// System is zero before the first entry.
+func (v *View) System() storage.System { return v.system }
+
+// Settings are missing until the cluster is bootstrapped.
+func (v *View) Settings() (storage.Settings, bool, error) { return v.snapshot.Settings() }
+
+// Key returns the API key with this id, revoked or not.
+func (v *View) Key(id string) (storage.Key, bool, error) { return v.snapshot.Key(id) }
+
+// Org returns the organization with this name.
+func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }
+
+// Store returns a vector store of an organization; false where either is missing.
+func (v *View) Store(org, name string) (storage.Store, bool, error) {
+	o, found, err := v.snapshot.Org(org)
+	if err != nil || !found {
+		return storage.Store{}, false, err
+	}
+	return v.snapshot.Store(o.Num, name)
+}
+
+// Window is the rate window of an organization at clusterTime, or at the view's
+// own cluster time where that is later, and whether a sync would be admitted
+// then. An organization that is missing has an empty window; before bootstrap
+// nothing is admitted.
+func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
+	set, found, err := v.snapshot.Settings()
+	if err != nil || !found {
+		return Window{}, false, err
+	}
+	o, _, err := v.snapshot.Org(org)
+	if err != nil {
+		return Window{}, false, err
+	}
+	w, err := readWindow(v.snapshot, o, set, v.effective(clusterTime))
+	if err != nil {
+		return Window{}, false, err
+	}
+	return w.window(), !w.full(), nil
+}
+
+// CheckSync decides about a sync, by its header, as Apply would at clusterTime
+// if nothing else came first: nil means that it would be admitted, a Result
+// (its Index is 0) that it would be refused.
+func (v *View) CheckSync(h Header, clusterTime int64) (*Result, error) {
+	if h.Kind != KindSync {
+		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)
+	}
+	if v.system.ClusterID == "" {
+		return &Result{Outcome: NotBootstrapped, Sync: &SyncResult{SyncID: h.SyncID}}, nil
+	}
+	check, err := checkSync(v.snapshot, &h, v.effective(clusterTime))
+	if err != nil || check.outcome == OK {
+		return nil, err
+	}
+	return check.result(&h, 0), nil
+}
+
+// effective is the time at which an entry stamped clusterTime would be decided.
+func (v *View) effective(clusterTime int64) int64 { return max(clusterTime, v.system.ClusterTime) }

@@ -1,0 +1,170 @@
+package fsm
+
+import (
+	"errors"
+
+	"pipesync/storage"
+)
+
+// Lists are in ascending order of bytes, begin strictly after `after` and have
+// at most limit elements; limit must be positive.
+
+var errListFull = errors.New("list is full")
+
+// Namespaces lists the namespaces of a vector store. Its error matches
+// ErrStoreNotFound where organization or store is missing.
+func (v *View) Namespaces(org, store, after string, limit int) ([]NamespaceInfo, error) {
+	s, err := v.findStore(org, store)
+	if err != nil {
+		return nil, err
+	}
+	var list []NamespaceInfo
+	err = v.snapshot.ScanNamespaces(s.Num, after, limit, func(name string, ns storage.Namespace) error {
+		list = append(list, namespaceInfo(name, ns))
+		return nil
+	})
+	return list, err
+}
+
+// Namespace returns one namespace; false where it, the store or the
+// organization is missing.
+func (v *View) Namespace(org, store, name string) (NamespaceInfo, bool, error) {
+	_, ns, err := v.findNamespace(org, store, name)
+	if errors.Is(err, ErrStoreNotFound) || errors.Is(err, ErrNamespaceNotFound) {
+		return NamespaceInfo{}, false, nil
+	}
+	if err != nil {
+		return NamespaceInfo{}, false, err
+	}
+	return namespaceInfo(name, ns), true, nil
+}
+
+// Records lists the live records of a namespace by id. gen 0 means the live
+// generation; the error matches ErrGenerationGone where another is live now,
+// ErrStoreNotFound or ErrNamespaceNotFound where one of those is missing.
+func (v *View) Records(org, store, ns string, gen storage.Generation, after string, limit int) ([]Record, error) {
+	s, row, err := v.findNamespace(org, store, ns)
+	if err != nil {
+		return nil, err
+	}
+	if gen != 0 && gen != row.Live {
+		return nil, ErrGenerationGone
+	}
+	var list []Record
+	err = v.snapshot.ScanRecords(s.Num, row.Num, row.Live, after, limit,
+		func(id string, f storage.Fingerprint, c storage.Content) error {
+			list = append(list, newRecord(ns, id, f, c))
+			return nil
+		})
+	return list, err
+}
+
+// Record returns one live record; false where it, its namespace, store or
+// organization is missing.
+func (v *View) Record(org, store, ns, id string) (Record, bool, error) {
+	s, row, err := v.findNamespace(org, store, ns)
+	if errors.Is(err, ErrStoreNotFound) || errors.Is(err, ErrNamespaceNotFound) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, err
+	}
+	f, c, found, err := v.snapshot.Record(s.Num, row.Num, row.Live, id)
+	if err != nil || !found {
+		return Record{}, false, err
+	}
+	return newRecord(ns, id, f, c), true, nil
+}
+
+// Keys lists API keys by id, those of one organization where orgFilter isn't empty.
+func (v *View) Keys(after string, limit int, orgFilter string) ([]KeyInfo, error) {
+	var list []KeyInfo
+	err := v.snapshot.ScanKeys(after, scanAll, func(id string, k storage.Key) error {
+		if orgFilter != "" && k.Org != orgFilter {
+			return nil
+		}
+		list = append(list, KeyInfo{ID: id, Key: k})
+		if len(list) >= limit {
+			return errListFull
+		}
+		return nil
+	})
+	if errors.Is(err, errListFull) {
+		err = nil
+	}
+	return list, err
+}
+
+// scanAll is a limit that no list reaches.
+const scanAll = 1 << 40
+
+// Stores lists the vector stores of an organization, none where it is missing.
+func (v *View) Stores(org, after string, limit int) ([]StoreInfo, error) {
+	o, found, err := v.snapshot.Org(org)
+	if err != nil || !found {
+		return nil, err
+	}
+	var list []StoreInfo
+	err = v.snapshot.ScanStores(o.Num, after, limit, func(name string, s storage.Store) error {
+		list = append(list, StoreInfo{Name: name, Store: s})
+		return nil
+	})
+	return list, err
+}
+
+// Orgs lists the organizations.
+func (v *View) Orgs(after string, limit int) ([]OrgInfo, error) {
+	var list []OrgInfo
+	err := v.snapshot.ScanOrgs(after, limit, func(name string, o storage.Org) error {
+		list = append(list, OrgInfo{Name: name, Org: o})
+		return nil
+	})
+	return list, err
+}
+
+func (v *View) findStore(org, store string) (storage.Store, error) {
+	s, found, err := v.Store(org, store)
+	if err == nil && !found {
+		err = ErrStoreNotFound
+	}
+	return s, err
+}
+
+func (v *View) findNamespace(org, store, name string) (storage.Store, storage.Namespace, error) {
+	s, err := v.findStore(org, store)
+	if err != nil {
+		return storage.Store{}, storage.Namespace{}, err
+	}
+	ns, found, err := v.snapshot.Namespace(s.Num, name)
+	if err == nil && !found {
+		err = ErrNamespaceNotFound
+	}
+	return s, ns, err
+}
+
+func namespaceInfo(name string, ns storage.Namespace) NamespaceInfo {
+	return NamespaceInfo{
+		Name:       name,
+		Records:    ns.Count,
+		Digest:     ns.Digest,
+		Generation: ns.Live,
+		Index:      ns.LastIndex,
+		UpdatedAt:  ns.UpdatedAt,
+	}
+}
+
+func newRecord(ns, id string, f storage.Fingerprint, c storage.Content) Record {
+	return Record{
+		ID:            id,
+		Namespace:     ns,
+		Data:          c.Data,
+		File:          c.File,
+		SourceSystem:  c.SourceSystem,
+		CreatedAt:     c.CreatedAt,
+		UpdatedAt:     c.UpdatedAt,
+		SyncTimestamp: f.SyncTimestamp,
+		SyncID:        c.SyncID,
+		Hash:          f.Hash,
+		Index:         f.Changed.Index,
+	}
+}

@@ -1,0 +1,47 @@
+package fsm
+
+import "pipesync/storage"
+
+// NamespaceInfo describes the live generation of a namespace.
+type NamespaceInfo struct {
+	Name       string
+	Records    uint64
+	Digest     storage.Digest
+	Generation storage.Generation
+	Index      uint64 // Raft index of the last entry that named it
+	UpdatedAt  int64  // nanoseconds since the Unix epoch
+}
+
+// Record is one live record. A nil slice means that the field was absent. The
+// caller owns the slices.
+type Record struct {
+	ID            string
+	Namespace     string
+	Data          []byte
+	File          []byte
+	SourceSystem  []byte
+	CreatedAt     []byte
+	UpdatedAt     []byte
+	SyncTimestamp int64 // nanoseconds since the Unix epoch
+	SyncID        string
+	Hash          storage.Hash
+	Index         uint64 // Raft index of the entry that last changed it
+}
+
+// KeyInfo is an API key with its id.
+type KeyInfo struct {
+	ID string
+	storage.Key
+}
+
+// StoreInfo is a vector store with its name.
+type StoreInfo struct {
+	Name string
+	storage.Store
+}
+
+// OrgInfo is an organization with its name.
+type OrgInfo struct {
+	Name string
+	storage.Org
+}
