@@ -1,0 +1,82 @@
+package admission
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"pipesync/fsm"
+)
+
+// Admit validates body in full and decides whether it goes to the log of term. A
+// non-nil reply is an encoded fsm.Result that answers without an entry. Otherwise, and
+// without an error, release is not nil; only its first call counts.
+//
+// A sync that the applied state has room for, but not with those in flight, waits for
+// them in the order of arrival, no longer than ctx. Errors that match ErrBusy, ErrTerm,
+// ErrState or ctx's own say nothing about body; any other says why it can't be an entry.
+func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(), err error) {
+	command, err := fsm.Decode(body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting: %w", err)
+	}
+	t, err := g.tenure(term)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting: %w", err)
+	}
+	if _, ok := command.(*fsm.Sync); !ok {
+		return nil, func() {}, nil
+	}
+	header, err := fsm.DecodeHeader(body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting: %w", err)
+	}
+	return g.admitSync(ctx, t, header)
+}
+
+func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header) ([]byte, func(), error) {
+	line := t.enter(header.Org)
+	admitted := false
+	defer func() {
+		if !admitted {
+			t.exit(header.Org, line)
+		}
+	}()
+	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header) })
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting a sync: %w", err)
+	}
+	if reply != nil {
+		return reply, nil, nil
+	}
+	admitted = true
+	var released atomic.Bool
+	return nil, func() {
+		if released.CompareAndSwap(false, true) {
+			line.release()
+			t.exit(header.Org, line)
+		}
+	}, nil
+}
+
+// judge decides about one sync from the applied state as it is now.
+func (g *Gate) judge(t *tenure, header fsm.Header) (refusal []byte, room uint32, err error) {
+	view, err := g.state.View()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	defer view.Close()
+	now := t.now()
+	result, err := view.CheckSync(header, now)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if result != nil {
+		return result.Encode(), 0, nil
+	}
+	window, _, err := view.Window(header.Org, now)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+	}
+	return nil, window.Remaining, nil
+}

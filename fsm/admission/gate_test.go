@@ -1,0 +1,222 @@
+package admission
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"pipesync/fsm"
+)
+
+func TestBytesThatAreNoEntryAreTurnedAway(t *testing.T) {
+	g := newGroup(t, 1)
+	good := syncBody(t, 1)
+	bodies := map[string][]byte{
+		"empty":        {},
+		"cut short":    good[:len(good)-1],
+		"one too long": append(append([]byte{}, good...), 0),
+		"unknown kind": append([]byte{0xee}, good[1:]...),
+	}
+	for i := range good {
+		flipped := append([]byte{}, good...)
+		flipped[i] ^= 0x10
+		bodies["flipped at "+string(rune('0'+i%10))+" of "+strings.Repeat("|", i)] = flipped
+	}
+	for name, body := range bodies {
+		reply, release, err := g.nodes[0].gate.Admit(t.Context(), g.term, body)
+		if err == nil || reply != nil || release != nil {
+			t.Fatalf("%s: admitted or answered", name)
+		}
+		if transient(err) {
+			t.Fatalf("%s: %v looks worth another try", name, err)
+		}
+	}
+	assertIdle(t, g.nodes[0].gate)
+}
+
+// transient is what a caller that doesn't import this package can ask of an error.
+func transient(err error) bool {
+	var e interface{ NotApplied() bool }
+	return errors.As(err, &e) && e.NotApplied()
+}
+
+// assertIdle fails unless nothing is counted and nobody waits.
+func assertIdle(t *testing.T, g *Gate) {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current == nil {
+		return
+	}
+	g.current.mu.Lock()
+	defer g.current.mu.Unlock()
+	for org, l := range g.current.lines {
+		t.Errorf("%s is left with %d users, %d in flight, %d waiting", org, l.users, l.inFlight, len(l.waiters))
+	}
+}
+
+// TestTheGateRefusesInTheWordsOfApply compares every refusal before the log with what
+// Apply says to the same bytes in the same state.
+func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	for _, command := range []any{
+		&fsm.KeyCreate{RequestID: fsm.RequestID{3}, KeyID: "key_revoked", Org: testOrg, Name: "r"},
+		&fsm.KeyRevoke{RequestID: fsm.RequestID{4}, KeyID: "key_revoked"},
+		&fsm.KeyCreate{RequestID: fsm.RequestID{5}, KeyID: "key_b", Org: "org_b", Name: "b", DefaultStore: "vs_b"},
+	} {
+		if got := decode(t, g.propose(t, n, encode(t, command))); got.Outcome != fsm.OK {
+			t.Fatalf("%T: outcome %d", command, got.Outcome)
+		}
+	}
+	for i := range testLimit {
+		if got := decode(t, g.propose(t, n, syncBody(t, i))); got.Outcome != fsm.OK {
+			t.Fatalf("sync %d: outcome %d", i, got.Outcome)
+		}
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(*fsm.Sync)
+		want   fsm.Outcome
+	}{
+		{"unknown key", func(s *fsm.Sync) { s.KeyID = "key_unknown" }, fsm.KeyNotFound},
+		{"revoked key", func(s *fsm.Sync) { s.KeyID = "key_revoked" }, fsm.KeyRevoked},
+		{"another organization's key", func(s *fsm.Sync) { s.KeyID = "key_b" }, fsm.OrgMismatch},
+		{"unknown organization", func(s *fsm.Sync) { s.Org = "org_c" }, fsm.OrgMismatch},
+		{"unknown store", func(s *fsm.Sync) { s.Store = "vs_unknown" }, fsm.StoreNotFound},
+		{"another organization's store", func(s *fsm.Sync) { s.Store = "vs_b" }, fsm.StoreNotFound},
+		{"full window", func(*fsm.Sync) {}, fsm.RateLimited},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			body := syncBody(t, 1000, tc.change)
+			reply, release, err := n.gate.Admit(t.Context(), g.term, body)
+			if err != nil || reply == nil || release != nil {
+				t.Fatalf("reply %x, err %v", reply, err)
+			}
+			got, applied := decode(t, reply), decode(t, g.commit(t, n, body))
+			if got.Outcome != tc.want || got.Index != 0 {
+				t.Errorf("the gate: %+v", got)
+			}
+			applied.Index = 0
+			if string(applied.Encode()) != string(reply) {
+				t.Errorf("the gate: %+v %+v\nApply:    %+v %+v", got, got.Sync, applied, applied.Sync)
+			}
+		})
+	}
+	assertIdle(t, n.gate)
+}
+
+func TestBeforeTheFirstEntry(t *testing.T) {
+	n := &node{dir: t.TempDir(), clock: newClock(0)}
+	n.start(t)
+	t.Cleanup(func() { n.stop(t) })
+	n.gate.LeaderReady(1)
+	reply, _, err := n.gate.Admit(t.Context(), 1, syncBody(t, 1))
+	if err != nil || decode(t, reply).Outcome != fsm.NotBootstrapped {
+		t.Errorf("a sync: %x, %v", reply, err)
+	}
+	reply, release, err := n.gate.Admit(t.Context(), 1, encode(t, &fsm.StoreCreate{
+		RequestID: fsm.RequestID{1}, Org: testOrg, Store: testStore,
+	}))
+	if err != nil || reply != nil {
+		t.Fatalf("another command: %x, %v", reply, err)
+	}
+	release()
+	if err := n.gate.AuthorizeJoin(""); err == nil {
+		t.Error("a join is authorized by a cluster that has no token")
+	}
+}
+
+func TestAFullWindowHoldsUpOnlySyncs(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	for i := range testLimit {
+		g.propose(t, n, syncBody(t, i))
+	}
+	for _, command := range []any{
+		&fsm.StoreCreate{RequestID: fsm.RequestID{1}, Org: testOrg, Store: "vs_more"},
+		&fsm.KeyRevoke{RequestID: fsm.RequestID{2}, KeyID: testKey},
+	} {
+		if got := decode(t, g.propose(t, n, encode(t, command))); got.Outcome != fsm.OK {
+			t.Errorf("%T: outcome %d", command, got.Outcome)
+		}
+	}
+}
+
+func TestAuthorizeJoin(t *testing.T) {
+	gate := newGroup(t, 1).nodes[0].gate
+	if err := gate.AuthorizeJoin(adminToken); err != nil {
+		t.Errorf("the right token: %v", err)
+	}
+	for _, token := range []string{"", adminToken + " ", strings.ToUpper(adminToken)} {
+		err := gate.AuthorizeJoin(token)
+		if err == nil || (token != "" && strings.Contains(err.Error(), token)) {
+			t.Errorf("token %q: %v", token, err)
+		}
+	}
+}
+
+func TestOnlyTheReadyTermIsServed(t *testing.T) {
+	g := newGroup(t, 1)
+	gate := g.nodes[0].gate
+	for _, term := range []uint64{0, g.term - 1, g.term + 1} {
+		_, _, err := gate.Admit(t.Context(), term, syncBody(t, 1))
+		if !errors.Is(err, ErrTerm) || !transient(err) {
+			t.Errorf("term %d: %v", term, err)
+		}
+	}
+}
+
+// unreadable is a state that can't be read until it is repaired.
+type unreadable struct{ State }
+
+func (unreadable) View() (*fsm.View, error) { return nil, fsm.ErrNotReady }
+
+func TestATermBeginsWhenTheStateCanBeRead(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	n.gate.state = unreadable{}
+	g.lead(0)
+	_, _, err := n.gate.Admit(t.Context(), g.term, syncBody(t, 1))
+	if !errors.Is(err, ErrState) || !errors.Is(err, fsm.ErrNotReady) || !transient(err) {
+		t.Errorf("while the state can't be read: %v", err)
+	}
+	n.gate.state = n.fsm
+	if got := decode(t, g.propose(t, n, syncBody(t, 1))); got.Outcome != fsm.OK {
+		t.Errorf("afterwards: %+v", got)
+	}
+	n.gate.state = unreadable{}
+	if _, _, err := n.gate.Admit(t.Context(), g.term, syncBody(t, 2)); !errors.Is(err, ErrState) {
+		t.Errorf("in the midst of a term: %v", err)
+	}
+	if err := n.gate.AuthorizeJoin(adminToken); !errors.Is(err, fsm.ErrNotReady) {
+		t.Errorf("a join: %v", err)
+	}
+	assertIdle(t, n.gate)
+}
+
+// TestTheFence stamps an entry in one term and has it appended in the next.
+func TestTheFence(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	body := syncBody(t, 1)
+	_, release, err := n.gate.Admit(t.Context(), g.term, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := n.gate.Stamp(g.term, body)
+	g.lead(0)
+	before := n.system(t)
+	response, ok := g.apply(n, body, stamp).(error)
+	if !ok || !transient(response) {
+		t.Errorf("the response is %v", response)
+	}
+	if after := n.system(t); after.ClusterTime != before.ClusterTime {
+		t.Errorf("cluster time went from %d to %d", before.ClusterTime, after.ClusterTime)
+	}
+	release() // of the earlier term: nothing of this one may change
+	assertIdle(t, n.gate)
+	if got := decode(t, g.propose(t, n, body)); got.Outcome != fsm.OK || got.Sync.Window.Remaining != testLimit-1 {
+		t.Errorf("sent again: %+v", got)
+	}
+}
