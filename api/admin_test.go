@@ -1,0 +1,171 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pipesync/cluster"
+)
+
+func TestKeysLifecycle(t *testing.T) {
+	e := newEdge(t)
+	r := e.do("POST", "/v1/admin/keys", `{"organization_id":"org_new","name":"nightly","vector_store_id":"vs_a"}`).want(201, "").
+		wantHeader("Cache-Control", "no-store")
+	var made keyCreatedReply
+	r.decode(&made)
+	want := `{"key":"` + made.Key + `","key_id":"` + made.KeyID + `","organization_id":"org_new","vector_store_id":"vs_a",` +
+		`"name":"nightly","created_at":"2026-03-01T12:00:00Z"}`
+	r.wantBody(want)
+	if !regexp.MustCompile(`^psk_[0-9a-hjkmnp-tv-z]{26}_[a-z2-7]{52}$`).MatchString(made.Key) || keyIDOf(made.Key) != made.KeyID {
+		t.Errorf("minted %q, %q", made.Key, made.KeyID)
+	}
+	body := strings.Replace(goodSync, "org_acme", "org_new", 1)
+	e.sync(body, header{"X-API-Key", made.Key}).want(200, "")
+
+	list := `{"keys":[{"key_id":"` + made.KeyID + `","organization_id":"org_new","vector_store_id":"vs_a","name":"nightly",` +
+		`"created_at":"2026-03-01T12:00:00Z","revoked_at":%s}],"next_cursor":null}`
+	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").wantBody(fmt.Sprintf(list, "null"))
+	e.log.advance(time.Hour)
+	for range 2 { // revoking is idempotent
+		e.do("DELETE", "/v1/admin/keys/"+made.KeyID, "").want(200, "").
+			wantBody(`{"key_id":"` + made.KeyID + `","revoked":true}`)
+	}
+	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").wantBody(fmt.Sprintf(list, `"2026-03-01T13:00:00Z"`))
+	e.sync(body, header{"X-API-Key", made.Key}).want(401, codeInvalidAPIKey)
+	e.do("DELETE", "/v1/admin/keys/nonsense", "").want(404, codeKeyNotFound)
+	e.do("POST", "/v1/admin/keys", `{"organization_id":"org_new"}`).want(201, "").decode(&made)
+	if made.VectorStoreID != nil {
+		t.Error("a key without a store has one")
+	}
+	if strings.Contains(e.lines.String(), "psk_") {
+		t.Error("the log has a key")
+	}
+}
+
+func TestStores(t *testing.T) {
+	e := newEdge(t)
+	body := `{"organization_id":"org_b","vector_store_id":"vs_1"}`
+	e.do("POST", "/v1/admin/stores", body).want(201, "").
+		wantBody(`{"organization_id":"org_b","vector_store_id":"vs_1","created":true}`)
+	e.do("POST", "/v1/admin/stores", body).want(200, "").
+		wantBody(`{"organization_id":"org_b","vector_store_id":"vs_1","created":false}`)
+	e.do("GET", "/v1/admin/stores?organization_id=org_b", "").want(200, "").
+		wantBody(`{"stores":[{"organization_id":"org_b","vector_store_id":"vs_1","created_at":"2026-03-01T12:00:00Z"}],"next_cursor":null}`)
+	e.do("GET", "/v1/admin/stores?organization_id=org_none", "").want(200, "").wantBody(`{"stores":[],"next_cursor":null}`)
+}
+
+func TestAdminListsInPages(t *testing.T) {
+	e := newEdge(t)
+	e.makeKey("org_empty", "")
+	var stores, keys []string
+	for _, org := range []string{"org_b", "org_c", "org_d"} {
+		for i := range 3 {
+			store := fmt.Sprintf("vs_%s%d", org[4:], i)
+			stores = append(stores, store)
+			keys = append(keys, keyIDOf(e.makeKey(org, store)))
+		}
+	}
+	for _, limit := range []int{1, 2, 3, 4, 10, 11, 1000} {
+		if diff := cmp.Diff(append([]string{"vs_main"}, stores...), e.follow("/v1/admin/stores", "stores", "vector_store_id", limit)); diff != "" {
+			t.Errorf("limit %d: %s", limit, diff)
+		}
+		if got := e.follow("/v1/admin/keys", "keys", "key_id", limit); len(got) != len(keys)+2 {
+			t.Errorf("limit %d: %d keys", limit, len(got))
+		}
+	}
+}
+
+func TestAdminBodies(t *testing.T) {
+	e := newEdge(t)
+	for _, test := range []struct {
+		path, body string
+		code       Code
+		field      string
+	}{
+		{"keys", `{`, codeMalformedJSON, ""},
+		{"keys", `{"organization_id":"org_a","organization_id":"org_b"}`, codeMalformedJSON, ""},
+		{"keys", "{\"name\":\"\xff\"}", codeMalformedJSON, ""},
+		{"keys", `[]`, codeValidationFailed, ""},
+		{"keys", `{}`, codeValidationFailed, "organization_id"},
+		{"keys", ``, codeValidationFailed, "organization_id"},
+		{"keys", `{"organization_id":5}`, codeValidationFailed, "organization_id"},
+		{"keys", `{"organization_id":"acme"}`, codeValidationFailed, "organization_id"},
+		{"keys", `{"organization_id":"org_a/b"}`, codeValidationFailed, "organization_id"},
+		{"keys", `{"organization_id":"org_` + strings.Repeat("a", 65) + `"}`, codeValidationFailed, "organization_id"},
+		{"keys", `{"organization_id":"org_a","vector_store_id":"store"}`, codeValidationFailed, "vector_store_id"},
+		{"keys", `{"organization_id":"org_a","name":"\u0007"}`, codeValidationFailed, "name"},
+		{"keys", `{"organization_id":"org_a","nmae":"x"}`, codeValidationFailed, "nmae"},
+		{"stores", `{"organization_id":"org_a"}`, codeValidationFailed, "vector_store_id"},
+		{"members/join", `{"token":"t"}`, codeValidationFailed, "peer"},
+		{"members/join", `{"peer":"h:1"}`, codeValidationFailed, "token"},
+	} {
+		got := e.do("POST", "/v1/admin/"+test.path, test.body).want(400, test.code).failure()
+		if test.field != "" && (len(got.Details) == 0 || got.Details[0].Field != test.field) {
+			t.Errorf("%s: details %+v", test.body, got.Details)
+		}
+	}
+	e.do("POST", "/v1/admin/keys", strings.Repeat(" ", maxAdminBodyBytes+1)).want(413, codePayloadTooLarge)
+	e.do("GET", "/v1/admin/keys?organization_id=acme", "").want(400, codeValidationFailed)
+}
+
+func TestMembers(t *testing.T) {
+	e := newEdge(t)
+	member := `{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"test"}`
+	e.do("GET", "/v1/admin/members", "").want(200, "").wantBody(`{"members":[` + member + `]}`)
+	e.do("GET", "/v1/admin/status", "").want(200, "").wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","version":"test",` +
+		`"role":"leader","term":1,"leader":{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800"},` +
+		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"ready":true,` +
+		`"last_contact_ms":0,"members":[` + member + `]}`)
+}
+
+func TestMembershipChanges(t *testing.T) {
+	e := newEdge(t)
+	e.cluster.join = func(_ context.Context, peer, token string, nonvoter bool) error {
+		if peer != "10.0.0.2:8801" || token != "secret" || !nonvoter {
+			t.Errorf("joined %q with %q, %v", peer, token, nonvoter)
+		}
+		return nil
+	}
+	e.do("POST", "/v1/admin/members/join", `{"peer":"10.0.0.2:8801","token":"secret","nonvoter":true}`).want(200, "").
+		wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","voter":false}`)
+	e.cluster.remove = func(_ context.Context, node string, force bool) error {
+		if node != "node 2" || !force {
+			t.Errorf("removed %q, %v", node, force)
+		}
+		return nil
+	}
+	e.do("DELETE", "/v1/admin/members/node%202?force=true", "").want(200, "").wantBody(`{"node_id":"node 2","removed":true}`)
+	e.do("DELETE", "/v1/admin/members/node_2?force=maybe", "").want(400, codeValidationFailed)
+	if got := e.removeFailing(cluster.ErrQuorumAtRisk).want(409, codeQuorumAtRisk).failure(); !strings.Contains(got.Message, "2 of 3 voters") {
+		t.Errorf("the arithmetic is missing: %s", got.Message)
+	}
+	if got := e.joinFailing(context.DeadlineExceeded).want(503, codeNoLeader).failure(); !strings.Contains(got.Message, "10.0.0.1:8801") {
+		t.Errorf("got %s", got.Message)
+	}
+}
+
+func TestLeaderTransfer(t *testing.T) {
+	e := newEdge(t)
+	leader := "node_1"
+	asked := 0
+	e.cluster.status = func() cluster.Status {
+		asked++
+		if asked > 5 { // this node hears of it a little later
+			return cluster.Status{ClusterID: "c", LeaderID: leader, Ready: true}
+		}
+		return cluster.Status{ClusterID: "c", LeaderID: "node_1", Ready: true}
+	}
+	e.cluster.transfer = func(_ context.Context, node string) error {
+		leader = "node_2"
+		return nil
+	}
+	e.do("POST", "/v1/admin/leader/transfer", `{"node":"node_2"}`).want(200, "").wantBody(`{"leader_id":"node_2"}`)
+	e.cluster.transfer = func(context.Context, string) error { return cluster.ErrUnknownMember }
+	e.do("POST", "/v1/admin/leader/transfer", `{"node":"node_9"}`).want(404, codeMemberNotFound)
+}

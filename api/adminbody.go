@@ -1,0 +1,104 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pipesync/api/syncjson"
+)
+
+const (
+	maxAdminBodyBytes   = 64 << 10
+	maxKeyNameChars     = 255
+	maxNameSuffixChars  = 64 // of organizations and vector stores, after the prefix
+	organizationPrefix  = "org_"
+	vectorStorePrefix   = "vs_"
+	paramOrganizationID = "organization_id"
+	paramVectorStoreID  = "vector_store_id"
+)
+
+// readAdminBody decodes the request's body into v, as strictly as a sync's. An
+// empty body is an empty object.
+func (s *server) readAdminBody(c *call, v any) error {
+	body, err := s.readJSONBody(c, maxAdminBodyBytes)
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	err = json.Unmarshal(body, v, json.RejectUnknownMembers(true))
+	if err == nil {
+		return nil
+	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return fail(codeMalformedJSON, "the body is not acceptable JSON at byte %d", syntax.ByteOffset).because(err)
+	}
+	var semantic *json.SemanticError
+	if !errors.As(err, &semantic) {
+		return fail(codeMalformedJSON, "the body is not acceptable JSON").because(err)
+	}
+	field := strings.TrimPrefix(string(semantic.JSONPointer), "/")
+	if errors.Is(err, json.ErrUnknownName) {
+		return failField(codeValidationFailed, field, syncjson.UnknownField, "%s is not a field of this request", field)
+	}
+	return failField(codeValidationFailed, field, syncjson.WrongType, "%s has the wrong type", field)
+}
+
+// fieldRules collects what is wrong with the fields of an admin request.
+type fieldRules struct{ details []detail }
+
+func (r *fieldRules) add(field, code, format string, args ...any) {
+	r.details = append(r.details, detail{Field: field, Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+func (r *fieldRules) name(field, value, prefix string, required bool) {
+	if value == "" {
+		if required {
+			r.add(field, syncjson.Required, "%s is required", field)
+		}
+		return
+	}
+	if !validName(value, prefix) {
+		r.add(field, syncjson.InvalidValue, "%s is %s and 1 to %d letters, digits, underscores or hyphens",
+			field, prefix, maxNameSuffixChars)
+	}
+}
+
+func (r *fieldRules) text(field, value string, maxChars int) {
+	if utf8.RuneCountInString(value) > maxChars || strings.ContainsFunc(value, unicode.IsControl) {
+		r.add(field, syncjson.InvalidValue, "%s is at most %d characters, none of them a control character", field, maxChars)
+	}
+}
+
+// err is nil where no rule was broken.
+func (r *fieldRules) err() error {
+	if len(r.details) == 0 {
+		return nil
+	}
+	return &failure{
+		code: codeValidationFailed, message: r.details[0].Message,
+		details: r.details, total: len(r.details),
+	}
+}
+
+func validName(name, prefix string) bool {
+	suffix, ok := strings.CutPrefix(name, prefix)
+	if !ok || suffix == "" || len(suffix) > maxNameSuffixChars {
+		return false
+	}
+	return !strings.ContainsFunc(suffix, func(r rune) bool {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '_', r == '-':
+			return false
+		}
+		return true
+	})
+}

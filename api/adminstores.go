@@ -1,0 +1,131 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"pipesync/fsm"
+)
+
+type storeRequest struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+}
+
+type storeCreatedReply struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+	Created        bool   `json:"created"`
+}
+
+type storeReply struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+	CreatedAt      string `json:"created_at"`
+}
+
+func (s *server) handleStoreCreate(c *call) error {
+	var request storeRequest
+	if err := s.readAdminBody(c, &request); err != nil {
+		return err
+	}
+	var rules fieldRules
+	rules.name(paramOrganizationID, request.OrganizationID, organizationPrefix, true)
+	rules.name(paramVectorStoreID, request.VectorStoreID, vectorStorePrefix, true)
+	if err := rules.err(); err != nil {
+		return err
+	}
+	result, err := s.command(c, &fsm.StoreCreate{
+		RequestID: mintRequestID(), Org: request.OrganizationID, Store: request.VectorStoreID,
+	})
+	if err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if result.Created {
+		status = http.StatusCreated
+	}
+	c.reply(status, storeCreatedReply{request.OrganizationID, request.VectorStoreID, result.Created})
+	return nil
+}
+
+func (s *server) handleStores(c *call) error {
+	org, err := orgFilter(c)
+	if err != nil {
+		return err
+	}
+	view, err := s.viewFor(c)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	p, err := parsePage(c.r.URL.Query(), cursorScope(view, "stores", org), 0)
+	if err != nil {
+		return err
+	}
+	found, err := listStores(view, org, p.after, p.limit+1)
+	if err != nil {
+		return err
+	}
+	var reply struct {
+		Stores     []storeReply `json:"stores"`
+		NextCursor *string      `json:"next_cursor"`
+	}
+	if len(found) > p.limit {
+		found = found[:p.limit]
+		last := found[p.limit-1]
+		reply.NextCursor = p.next(last.OrganizationID + "/" + last.VectorStoreID)
+	}
+	reply.Stores = found
+	c.reply(http.StatusOK, reply)
+	return nil
+}
+
+// listStores lists the stores of one organization, or of all, ordered by both
+// names, strictly after `after`, which is "org/store" or empty. Neither name can
+// hold a slash.
+func listStores(v *fsm.View, only, after string, limit int) ([]storeReply, error) {
+	orgName, storeName, _ := strings.Cut(after, "/")
+	if only != "" {
+		return appendStores(nil, v, only, storeName, limit)
+	}
+	var found []storeReply
+	var err error
+	if orgName != "" {
+		if found, err = appendStores(found, v, orgName, storeName, limit); err != nil {
+			return nil, err
+		}
+	}
+	for len(found) < limit {
+		orgs, err := v.Orgs(orgName, limit)
+		if err != nil {
+			return nil, fmt.Errorf("listing organizations: %w", err)
+		}
+		for _, o := range orgs {
+			if found, err = appendStores(found, v, o.Name, "", limit); err != nil {
+				return nil, err
+			}
+			orgName = o.Name
+		}
+		if len(orgs) < limit {
+			break
+		}
+	}
+	return found, nil
+}
+
+// appendStores adds an organization's stores to found, up to limit in all.
+func appendStores(found []storeReply, v *fsm.View, org, after string, limit int) ([]storeReply, error) {
+	if len(found) >= limit {
+		return found, nil
+	}
+	stores, err := v.Stores(org, after, limit-len(found))
+	if err != nil {
+		return nil, fmt.Errorf("listing vector stores: %w", err)
+	}
+	for _, st := range stores {
+		found = append(found, storeReply{org, st.Name, timestamp(st.CreatedAt)})
+	}
+	return found, nil
+}

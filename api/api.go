@@ -1,0 +1,111 @@
+// Package api is the HTTP edge of a node: the only package that knows status
+// codes and JSON. It reads from the state machine's views, writes by proposing
+// encoded commands to the cluster, and keeps nothing that the replicated state
+// does not hold, save for short-lived memories of its own (misses, freshness).
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+)
+
+// Cluster is what the edge asks of the node that it fronts. All methods are
+// called concurrently. Errors of Propose and ReadIndex match the outcome
+// classes of package cluster.
+type Cluster interface {
+	// Propose returns the encoded fsm.Result of body, once decided.
+	Propose(ctx context.Context, body []byte) ([]byte, error)
+	// ReadIndex returns an index such that a state that has applied it shows
+	// every write acknowledged before the call. Concurrent calls share a round.
+	ReadIndex(ctx context.Context) (uint64, error)
+	Status() cluster.Status
+	Members() ([]cluster.Member, error)
+	Join(ctx context.Context, peerAddr, token string, nonvoter bool) error
+	Remove(ctx context.Context, nodeID string, force bool) error
+	// TransferLeadership hands leadership to nodeID, or to any voter where it
+	// is empty.
+	TransferLeadership(ctx context.Context, nodeID string) error
+}
+
+// State is this node's copy of the replicated state. All methods are called
+// concurrently.
+type State interface {
+	Applied() uint64
+	WaitApplied(ctx context.Context, index uint64) error
+	// View pins a consistent view; the caller closes it. fsm.ErrNotReady says
+	// that the state is being replaced.
+	View() (*fsm.View, error)
+}
+
+// Limits bound what one request, and all of them together, may cost this node.
+// A zero field takes its default.
+type Limits struct {
+	MaxBodyBytes         int64         // of one body, decompressed; 16 MiB
+	MaxBufferedBodyBytes int64         // of all bodies held at once; 512 MiB
+	MaxOperations        int           // in one sync; 5000
+	MaxLookups           int           // look-ups of unknown keys and stores at once; 1000
+	BodyTimeout          time.Duration // to receive a body; 60 s
+	SyncTimeout          time.Duration // from a body received to its decision; 10 s
+	ReadTimeout          time.Duration // for a read, its wait for an index included; 10 s
+	MembershipTimeout    time.Duration // for a join, a removal or a transfer; 10 min
+}
+
+func (l Limits) withDefaults() Limits {
+	setDefault(&l.MaxBodyBytes, 16<<20)
+	setDefault(&l.MaxBufferedBodyBytes, 512<<20)
+	setDefault(&l.MaxOperations, 5000)
+	setDefault(&l.MaxLookups, 1000)
+	setDefault(&l.BodyTimeout, 60*time.Second)
+	setDefault(&l.SyncTimeout, 10*time.Second)
+	setDefault(&l.ReadTimeout, 10*time.Second)
+	setDefault(&l.MembershipTimeout, 10*time.Minute)
+	return l
+}
+
+func setDefault[T comparable](p *T, value T) {
+	var zero T
+	if *p == zero {
+		*p = value
+	}
+}
+
+// Deps is what New wires together. Cluster, State, NodeID, Logger and Registry
+// are required.
+type Deps struct {
+	Cluster Cluster
+	State   State
+	NodeID  string
+	Version string
+	// AdminToken is this node's own admin token; empty: only the cluster's is
+	// accepted.
+	AdminToken string
+	Logger     *slog.Logger
+	Registry   *prometheus.Registry // served at /metrics; the edge's families are added
+	Limits     Limits
+	// IgnoreUnknownFields accepts sync bodies with fields that the API does not
+	// have, instead of refusing them by name.
+	IgnoreUnknownFields bool
+	// ClusterTime estimates the cluster time now, in nanoseconds since
+	// bootstrap, for the rate limit headers of requests that were refused before
+	// they reached the leader. Nil: the cluster time of the last applied entry,
+	// which understates what remains.
+	ClusterTime func() int64
+}
+
+// New returns the handler for every route of a node's HTTP port. It starts no
+// goroutine and is safe for concurrent use.
+func New(d Deps) (http.Handler, error) {
+	if d.Cluster == nil || d.State == nil || d.Logger == nil || d.Registry == nil || d.NodeID == "" {
+		return nil, errors.New("api: Cluster, State, NodeID, Logger and Registry are required")
+	}
+	d.Limits = d.Limits.withDefaults()
+	return newServer(d)
+}

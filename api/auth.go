@@ -1,0 +1,108 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strings"
+
+	"pipesync/fsm"
+)
+
+// authenticate finds out whom the request's API key speaks for. For a write it
+// is a first check that the log repeats: a key revoked on the way is refused
+// there.
+func (s *server) authenticate(c *call) (caller, error) {
+	text := c.r.Header.Get("X-API-Key")
+	if text == "" {
+		return caller{}, fail(codeMissingAPIKey, "the X-API-Key header is missing")
+	}
+	keyID, secretHash, ok := parseKey(text)
+	if !ok {
+		return caller{}, fail(codeInvalidAPIKey, "the API key is malformed")
+	}
+	ctx, cancel := c.within(s.Limits.ReadTimeout)
+	defer cancel()
+	who := caller{keyID: keyID}
+	var refused *failure
+	found, err := s.lookup(ctx, "key\x00"+keyID, func(v *fsm.View) (bool, error) {
+		key, ok, err := v.Key(keyID)
+		if err != nil || !ok {
+			return false, err
+		}
+		who.org, who.defaultStore = key.Org, key.DefaultStore
+		refused = checkKey(key.SecretHash, secretHash, key.RevokedAt)
+		return true, nil
+	})
+	switch {
+	case err != nil:
+		return caller{}, err
+	case !found:
+		return caller{}, refusal(fsm.KeyNotFound)
+	case refused != nil:
+		return caller{}, refused
+	}
+	return who, nil
+}
+
+func checkKey(stored, sent [32]byte, revokedAt int64) *failure {
+	if subtle.ConstantTimeCompare(stored[:], sent[:]) != 1 {
+		return refusal(fsm.KeyNotFound) // as if unknown: the id alone is no secret
+	}
+	if revokedAt != 0 {
+		return refusal(fsm.KeyRevoked)
+	}
+	return nil
+}
+
+// stillValid repeats the check of a key against the view that a read is served
+// from: a linearizable read sees a revocation acknowledged before it.
+func (c caller) stillValid(v *fsm.View) error {
+	key, ok, err := v.Key(c.keyID)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		return refusal(fsm.KeyNotFound)
+	case key.RevokedAt != 0:
+		return refusal(fsm.KeyRevoked)
+	}
+	return nil
+}
+
+// storeExists says whether the caller's organization has the vector store.
+func (s *server) storeExists(ctx context.Context, org, store string) (bool, error) {
+	return s.lookup(ctx, "store\x00"+org+"\x00"+store, func(v *fsm.View) (bool, error) {
+		_, ok, err := v.Store(org, store)
+		return ok, err
+	})
+}
+
+// authenticateAdmin accepts this node's own token, with which a node is told to
+// join, and the cluster's.
+func (s *server) authenticateAdmin(r *http.Request) error {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return fail(codeMissingAdminToken, "the Authorization header with the admin token is missing")
+	}
+	sent := sha256.Sum256([]byte(token))
+	if s.AdminToken != "" {
+		own := sha256.Sum256([]byte(s.AdminToken))
+		if subtle.ConstantTimeCompare(own[:], sent[:]) == 1 {
+			return nil
+		}
+	}
+	ok, err := s.inView(func(v *fsm.View) (bool, error) {
+		settings, ok, err := v.Settings()
+		return ok && subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1, err
+	})
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fail(codeInvalidAdminToken, "the admin token is not valid here")
+	}
+	return nil
+}

@@ -1,0 +1,93 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/julienschmidt/httprouter"
+)
+
+// call is one request on its way through the edge, with what its access log
+// line will say. One goroutine owns it.
+type call struct {
+	w       *responseWriter
+	r       *http.Request
+	params  httprouter.Params // unescaped
+	id      string            // request id
+	route   string            // method and pattern; "unmatched"
+	started time.Time
+	caller  caller // set on routes that take an API key
+
+	code       Code // of the error told, else empty
+	operations int
+	body       heldBody
+}
+
+// caller is who the API key of a request speaks for.
+type caller struct {
+	keyID        string
+	org          string
+	defaultStore string
+}
+
+func (c *call) param(name string) string { return c.params.ByName(name) }
+
+// within bounds the rest of the call's work.
+func (c *call) within(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.r.Context(), d)
+}
+
+// jsonOptions let an id that is not UTF-8 be told in an error.
+var jsonOptions = json.JoinOptions(jsontext.AllowInvalidUTF8(true))
+
+func (c *call) reply(status int, body any) {
+	encoded, err := json.Marshal(body, jsonOptions)
+	if err != nil {
+		panic("encoding a reply: " + err.Error())
+	}
+	c.replyJSON(status, encoded)
+}
+
+// replyJSON writes a body that is encoded already.
+func (c *call) replyJSON(status int, body []byte) {
+	c.replyBytes(status, "application/json", body)
+}
+
+func (c *call) replyBytes(status int, contentType string, body []byte) {
+	h := c.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	c.w.WriteHeader(status)
+	_, _ = c.w.Write(body) // a client that went away is nobody to tell
+}
+
+// responseWriter remembers what was sent.
+type responseWriter struct {
+	http.ResponseWriter
+	status int // 0: nothing yet
+	bytes  int64
+}
+
+// Unwrap serves http.ResponseController.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *responseWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *responseWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}

@@ -1,0 +1,29 @@
+package api
+
+import (
+	"fmt"
+
+	"pipesync/fsm"
+)
+
+// command proposes an administrator's command and returns its result, which is
+// fsm.OK.
+func (s *server) command(c *call, cmd any) (*fsm.Result, error) {
+	body, err := fsm.Encode(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a command: %w", err)
+	}
+	ctx, cancel := c.within(s.Limits.SyncTimeout)
+	defer cancel()
+	result, err := s.propose(ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	switch result.Outcome {
+	case fsm.OK:
+		return result, nil
+	case fsm.KeyNotFound: // here the key is what is asked for, not who asks
+		return nil, fail(codeKeyNotFound, "there is no key with this id")
+	}
+	return nil, refusal(result.Outcome)
+}

@@ -1,0 +1,160 @@
+package api
+
+import "net/http"
+
+// Code is the stable name of an error, the same in every version.
+type Code string
+
+const (
+	codeMalformedJSON        Code = "MALFORMED_JSON"
+	codeValidationFailed     Code = "VALIDATION_FAILED"
+	codeBatchSizeExceeded    Code = "BATCH_SIZE_EXCEEDED"
+	codeNotSupported         Code = "NOT_SUPPORTED"
+	codeMissingAPIKey        Code = "MISSING_API_KEY"
+	codeInvalidAPIKey        Code = "INVALID_API_KEY"
+	codeMissingAdminToken    Code = "MISSING_ADMIN_TOKEN"
+	codeInvalidAdminToken    Code = "INVALID_ADMIN_TOKEN"
+	codeOrganizationMismatch Code = "ORGANIZATION_MISMATCH"
+	codeJoinRefused          Code = "JOIN_REFUSED"
+	codeVectorStoreNotFound  Code = "VECTOR_STORE_NOT_FOUND"
+	codeNamespaceNotFound    Code = "NAMESPACE_NOT_FOUND"
+	codeRecordNotFound       Code = "RECORD_NOT_FOUND"
+	codeKeyNotFound          Code = "KEY_NOT_FOUND"
+	codeMemberNotFound       Code = "MEMBER_NOT_FOUND"
+	codeRouteNotFound        Code = "ROUTE_NOT_FOUND"
+	codeMethodNotAllowed     Code = "METHOD_NOT_ALLOWED"
+	codeRequestTimeout       Code = "REQUEST_TIMEOUT"
+	codeAlreadyJoined        Code = "ALREADY_JOINED"
+	codeQuorumAtRisk         Code = "QUORUM_AT_RISK"
+	codeNodeIDTaken          Code = "NODE_ID_TAKEN"
+	codeCursorExpired        Code = "CURSOR_EXPIRED"
+	codePayloadTooLarge      Code = "PAYLOAD_TOO_LARGE"
+	codeUnsupportedMediaType Code = "UNSUPPORTED_MEDIA_TYPE"
+	codeRateLimitExceeded    Code = "RATE_LIMIT_EXCEEDED"
+	codeInternal             Code = "INTERNAL"
+	codeNoLeader             Code = "NO_LEADER"
+	codeOverloaded           Code = "OVERLOADED"
+	codeOutcomeUnknown       Code = "OUTCOME_UNKNOWN"
+	codeNotJoined            Code = "NOT_JOINED"
+	codeNotReady             Code = "NOT_READY"
+	codeLeaderTransferFailed Code = "LEADER_TRANSFER_FAILED"
+)
+
+// errorRow is what one code means. Retryable says whether the same request may
+// succeed later, unchanged, and is safe to send again.
+type errorRow struct {
+	code      Code
+	status    int
+	retryable bool
+	meaning   string
+	cure      string
+}
+
+// errorTable is the one list of every error that the API tells, in the order of
+// its documentation. docs/errors.md is generated from it.
+var errorTable = []errorRow{
+	{codeMalformedJSON, http.StatusBadRequest, false,
+		"The body is not one JSON value that can be read without guessing: a syntax error, a duplicate key, invalid UTF-8, nesting over 128 levels, bytes after the value, or a compressed body that does not decompress.",
+		"Send UTF-8 JSON with distinct keys; the message names the place."},
+	{codeValidationFailed, http.StatusBadRequest, false,
+		"The request could be read, and something in it breaks a rule. Nothing was written.",
+		"Each entry of details names a field, for operations also the index, id and namespace: correct all of them and send again."},
+	{codeBatchSizeExceeded, http.StatusBadRequest, false,
+		"The sync has more operations than one batch may have.",
+		"Split an incremental sync into batches of at most 5000 operations. A full refresh can't be split: each one replaces the whole namespace."},
+	{codeNotSupported, http.StatusBadRequest, false,
+		"The request asks for something that this version does not do yet.",
+		"Leave out what details names."},
+	{codeMissingAPIKey, http.StatusUnauthorized, false,
+		"The request has no X-API-Key header.",
+		"Send the key that `pipesync keys create` printed."},
+	{codeInvalidAPIKey, http.StatusUnauthorized, false,
+		"The API key is unknown, malformed or revoked.",
+		"Check for a truncated key; make a new one with `pipesync keys create`."},
+	{codeMissingAdminToken, http.StatusUnauthorized, false,
+		"An admin route was called without `Authorization: Bearer TOKEN`.",
+		"Send the admin token; a node that was given none keeps it in admin-token in its data directory."},
+	{codeInvalidAdminToken, http.StatusUnauthorized, false,
+		"The admin token is neither this node's nor the cluster's.",
+		"Use the token of the node that formed the cluster, or of the node that is asked."},
+	{codeOrganizationMismatch, http.StatusForbidden, false,
+		"organization_id is not the organization of the API key.",
+		"Send the key's own organization, or use another key."},
+	{codeJoinRefused, http.StatusForbidden, false,
+		"The cluster refused the token of a joining node.",
+		"Give `pipesync join` the admin token of the cluster that is joined."},
+	{codeVectorStoreNotFound, http.StatusNotFound, false,
+		"The key's organization has no vector store of that name.",
+		"Check the name; make it with `pipesync stores create`. A sync never creates one."},
+	{codeNamespaceNotFound, http.StatusNotFound, false,
+		"The vector store has no namespace of that name.",
+		"A namespace exists from the first sync that names it; check the spelling and the percent-encoding."},
+	{codeRecordNotFound, http.StatusNotFound, false,
+		"The namespace has no live record with that id.",
+		"It was never pushed, or was deleted; check the percent-encoding of the id."},
+	{codeKeyNotFound, http.StatusNotFound, false,
+		"There is no API key with that key id.",
+		"List them with `pipesync keys list`; a key id begins with key_."},
+	{codeMemberNotFound, http.StatusNotFound, false,
+		"The cluster has no member with that node id.",
+		"List them with `pipesync members`."},
+	{codeRouteNotFound, http.StatusNotFound, false,
+		"No route has that path. Paths are matched as they are written: case counts, and so does a trailing slash.",
+		"See /openapi.yaml; percent-encode each id as one path segment."},
+	{codeMethodNotAllowed, http.StatusMethodNotAllowed, false,
+		"The path exists, with other methods.",
+		"Use one of those in the Allow header."},
+	{codeRequestTimeout, http.StatusRequestTimeout, true,
+		"The body did not arrive in time. Nothing was written.",
+		"Send it again, in smaller batches or compressed with gzip or zstd."},
+	{codeAlreadyJoined, http.StatusConflict, false,
+		"The node that was told to join belongs to a cluster already.",
+		"Nothing to do if it is the right one; else start the node on an empty data directory."},
+	{codeQuorumAtRisk, http.StatusConflict, false,
+		"The change of membership would leave the cluster without a quorum of reachable voters; the message has the arithmetic.",
+		"Bring the unreachable members back first, or repeat it with force=true."},
+	{codeNodeIDTaken, http.StatusConflict, false,
+		"Another member has the joining node's id or peer address.",
+		"Give the node an address of its own, and an empty data directory if it is a copy of another's."},
+	{codeCursorExpired, http.StatusGone, false,
+		"The list that the cursor belongs to is no longer there: the namespace was refreshed since, or the cursor was made for another list.",
+		"Start the list again without a cursor."},
+	{codePayloadTooLarge, http.StatusRequestEntityTooLarge, false,
+		"The body is larger than the cap, counted after decompression (16 MiB unless configured).",
+		"Send fewer operations in one batch."},
+	{codeUnsupportedMediaType, http.StatusUnsupportedMediaType, false,
+		"The Content-Type is not application/json, or the Content-Encoding is not gzip, zstd or identity.",
+		"Send `Content-Type: application/json`."},
+	{codeRateLimitExceeded, http.StatusTooManyRequests, true,
+		"The organization has used up its syncs of the window. Refused requests do not count.",
+		"Wait for the seconds in Retry-After. Larger batches use fewer requests."},
+	{codeInternal, http.StatusInternalServerError, false,
+		"The node failed in a way that it does not know. Its log has the cause under the request id.",
+		"Report it with the request id. A sync with a sync_timestamp may be sent again."},
+	{codeNoLeader, http.StatusServiceUnavailable, true,
+		"No leader could be reached before the deadline. Nothing was written.",
+		"Send it again, after the seconds in Retry-After; if it lasts, see `pipesync status` for voters that are down."},
+	{codeOverloaded, http.StatusServiceUnavailable, true,
+		"Too much is in flight on this node or on the leader. Nothing was written.",
+		"Send it again after the seconds in Retry-After, with fewer requests at once."},
+	{codeOutcomeUnknown, http.StatusServiceUnavailable, true,
+		"The leader was lost after it had taken the request: it may have been committed, or may be yet.",
+		"Where retryable is true, send the same request again. Where it is false, read back what is there before sending it again: it could undo a newer write, or be made twice."},
+	{codeNotJoined, http.StatusServiceUnavailable, true,
+		"This node belongs to no cluster yet.",
+		"Run `pipesync join` on it, or ask another node."},
+	{codeNotReady, http.StatusServiceUnavailable, true,
+		"This node has not caught up with the cluster, or is stopping: what it would read could be old.",
+		"Ask another node, or wait for /readyz to say 200."},
+	{codeLeaderTransferFailed, http.StatusServiceUnavailable, true,
+		"Leadership could not be handed over in time; the leader may be the same as before.",
+		"See `pipesync status`, and try it again once every voter is alive."},
+}
+
+var errorRows = func() map[Code]errorRow {
+	rows := make(map[Code]errorRow, len(errorTable))
+	for _, row := range errorTable {
+		rows[row.code] = row
+	}
+	return rows
+}()

@@ -1,0 +1,72 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"pipesync/cluster"
+)
+
+// handleLive says that the process serves requests, and nothing else.
+func (s *server) handleLive(c *call) error {
+	c.replyBytes(http.StatusOK, contentTypeText, []byte("ok\n"))
+	return nil
+}
+
+const contentTypeText = "text/plain; charset=utf-8"
+
+// readyCheck is one line of /readyz?verbose.
+type readyCheck struct {
+	name string
+	ok   bool
+	why  string // where it isn't
+}
+
+func readyChecks(st cluster.Status) []readyCheck {
+	return []readyCheck{
+		{"joined", st.ClusterID != "", "this node belongs to no cluster yet"},
+		{"leader", st.LeaderID != "", "no leader is known"},
+		{"caught-up", st.Ready, "not every entry acknowledged before the start has been applied"},
+	}
+}
+
+// handleReady is for load balancers: 200 where reads and syncs will work.
+func (s *server) handleReady(c *call) error {
+	st := s.Cluster.Status()
+	status, text := http.StatusOK, "ok\n"
+	if !st.Ready {
+		status, text = http.StatusServiceUnavailable, "not ready\n"
+		c.code = codeNotReady
+	}
+	if c.r.URL.Query().Has("verbose") {
+		var lines strings.Builder
+		for _, check := range readyChecks(st) {
+			if check.ok {
+				fmt.Fprintf(&lines, "[+] %s\n", check.name)
+			} else {
+				fmt.Fprintf(&lines, "[-] %s: %s\n", check.name, check.why)
+			}
+		}
+		text = lines.String() + text
+	}
+	c.replyBytes(status, contentTypeText, []byte(text))
+	return nil
+}
+
+func (s *server) handleHealth(c *call) error {
+	st := s.Cluster.Status()
+	status, word := http.StatusOK, "ok"
+	if !st.Ready {
+		status, word = http.StatusServiceUnavailable, "degraded"
+	}
+	c.reply(status, struct {
+		Status   string       `json:"status"`
+		NodeID   string       `json:"node_id"`
+		Role     cluster.Role `json:"role"`
+		LeaderID string       `json:"leader_id"`
+		Ready    bool         `json:"ready"`
+		Version  string       `json:"version"`
+	}{word, s.NodeID, st.Role, st.LeaderID, st.Ready, s.Version})
+	return nil
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+)
+
+// outcomeCodes tells each refusal of the state machine.
+var outcomeCodes = map[fsm.Outcome]struct {
+	code    Code
+	message string
+}{
+	fsm.RateLimited:     {codeRateLimitExceeded, "the organization's syncs of this window are used up"},
+	fsm.KeyNotFound:     {codeInvalidAPIKey, "the API key is not known"},
+	fsm.KeyRevoked:      {codeInvalidAPIKey, "the API key has been revoked"},
+	fsm.OrgMismatch:     {codeOrganizationMismatch, "the API key belongs to another organization"},
+	fsm.StoreNotFound:   {codeVectorStoreNotFound, "the organization has no such vector store"},
+	fsm.NotBootstrapped: {codeNotReady, "the cluster is being formed"},
+}
+
+// errorCodes tells each sentinel of the packages below; the first match counts,
+// so classes stand after their members.
+var errorCodes = []struct {
+	sentinel error
+	code     Code
+	message  string
+}{
+	{cluster.ErrOutcomeUnknown, codeOutcomeUnknown, "the leader was lost before it told the outcome"},
+	{cluster.ErrOverloaded, codeOverloaded, "too many bytes are in flight"},
+	{cluster.ErrNotJoined, codeNotJoined, "this node belongs to no cluster yet"},
+	{cluster.ErrStopped, codeNotReady, "this node is stopping"},
+	{cluster.ErrInvalid, codeInternal, "the leader did not understand this node"},
+	{cluster.ErrNoLeader, codeNoLeader, "no leader could be reached in time"},
+	{cluster.ErrNotApplied, codeNoLeader, "no leader took the request in time"},
+	{cluster.ErrUnauthorized, codeJoinRefused, "the cluster refused the join token"},
+	{cluster.ErrAlreadyJoined, codeAlreadyJoined, "this node belongs to a cluster already"},
+	{cluster.ErrIDTaken, codeNodeIDTaken, "another member has this node's id or peer address"},
+	{cluster.ErrUnknownMember, codeMemberNotFound, "the cluster has no such member"},
+	{cluster.ErrQuorumAtRisk, codeQuorumAtRisk, "the cluster would lose its quorum"},
+	{cluster.ErrTransferFailed, codeLeaderTransferFailed, "leadership was not handed over"},
+	{fsm.ErrNotReady, codeNotReady, "this node's state is being replaced by a snapshot"},
+	{fsm.ErrClosed, codeNotReady, "this node is stopping"},
+	{fsm.ErrGenerationGone, codeCursorExpired, "the namespace has been refreshed since the list was begun"},
+	{fsm.ErrStoreNotFound, codeVectorStoreNotFound, "the organization has no such vector store"},
+	{fsm.ErrNamespaceNotFound, codeNamespaceNotFound, "the vector store has no such namespace"},
+	{context.DeadlineExceeded, codeNoLeader, "no leader answered in time"},
+	{context.Canceled, codeNoLeader, "the client went away"},
+}
+
+// refusal is the failure for an outcome other than fsm.OK.
+func refusal(o fsm.Outcome) *failure {
+	told, ok := outcomeCodes[o]
+	if !ok {
+		return fail(codeInternal, "the outcome is not known to this node").because(fmt.Errorf("unknown outcome %d in a result", o))
+	}
+	return fail(told.code, "%s", told.message)
+}
+
+// asFailure finds the code of any error; what no table knows is INTERNAL, and
+// its text stays in the log.
+func asFailure(err error) *failure {
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f
+	}
+	for _, row := range errorCodes {
+		if errors.Is(err, row.sentinel) {
+			return fail(row.code, "%s", row.message).because(err)
+		}
+	}
+	return fail(codeInternal, "the request failed; the node's log has the cause").because(err)
+}

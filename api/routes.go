@@ -1,0 +1,40 @@
+package api
+
+import "net/http"
+
+const (
+	get  = http.MethodGet
+	post = http.MethodPost
+	del  = http.MethodDelete
+)
+
+// routes is every route of the HTTP port.
+func (s *server) routes() []route {
+	return []route{
+		{post, "/v1/pipeline/sync", keyed, false, s.handleSync},
+		{post, "/v1/connectors/pipeline/sync", keyed, false, s.handleSync},
+		{get, "/v1/pipeline/health", open, true, s.handleHealth},
+
+		{get, "/v1/vector-stores/:store/namespaces", keyed, false, s.handleNamespaces},
+		{get, "/v1/vector-stores/:store/namespaces/:namespace", keyed, false, s.handleNamespace},
+		{get, "/v1/vector-stores/:store/namespaces/:namespace/records", keyed, false, s.handleRecords},
+		{get, "/v1/vector-stores/:store/namespaces/:namespace/records/:id", keyed, false, s.handleRecord},
+
+		{get, "/v1/admin/status", admin, true, s.handleStatus},
+		{get, "/v1/admin/members", admin, false, s.handleMembers},
+		{post, "/v1/admin/members/join", admin, true, s.handleJoin},
+		{del, "/v1/admin/members/:node", admin, false, s.handleRemove},
+		{post, "/v1/admin/leader/transfer", admin, false, s.handleTransfer},
+		{post, "/v1/admin/keys", admin, false, s.handleKeyCreate},
+		{get, "/v1/admin/keys", admin, false, s.handleKeys},
+		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
+		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
+		{get, "/v1/admin/stores", admin, false, s.handleStores},
+
+		{get, "/livez", open, true, s.handleLive},
+		{get, "/readyz", open, true, s.handleReady},
+		{get, "/healthz", open, true, s.handleReady},
+		{get, "/metrics", open, true, s.handleMetrics},
+		{get, "/openapi.yaml", open, true, s.handleOpenAPI},
+	}
+}

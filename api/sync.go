@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"pipesync/api/syncjson"
+	"pipesync/cluster"
+	"pipesync/fsm"
+)
+
+// handleSync takes one batch. Whatever comes of it, the reply has the rate
+// limit headers: of the decision where there is one, else as this node knows.
+func (s *server) handleSync(c *call) error {
+	result, err := s.sync(c)
+	window, known := s.windowAfter(result, c.caller.org)
+	if known {
+		setRateLimit(c.w.Header(), window)
+	}
+	if err != nil {
+		return err
+	}
+	if result.Outcome != fsm.OK {
+		f := refusal(result.Outcome)
+		if result.Outcome == fsm.RateLimited {
+			f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
+		}
+		return f
+	}
+	s.metrics.operations.Add(float64(c.operations))
+	c.reply(http.StatusOK, newSyncReply(result, c.operations, time.Since(c.started)))
+	return nil
+}
+
+// sync takes the batch from its bytes to the cluster's decision.
+func (s *server) sync(c *call) (*fsm.Result, error) {
+	if err := refuseUnsupported(c); err != nil {
+		return nil, err
+	}
+	body, err := s.readJSONBody(c, s.Limits.MaxBodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	hasDefault := c.caller.defaultStore != ""
+	request, problems := syncjson.Decode(body, syncjson.Options{
+		MaxOperations: s.Limits.MaxOperations, IgnoreUnknown: s.IgnoreUnknownFields,
+		RequireTimestamp: !hasDefault, RequireVectorStore: !hasDefault,
+	})
+	if problems != nil {
+		return nil, problemsFailure(problems)
+	}
+	command := &request.Sync
+	c.operations = len(command.Operations)
+	ctx, cancel := c.within(s.Limits.SyncTimeout)
+	defer cancel()
+	if err := s.address(ctx, c.caller, request); err != nil {
+		return nil, err
+	}
+	command.SyncID = "sync_" + mintULID()
+	command.RequestID = mintRequestID()
+	encoded, err := fsm.EncodeSync(command)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a sync: %w", err)
+	}
+	result, err := s.propose(ctx, encoded)
+	if errors.Is(err, cluster.ErrOutcomeUnknown) {
+		f := asFailure(err)
+		f.unsafeRetry = !command.HasTimestamp // a later writer could be undone
+		return nil, f
+	}
+	return result, err
+}
+
+// address decides for which organization and vector store the batch is.
+func (s *server) address(ctx context.Context, who caller, request *syncjson.Request) error {
+	if request.OrganizationID != who.org {
+		return refusal(fsm.OrgMismatch)
+	}
+	command := &request.Sync
+	command.Org, command.KeyID, command.Store = who.org, who.keyID, who.defaultStore
+	if request.HasVectorStore {
+		command.Store = request.VectorStoreID
+	}
+	found, err := s.storeExists(ctx, command.Org, command.Store)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refusal(fsm.StoreNotFound)
+	}
+	return nil
+}
+
+// refuseUnsupported names what a later version will do: silence would let a
+// client believe that it is done.
+func refuseUnsupported(c *call) error {
+	if _, ok := c.r.Header["Idempotency-Key"]; ok {
+		return failField(codeNotSupported, "Idempotency-Key", syncjson.NotSupported,
+			"the Idempotency-Key header is not supported yet")
+	}
+	if c.r.URL.Query().Has("dry_run") {
+		return failField(codeNotSupported, "dry_run", syncjson.NotSupported, "dry_run is not supported yet")
+	}
+	return nil
+}
+
+// propose has the cluster decide about an encoded command.
+func (s *server) propose(ctx context.Context, body []byte) (*fsm.Result, error) {
+	reply, err := s.Cluster.Propose(ctx, body)
+	if err != nil {
+		return nil, fmt.Errorf("proposing a command: %w", err)
+	}
+	result, err := fsm.DecodeResult(reply)
+	if err != nil {
+		return nil, fmt.Errorf("decoding a result: %w", err)
+	}
+	return result, nil
+}
+
+func mintRequestID() (id fsm.RequestID) {
+	_, _ = rand.Read(id[:]) // never fails: it ends the process instead
+	return id
+}
+
+// problemsFailure tells what is wrong with a sync's body.
+func problemsFailure(p *syncjson.Problems) *failure {
+	f := fail(Code(p.Code), "%s", p.Message)
+	f.total = p.Total
+	for _, d := range p.Details {
+		told := detail{Field: d.Field, ID: d.ID, Namespace: d.Namespace, Code: d.Code, Message: d.Message}
+		if d.Index >= 0 {
+			told.Index = &d.Index
+		}
+		f.details = append(f.details, told)
+	}
+	return f
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pipesync/fsm"
+)
+
+// syncReply is the body of a sync's 200. processed is the sum of the four
+// counts of results.
+type syncReply struct {
+	Status           string          `json:"status"`
+	SyncID           string          `json:"sync_id"`
+	Processed        int             `json:"processed"`
+	Results          countsReply     `json:"results"`
+	ByNamespace      namespaceCounts `json:"by_namespace"`
+	Details          detailsReply    `json:"details"`
+	Index            uint64          `json:"index"`
+	ProcessingTimeMS int64           `json:"processing_time_ms"`
+}
+
+type countsReply struct {
+	Upserted uint32 `json:"upserted"`
+	Deleted  uint32 `json:"deleted"`
+	Failed   uint32 `json:"failed"` // 0: a batch lands whole
+	Skipped  uint32 `json:"skipped"`
+}
+
+type detailsReply struct {
+	Created   uint64 `json:"created"`
+	Updated   uint64 `json:"updated"`
+	Unchanged uint64 `json:"unchanged"`
+	Removed   uint64 `json:"removed"`
+}
+
+func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncReply {
+	d := r.Sync.Details
+	return syncReply{
+		Status:           "success",
+		SyncID:           r.Sync.SyncID,
+		Processed:        operations,
+		Results:          newCounts(r.Sync.Counts),
+		ByNamespace:      r.Sync.ByNamespace,
+		Details:          detailsReply{Created: d.Created, Updated: d.Updated, Unchanged: d.Unchanged, Removed: d.Removed},
+		Index:            r.Index,
+		ProcessingTimeMS: elapsed.Milliseconds(),
+	}
+}
+
+func newCounts(c fsm.Counts) countsReply {
+	return countsReply{Upserted: c.Upserted, Deleted: c.Deleted, Skipped: c.Skipped}
+}
+
+// namespaceCounts is an object with a member for each namespace, in the order
+// in which the operations first name them.
+type namespaceCounts []fsm.NamespaceCounts
+
+// MarshalJSONTo implements json.MarshalerTo.
+func (n namespaceCounts) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
+		return err
+	}
+	for _, c := range n {
+		if err := enc.WriteToken(jsontext.String(c.Namespace)); err != nil {
+			return err
+		}
+		if err := json.MarshalEncode(enc, newCounts(c.Counts)); err != nil {
+			return err
+		}
+	}
+	return enc.WriteToken(jsontext.EndObject)
+}

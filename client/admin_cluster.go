@@ -1,0 +1,136 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// Health is what a node says of itself without credentials.
+type Health struct {
+	Status   string `json:"status"` // "ok" or "degraded"
+	NodeID   string `json:"node_id"`
+	Role     string `json:"role"`
+	LeaderID string `json:"leader_id"`
+	Ready    bool   `json:"ready"`
+	Version  string `json:"version"`
+}
+
+// Status is one node's view of itself and its cluster.
+type Status struct {
+	NodeID            string   `json:"node_id"`
+	ClusterID         string   `json:"cluster_id"` // empty: not joined
+	Version           string   `json:"version"`
+	Role              string   `json:"role"`
+	Term              uint64   `json:"term"`
+	Leader            *Leader  `json:"leader"` // nil: none known
+	AppliedIndex      uint64   `json:"applied_index"`
+	CommitIndex       uint64   `json:"commit_index"`
+	LastLogIndex      uint64   `json:"last_log_index"`
+	Voters            int      `json:"voters"`
+	FailuresTolerated int      `json:"failures_tolerated"`
+	Insecure          bool     `json:"insecure"`
+	Ready             bool     `json:"ready"`
+	LastContactMS     int64    `json:"last_contact_ms"`
+	Members           []Member `json:"members"`
+}
+
+// Leader is where the leader of a cluster is.
+type Leader struct {
+	ID   string `json:"id"`
+	Peer string `json:"peer"`
+	HTTP string `json:"http"` // empty: unknown
+}
+
+// Member is one server of the cluster's configuration.
+type Member struct {
+	ID      string `json:"id"`
+	Peer    string `json:"peer"`
+	HTTP    string `json:"http"` // empty: unknown
+	Voter   bool   `json:"voter"`
+	Leader  bool   `json:"leader"`
+	Alive   bool   `json:"alive"` // by gossip; a hint
+	Version string `json:"version"`
+}
+
+// Members is the cluster's configuration.
+type Members struct {
+	Members []Member `json:"members"`
+}
+
+// JoinRequest names the cluster that a node shall join.
+type JoinRequest struct {
+	Peer     string `json:"peer"` // peer address of any member
+	Token    string `json:"token"`
+	Nonvoter bool   `json:"nonvoter,omitempty"`
+}
+
+// Joined says what a node has become.
+type Joined struct {
+	NodeID    string `json:"node_id"`
+	ClusterID string `json:"cluster_id"`
+	Voter     bool   `json:"voter"`
+}
+
+// Removed says which node has left the configuration.
+type Removed struct {
+	NodeID  string `json:"node_id"`
+	Removed bool   `json:"removed"`
+}
+
+// NewLeader says who leads after a transfer.
+type NewLeader struct {
+	LeaderID string `json:"leader_id"`
+}
+
+// Health asks a node how it is. A degraded node's answer is no error.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	var out Health
+	_, err := c.do(ctx, call{
+		method: http.MethodGet, path: "/v1/pipeline/health", out: &out,
+		alsoOK: http.StatusServiceUnavailable,
+	})
+	return out, err
+}
+
+// Status asks a node for its view of the cluster.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return admin[Status](ctx, c, http.MethodGet, "/v1/admin/status", nil, nil)
+}
+
+// Members lists the cluster's configuration.
+func (c *Client) Members(ctx context.Context) (Members, error) {
+	return admin[Members](ctx, c, http.MethodGet, "/v1/admin/members", nil, nil)
+}
+
+// Join makes the node that is asked, which must belong to no cluster, join one.
+// It returns once that node has caught up and is a member for good.
+func (c *Client) Join(ctx context.Context, req JoinRequest) (Joined, error) {
+	return admin[Joined](ctx, c, http.MethodPost, "/v1/admin/members/join", nil, req)
+}
+
+// RemoveMember takes a node out of the configuration. Without force it is
+// refused with QUORUM_AT_RISK where the rest could not commit.
+func (c *Client) RemoveMember(ctx context.Context, node string, force bool) (Removed, error) {
+	var query url.Values
+	if force {
+		query = url.Values{"force": {"true"}}
+	}
+	return admin[Removed](ctx, c, http.MethodDelete, "/v1/admin/members/"+segment(node), query, nil)
+}
+
+// TransferLeadership hands leadership to a node; empty: to any other voter.
+func (c *Client) TransferLeadership(ctx context.Context, node string) (NewLeader, error) {
+	body := struct {
+		Node string `json:"node,omitempty"`
+	}{node}
+	return admin[NewLeader](ctx, c, http.MethodPost, "/v1/admin/leader/transfer", nil, body)
+}
+
+func admin[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (T, error) {
+	var out T
+	_, err := c.do(ctx, call{
+		method: method, path: path, query: query, credential: withAdminToken, body: body, out: &out,
+	})
+	return out, err
+}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// KeyRequest describes a new API key.
+type KeyRequest struct {
+	OrganizationID string `json:"organization_id"` // made if missing
+	Name           string `json:"name,omitempty"`
+	// VectorStoreID becomes the key's default store, made if missing.
+	VectorStoreID string `json:"vector_store_id,omitempty"`
+}
+
+// NewKey is a key just made: the only time that its text is told.
+type NewKey struct {
+	Key            string    `json:"key"`
+	KeyID          string    `json:"key_id"`
+	OrganizationID string    `json:"organization_id"`
+	VectorStoreID  *string   `json:"vector_store_id"` // nil: no default store
+	Name           string    `json:"name"`
+	CreatedAt      time.Time `json:"created_at"`
+}
+
+// Key is a key without its secret.
+type Key struct {
+	KeyID          string     `json:"key_id"`
+	OrganizationID string     `json:"organization_id"`
+	VectorStoreID  *string    `json:"vector_store_id"` // nil: no default store
+	Name           string     `json:"name"`
+	CreatedAt      time.Time  `json:"created_at"`
+	RevokedAt      *time.Time `json:"revoked_at"` // nil: in use
+}
+
+// KeyPage is ordered by key id.
+type KeyPage struct {
+	Keys       []Key   `json:"keys"`
+	NextCursor *string `json:"next_cursor"` // nil: the last page
+}
+
+// RevokedKey confirms a revocation.
+type RevokedKey struct {
+	KeyID   string `json:"key_id"`
+	Revoked bool   `json:"revoked"`
+}
+
+// ListOptions choose a page. The zero value is the first page of everything.
+type ListOptions struct {
+	OrganizationID string // empty: all
+	Limit          int    // rows, 1..1000; 0: 100
+	Cursor         string // NextCursor of the page before; empty: the first page
+}
+
+// CreateKey makes an API key. It is not idempotent: after a *ConnectionError
+// with Sent, list the keys.
+func (c *Client) CreateKey(ctx context.Context, req KeyRequest) (NewKey, error) {
+	return admin[NewKey](ctx, c, http.MethodPost, "/v1/admin/keys", nil, req)
+}
+
+// Keys lists API keys.
+func (c *Client) Keys(ctx context.Context, o ListOptions) (KeyPage, error) {
+	return admin[KeyPage](ctx, c, http.MethodGet, "/v1/admin/keys", o.query(), nil)
+}
+
+// RevokeKey ends a key at once. Revoking a revoked key succeeds.
+func (c *Client) RevokeKey(ctx context.Context, keyID string) (RevokedKey, error) {
+	return admin[RevokedKey](ctx, c, http.MethodDelete, "/v1/admin/keys/"+segment(keyID), nil, nil)
+}
+
+func (o ListOptions) query() url.Values {
+	q := url.Values{}
+	if o.OrganizationID != "" {
+		q.Set("organization_id", o.OrganizationID)
+	}
+	setPage(q, o.Limit, o.Cursor)
+	return q
+}

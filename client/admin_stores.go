@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// StoreRequest names a new vector store.
+type StoreRequest struct {
+	OrganizationID string `json:"organization_id"` // made if missing
+	VectorStoreID  string `json:"vector_store_id"`
+}
+
+// NewStore says whether a store was made or existed.
+type NewStore struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+	Created        bool   `json:"created"`
+}
+
+// Store is a vector store.
+type Store struct {
+	OrganizationID string    `json:"organization_id"`
+	VectorStoreID  string    `json:"vector_store_id"`
+	CreatedAt      time.Time `json:"created_at"`
+}
+
+// StorePage is ordered by organization and name.
+type StorePage struct {
+	Stores     []Store `json:"stores"`
+	NextCursor *string `json:"next_cursor"` // nil: the last page
+}
+
+// CreateStore makes a vector store; one that exists is no error.
+func (c *Client) CreateStore(ctx context.Context, req StoreRequest) (NewStore, error) {
+	return admin[NewStore](ctx, c, http.MethodPost, "/v1/admin/stores", nil, req)
+}
+
+// Stores lists vector stores.
+func (c *Client) Stores(ctx context.Context, o ListOptions) (StorePage, error) {
+	return admin[StorePage](ctx, c, http.MethodGet, "/v1/admin/stores", o.query(), nil)
+}

@@ -1,0 +1,264 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// node is a server that answers all requests alike, and remembers the last.
+type node struct {
+	*httptest.Server
+	asked atomic.Int32
+	last  struct {
+		method, uri, body string
+		header            http.Header
+	}
+}
+
+func newNode(t *testing.T, status int, header http.Header, body string) *node {
+	t.Helper()
+	n := &node{}
+	n.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		n.last.method, n.last.uri, n.last.body, n.last.header = r.Method, r.RequestURI, string(text), r.Header
+		n.asked.Add(1)
+		for name, values := range header {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(n.Close)
+	return n
+}
+
+// deadAddr is an address that refuses connections.
+func deadAddr(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// hangUp is the address of a server that takes requests and never answers them.
+func hangUp(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func refusal(code string, status int) string {
+	return fmt.Sprintf(`{"success":false,"error":{"code":%q,"message":"no","status":%d,"retryable":true,"request_id":"req_1",
+		"details":[{"index":7,"field":"id","code":"TOO_LONG","message":"too long"}],"details_total":12}}`, code, status)
+}
+
+func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	tests := []struct {
+		name    string
+		reply   string
+		call    func(c *Client) (any, error)
+		request string // method and URI
+		body    string
+		admin   bool
+		want    string // the result, as JSON
+	}{
+		{
+			name: "health", reply: `{"status":"ok","node_id":"a","role":"leader","leader_id":"a","ready":true,"version":"v1"}`,
+			call:    func(c *Client) (any, error) { return c.Health(ctx) },
+			request: "GET /v1/pipeline/health",
+			want:    `{"status":"ok","node_id":"a","role":"leader","leader_id":"a","ready":true,"version":"v1"}`,
+		}, {
+			name: "members", reply: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v"}]}`,
+			call:    func(c *Client) (any, error) { return c.Members(ctx) },
+			request: "GET /v1/admin/members", admin: true,
+			want: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v"}]}`,
+		}, {
+			name: "join", reply: `{"node_id":"b","cluster_id":"c","voter":true}`,
+			call: func(c *Client) (any, error) {
+				return c.Join(ctx, JoinRequest{Peer: "10.0.0.1:8801", Token: "t"})
+			},
+			request: "POST /v1/admin/members/join", body: `{"peer":"10.0.0.1:8801","token":"t"}`, admin: true,
+			want: `{"node_id":"b","cluster_id":"c","voter":true}`,
+		}, {
+			name: "remove by force", reply: `{"node_id":"b","removed":true}`,
+			call:    func(c *Client) (any, error) { return c.RemoveMember(ctx, "b/é", true) },
+			request: "DELETE /v1/admin/members/b%2F%C3%A9?force=true", admin: true,
+			want: `{"node_id":"b","removed":true}`,
+		}, {
+			name: "transfer to any", reply: `{"leader_id":"b"}`,
+			call:    func(c *Client) (any, error) { return c.TransferLeadership(ctx, "") },
+			request: "POST /v1/admin/leader/transfer", body: `{}`, admin: true,
+			want: `{"leader_id":"b"}`,
+		}, {
+			name: "create a key", reply: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","created_at":"2026-01-02T03:04:05.6Z"}`,
+			call: func(c *Client) (any, error) {
+				return c.CreateKey(ctx, KeyRequest{OrganizationID: "org_a", Name: "n"})
+			},
+			request: "POST /v1/admin/keys", body: `{"organization_id":"org_a","name":"n"}`, admin: true,
+			want: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","created_at":"2026-01-02T03:04:05.6Z"}`,
+		}, {
+			name: "list keys", reply: `{"keys":[],"next_cursor":"x"}`,
+			call: func(c *Client) (any, error) {
+				return c.Keys(ctx, ListOptions{OrganizationID: "org_a", Limit: 5, Cursor: "a&b"})
+			},
+			request: "GET /v1/admin/keys?cursor=a%26b&limit=5&organization_id=org_a", admin: true,
+			want: `{"keys":[],"next_cursor":"x"}`,
+		}, {
+			name: "revoke", reply: `{"key_id":"i","revoked":true}`,
+			call:    func(c *Client) (any, error) { return c.RevokeKey(ctx, "i") },
+			request: "DELETE /v1/admin/keys/i", admin: true,
+			want: `{"key_id":"i","revoked":true}`,
+		}, {
+			name: "create a store", reply: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
+			call: func(c *Client) (any, error) {
+				return c.CreateStore(ctx, StoreRequest{OrganizationID: "org_a", VectorStoreID: "vs_a"})
+			},
+			request: "POST /v1/admin/stores", body: `{"organization_id":"org_a","vector_store_id":"vs_a"}`, admin: true,
+			want: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
+		}, {
+			name: "namespaces", reply: `{"namespaces":[],"next_cursor":null}`,
+			call: func(c *Client) (any, error) {
+				return c.Namespaces(ctx, "vs_a", ReadOptions{Consistency: Stale, MaxStaleness: 2 * time.Second, MinIndex: 9})
+			},
+			request: "GET /v1/vector-stores/vs_a/namespaces?consistency=stale&max_staleness=2s&min_index=9",
+			want:    `{"namespaces":[],"next_cursor":null}`,
+		}, {
+			name: "a record with an id of dots", reply: `{"id":"..","namespace":"n"}`,
+			call: func(c *Client) (any, error) {
+				record, err := c.Record(ctx, "vs_a", "a/b?c", "..", ReadOptions{})
+				return record.ID, err
+			},
+			request: "GET /v1/vector-stores/vs_a/namespaces/a%2Fb%3Fc/records/%2E%2E",
+			want:    `".."`,
+		}, {
+			name: "an empty sync", reply: `{"status":"success","processed":0}`,
+			call: func(c *Client) (any, error) {
+				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental})
+				return reply.Status, err
+			},
+			request: "POST /v1/pipeline/sync", body: `{"organization_id":"org_a","sync_mode":"incremental","operations":[]}`,
+			want: `"success"`,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, 200, nil, test.reply)
+			c := New(Options{Addrs: []string{n.Listener.Addr().String() + "/"}, APIKey: "key", AdminToken: "admin"})
+			got, err := test.call(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, _ := json.Marshal(got)
+			if string(text) != test.want {
+				t.Errorf("result is %s, want %s", text, test.want)
+			}
+			if request := n.last.method + " " + n.last.uri; request != test.request {
+				t.Errorf("request is %s, want %s", request, test.request)
+			}
+			if n.last.body != test.body {
+				t.Errorf("body is %s, want %s", n.last.body, test.body)
+			}
+			if got := n.last.header.Get("Authorization") == "Bearer admin"; got != test.admin {
+				t.Errorf("admin token sent: %v, want %v", got, test.admin)
+			}
+			if key := n.last.header.Get("X-API-Key"); test.admin && key != "" {
+				t.Error("the API key went to an admin route")
+			}
+		})
+	}
+}
+
+func TestErrorEnvelope(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 429, http.Header{"Retry-After": {"17"}}, refusal("RATE_LIMIT_EXCEEDED", 429))
+	_, err := New(Options{Addrs: []string{n.URL}}).Sync(context.Background(), SyncRequest{})
+	var got *Error
+	if !errors.As(err, &got) {
+		t.Fatalf("error is %v", err)
+	}
+	seven := 7
+	want := &Error{
+		Code: "RATE_LIMIT_EXCEEDED", Message: "no", Status: 429, Retryable: true, RequestID: "req_1",
+		Details:      []Detail{{Index: &seven, Field: "id", Code: "TOO_LONG", Message: "too long"}},
+		DetailsTotal: 12, RetryAfter: 17 * time.Second, Addr: n.URL,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestErrorThatIsNoEnvelope(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 502, nil, "<html>"+strings.Repeat("x", 1000))
+	_, err := New(Options{Addrs: []string{n.URL}}).Status(context.Background())
+	var got *Error
+	if !errors.As(err, &got) || got.Status != 502 || got.Code != "" || len(got.Message) > 300 {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestHealthOfADegradedNodeIsNoError(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 503, nil, `{"status":"degraded","node_id":"a","ready":false}`)
+	health, err := New(Options{Addrs: []string{n.URL}}).Health(context.Background())
+	if err != nil || health.Status != "degraded" || health.NodeID != "a" {
+		t.Errorf("health is %+v, %v", health, err)
+	}
+}
+
+func TestSyncReadsTheRateLimit(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 200, http.Header{
+		"X-Ratelimit-Limit": {"100"}, "X-Ratelimit-Remaining": {"42"}, "X-Ratelimit-Reset": {"58"},
+	}, `{"status":"success"}`)
+	reply, err := New(Options{Addrs: []string{n.URL}}).Sync(context.Background(), SyncRequest{})
+	want := RateLimit{Limit: 100, Remaining: 42, Reset: 58 * time.Second}
+	if err != nil || reply.RateLimit != want {
+		t.Errorf("rate limit is %+v, %v", reply.RateLimit, err)
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	elsewhere := newNode(t, 200, nil, `{}`)
+	n := newNode(t, 307, http.Header{"Location": {elsewhere.URL}}, "")
+	_, err := New(Options{Addrs: []string{n.URL}, AdminToken: "secret"}).Status(context.Background())
+	var got *Error
+	if !errors.As(err, &got) || elsewhere.asked.Load() != 0 {
+		t.Errorf("error is %v, asked elsewhere %d times", err, elsewhere.asked.Load())
+	}
+}
+
+func TestTimeoutBoundsACall(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer s.Close()
+	defer close(release)
+	_, err := New(Options{Addrs: []string{s.URL}, Timeout: 20 * time.Millisecond}).Status(context.Background())
+	var got *ConnectionError
+	if !errors.As(err, &got) || !got.Sent || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,135 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Linearizable and Stale are values of ReadOptions.Consistency.
+const (
+	Linearizable = "linearizable" // sees every sync acknowledged before the call
+	Stale        = "stale"        // what the asked node has, without asking the leader
+)
+
+// ReadOptions apply to one read. The zero value is a linearizable read of the
+// first page.
+type ReadOptions struct {
+	Consistency  string        // empty: Linearizable
+	MaxStaleness time.Duration // of a Stale read; 0: any
+	MinIndex     uint64        // waits until the node has applied this index; 0: any
+	Limit        int           // rows a page, 1..1000; 0: 100
+	Cursor       string        // NextCursor of the page before; empty: the first page
+}
+
+// Namespace is one namespace of a vector store.
+type Namespace struct {
+	Name       string    `json:"name"`
+	Records    uint64    `json:"records"`
+	Digest     string    `json:"digest"` // hex; equal digests mean equal content
+	Generation uint32    `json:"generation"`
+	Index      uint64    `json:"index"` // of the last entry that named it
+	UpdatedAt  time.Time `json:"updated_at"`
+}
+
+// NamespacePage is ordered by name.
+type NamespacePage struct {
+	Namespaces []Namespace `json:"namespaces"`
+	NextCursor *string     `json:"next_cursor"` // nil: the last page
+	Index      uint64      `json:"-"`           // state that was read
+}
+
+// Record is one live record. Pointers are nil where the upsert had no such field.
+type Record struct {
+	ID            string          `json:"id"`
+	Namespace     string          `json:"namespace"`
+	Data          json.RawMessage `json:"data"`
+	SourceSystem  *string         `json:"source_system"`
+	File          json.RawMessage `json:"file"`
+	CreatedAt     *string         `json:"created_at"`
+	UpdatedAt     *string         `json:"updated_at"`
+	SyncTimestamp time.Time       `json:"sync_timestamp"`
+	SyncID        string          `json:"sync_id"`
+	ContentHash   string          `json:"content_hash"`
+	Index         uint64          `json:"index"` // of its last change
+}
+
+// RecordPage is ordered by id.
+type RecordPage struct {
+	Records    []Record `json:"records"`
+	NextCursor *string  `json:"next_cursor"` // nil: the last page
+	Index      uint64   `json:"-"`           // state that was read
+}
+
+// Namespaces lists the namespaces of a vector store.
+func (c *Client) Namespaces(ctx context.Context, store string, o ReadOptions) (NamespacePage, error) {
+	var page NamespacePage
+	header, err := c.read(ctx, storePath(store), o, &page)
+	page.Index = stateIndex(header)
+	return page, err
+}
+
+// Namespace reads one namespace.
+func (c *Client) Namespace(ctx context.Context, store, namespace string, o ReadOptions) (Namespace, error) {
+	var ns Namespace
+	_, err := c.read(ctx, storePath(store)+"/"+segment(namespace), o, &ns)
+	return ns, err
+}
+
+// Records lists the live records of a namespace. A refresh between two pages
+// ends the walk with CURSOR_EXPIRED: start over.
+func (c *Client) Records(ctx context.Context, store, namespace string, o ReadOptions) (RecordPage, error) {
+	var page RecordPage
+	header, err := c.read(ctx, storePath(store)+"/"+segment(namespace)+"/records", o, &page)
+	page.Index = stateIndex(header)
+	return page, err
+}
+
+// Record reads one record; RECORD_NOT_FOUND where there is none.
+func (c *Client) Record(ctx context.Context, store, namespace, id string, o ReadOptions) (Record, error) {
+	var record Record
+	_, err := c.read(ctx, storePath(store)+"/"+segment(namespace)+"/records/"+segment(id), o, &record)
+	return record, err
+}
+
+func (c *Client) read(ctx context.Context, path string, o ReadOptions, out any) (http.Header, error) {
+	return c.do(ctx, call{
+		method: http.MethodGet, path: path, query: o.query(), credential: withAPIKey, out: out,
+	})
+}
+
+func (o ReadOptions) query() url.Values {
+	q := url.Values{}
+	if o.Consistency != "" {
+		q.Set("consistency", o.Consistency)
+	}
+	if o.MaxStaleness > 0 {
+		q.Set("max_staleness", o.MaxStaleness.String())
+	}
+	if o.MinIndex > 0 {
+		q.Set("min_index", strconv.FormatUint(o.MinIndex, 10))
+	}
+	setPage(q, o.Limit, o.Cursor)
+	return q
+}
+
+func setPage(q url.Values, limit int, cursor string) {
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+}
+
+func storePath(store string) string {
+	return "/v1/vector-stores/" + segment(store) + "/namespaces"
+}
+
+func stateIndex(header http.Header) uint64 {
+	index, _ := strconv.ParseUint(header.Get("X-Pipesync-Index"), 10, 64)
+	return index
+}

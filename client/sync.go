@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Values of SyncRequest.Mode and Operation.Action.
+const (
+	Incremental = "incremental"
+	// FullRefresh makes the operations of one request the whole content of
+	// every namespace that they name.
+	FullRefresh = "full_refresh"
+
+	Upsert = "upsert"
+	Delete = "delete"
+)
+
+// SyncRequest is one batch of at most 5000 operations. It is applied whole or
+// not at all.
+type SyncRequest struct {
+	OrganizationID string      `json:"organization_id"`
+	VectorStoreID  string      `json:"vector_store_id,omitempty"` // empty: the key's default
+	Mode           string      `json:"sync_mode"`
+	Timestamp      string      `json:"sync_timestamp,omitempty"` // RFC 3339
+	Operations     []Operation `json:"operations"`
+}
+
+// Operation upserts or deletes one record. A Delete has only Namespace and ID.
+type Operation struct {
+	Action       string          `json:"action"`
+	ID           string          `json:"id"`
+	Namespace    string          `json:"namespace"`
+	Data         json.RawMessage `json:"data,omitempty"` // a JSON object
+	SourceSystem string          `json:"source_system,omitempty"`
+	File         json.RawMessage `json:"file,omitempty"` // a JSON object
+	CreatedAt    string          `json:"created_at,omitempty"`
+	UpdatedAt    string          `json:"updated_at,omitempty"`
+}
+
+// SyncReply says what a committed batch did.
+type SyncReply struct {
+	Status           string            `json:"status"`
+	SyncID           string            `json:"sync_id"`
+	Processed        int               `json:"processed"`
+	Results          Counts            `json:"results"`
+	ByNamespace      map[string]Counts `json:"by_namespace"`
+	Details          Details           `json:"details"`
+	Index            uint64            `json:"index"`
+	ProcessingTimeMS float64           `json:"processing_time_ms"`
+	Warnings         []Warning         `json:"warnings,omitempty"`
+	// RateLimit is the organization's window after this request.
+	RateLimit RateLimit `json:"-"`
+}
+
+// Counts count operations, also those that changed nothing.
+type Counts struct {
+	Upserted int `json:"upserted"`
+	Deleted  int `json:"deleted"`
+	Failed   int `json:"failed"`
+	Skipped  int `json:"skipped"`
+}
+
+// Details count distinct ids by net effect.
+type Details struct {
+	Created   uint64 `json:"created"`
+	Updated   uint64 `json:"updated"`
+	Unchanged uint64 `json:"unchanged"`
+	Removed   uint64 `json:"removed"`
+}
+
+// Warning is something about a successful batch that its sender should know.
+type Warning struct {
+	Code  string `json:"code"`
+	Count int    `json:"count"`
+}
+
+// RateLimit is the X-RateLimit headers of a reply.
+type RateLimit struct {
+	Limit     int
+	Remaining int
+	Reset     time.Duration // until the oldest counted sync leaves the window
+}
+
+// Sync sends one batch. On a *ConnectionError with Sent it may or may not have
+// been applied: every operation is idempotent, so that sending it again is
+// right unless a later batch has gone out in between.
+func (c *Client) Sync(ctx context.Context, req SyncRequest) (SyncReply, error) {
+	if req.Operations == nil {
+		req.Operations = []Operation{}
+	}
+	var reply SyncReply
+	header, err := c.do(ctx, call{
+		method: http.MethodPost, path: "/v1/pipeline/sync",
+		credential: withAPIKey, body: req, out: &reply,
+	})
+	if err != nil {
+		return SyncReply{}, err
+	}
+	reply.RateLimit = RateLimit{
+		Limit:     headerInt(header, "X-RateLimit-Limit"),
+		Remaining: headerInt(header, "X-RateLimit-Remaining"),
+		Reset:     time.Duration(headerInt(header, "X-RateLimit-Reset")) * time.Second,
+	}
+	return reply, nil
+}
+
+func headerInt(header http.Header, name string) int {
+	n, _ := strconv.Atoi(header.Get(name)) // 0 where a proxy dropped it
+	return n
+}
