@@ -1,0 +1,98 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	defaultRaftTimeout      = time.Second
+	defaultMaxInFlightBytes = 512 << 20
+)
+
+// Config says who a node is and where it listens. The zero value of a field
+// marked optional means its default.
+type Config struct {
+	// NodeID names the node for ever; optional: identity.json's, else minted.
+	NodeID string
+	// DataDir holds identity.json and raft/. Only one process may use it.
+	DataDir string
+
+	// PeerBind and GossipBind are host:port to listen on; port 0 picks one.
+	PeerBind, GossipBind string
+	// PeerAdvertise and GossipAdvertise are what others dial; optional: the
+	// bound address. A bind to an unspecified address needs PeerAdvertise.
+	PeerAdvertise, GossipAdvertise string
+	// HTTPAdvertise is told to other nodes as a hint for clients; optional.
+	HTTPAdvertise string
+
+	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
+	GossipKey []byte
+	// Insecure allows peer and gossip ports beyond loopback without TLS.
+	Insecure bool
+	// Version of the program, shown to the other members.
+	Version string
+
+	Logger *slog.Logger
+	// Registerer receives Raft's and the log store's metrics; optional.
+	Registerer prometheus.Registerer
+
+	// HeartbeatTimeout and ElectionTimeout are Raft's; optional: 1 s each.
+	HeartbeatTimeout, ElectionTimeout time.Duration
+	// Fatal is told of an error after which the node must not go on, such as
+	// a log that can't be written. In production it does not return.
+	Fatal func(error)
+	// MaxInFlightBytes bounds 8 x the body bytes of the proposals that this
+	// node has admitted and not yet answered; optional: 512 MiB.
+	MaxInFlightBytes int64
+
+	// dial replaces the dialing of peers where links are to fail on purpose.
+	dial dialFunc
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.HeartbeatTimeout == 0 {
+		c.HeartbeatTimeout = defaultRaftTimeout
+	}
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = max(defaultRaftTimeout, c.HeartbeatTimeout)
+	}
+	if c.MaxInFlightBytes == 0 {
+		c.MaxInFlightBytes = defaultMaxInFlightBytes
+	}
+	if c.Fatal == nil {
+		c.Fatal = func(err error) { panic(err) }
+	}
+	if c.dial == nil {
+		c.dial = dialTCP
+	}
+}
+
+func (c *Config) validate() error {
+	if c.DataDir == "" {
+		return errors.New("a data directory is required")
+	}
+	if c.ElectionTimeout < c.HeartbeatTimeout {
+		return fmt.Errorf("the election timeout %s is shorter than the heartbeat timeout %s", c.ElectionTimeout, c.HeartbeatTimeout)
+	}
+	if n := len(c.GossipKey); n != 16 && n != 24 && n != 32 {
+		return fmt.Errorf("the gossip key has %d bytes: 16, 24 or 32 are required", n)
+	}
+	for _, b := range []struct{ port, addr string }{{"peer", c.PeerBind}, {"gossip", c.GossipBind}} {
+		loopback, err := isLoopback(b.addr)
+		if err != nil {
+			return fmt.Errorf("the %s port's address: %w", b.port, err)
+		}
+		if !loopback && !c.Insecure {
+			return fmt.Errorf("the %s port would be open to the network at %s without TLS: bind it to a loopback address, or allow it with --insecure on a network that you trust", b.port, b.addr)
+		}
+	}
+	return nil
+}

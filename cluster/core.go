@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+)
+
+const (
+	barrierEnqueueTimeout = 5 * time.Second
+	// raftIOTimeout bounds one RPC; a snapshot's grows with its size, by one
+	// such time for each snapshotBytesPerTimeout.
+	raftIOTimeout           = 10 * time.Second
+	snapshotBytesPerTimeout = 8 << 20
+	raftPooledConns         = 4
+	// maxAppendEntries bounds group commit and an AppendEntries; its bytes are
+	// bounded by the transport.
+	maxAppendEntries = 32
+	snapshotsKept    = 2
+)
+
+// core is a running Raft with all that it stands on.
+type core struct {
+	raft       *raft.Raft
+	store      *raftboltdb.BoltStore
+	log        *meteredLog
+	answers    *answers
+	transport  *raft.NetworkTransport
+	stream     *raftStream
+	leadership *leadership
+	self       raft.ServerID
+	logger     *slog.Logger
+
+	// stop ends the goroutines of run; stopped is closed when Raft has ended.
+	stop    context.CancelFunc
+	wg      sync.WaitGroup
+	stopped chan struct{}
+}
+
+// coreConfig is what a core needs of its node.
+type coreConfig struct {
+	Config
+	id     identity
+	stream *raftStream
+	sm     StateMachine
+	gate   Gate
+}
+
+// startCore opens the log and starts Raft. A node whose bootstrap is pending
+// gets its first configuration here, once.
+func startCore(cfg coreConfig) (_ *core, err error) {
+	dir := filepath.Join(cfg.DataDir, "raft")
+	c := &core{
+		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
+		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
+	}
+	if c.store, err = openBolt(dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = c.store.Close()
+		}
+	}()
+	logger := newRaftLogger(cfg.Logger)
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	if err != nil {
+		return nil, fmt.Errorf("opening the snapshots: %w", err)
+	}
+	if err := checkState(cfg.id, c.store, snapshots); err != nil {
+		return nil, err
+	}
+	c.log = &meteredLog{LogStore: c.store, fatal: cfg.Fatal}
+	cached, err := raft.NewLogCache(logCacheEntries, c.log)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	rc, err := raftConfig(cfg, snapshots)
+	if err != nil {
+		return nil, err
+	}
+	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
+	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
+	})
+	c.transport.TimeoutScale = snapshotBytesPerTimeout
+	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers}
+	defer func() {
+		if err != nil {
+			_ = c.transport.Close()
+		}
+	}()
+	if cfg.id.Pending == pendingBootstrap {
+		first := raft.Configuration{Servers: []raft.Server{{
+			Suffrage: raft.Voter, ID: c.self, Address: numbered.LocalAddr(),
+		}}}
+		err := raft.BootstrapCluster(rc, cached, c.store, snapshots, numbered, first)
+		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+			return nil, fmt.Errorf("writing the first configuration: %w", err)
+		}
+	}
+	if c.raft, err = raft.NewRaft(rc, cfg.sm, cached, c.store, snapshots, numbered); err != nil {
+		return nil, fmt.Errorf("starting raft: %w", err)
+	}
+	c.run()
+	return c, nil
+}
+
+func (c *core) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	c.leadership.raft = c.raft
+	c.wg.Go(func() { c.leadership.run(ctx) })
+	c.wg.Go(func() { c.snapshotByBytes(ctx) })
+}
+
+// checkState refuses a directory whose log is gone although the node was a
+// member: it may have voted and acknowledged what it no longer knows.
+func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.SnapshotStore) error {
+	has, err := raft.HasExistingState(store, store, snapshots)
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	if !has && id.Pending == pendingNone {
+		return fmt.Errorf("opening the log: node %s is a member of %s but its log is empty; remove the member, then join from an empty data directory", id.NodeID, id.ClusterID)
+	}
+	return nil
+}
+
+func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, error) {
+	rc := raft.DefaultConfig()
+	rc.LocalID = raft.ServerID(cfg.id.NodeID)
+	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
+	rc.LeaderLeaseTimeout = cfg.HeartbeatTimeout / 2
+	rc.MaxAppendEntries = maxAppendEntries
+	rc.TrailingLogs = maxTrailingEntries
+	// Raft would count entries; snapshotByBytes counts bytes.
+	rc.SnapshotThreshold = 1 << 62
+	// The node notices its removal itself, and stops in order.
+	rc.ShutdownOnRemove = false
+	rc.NoLegacyTelemetry = true
+	list, err := snapshots.List()
+	if err != nil {
+		return nil, fmt.Errorf("listing the snapshots: %w", err)
+	}
+	rc.NoSnapshotRestoreOnStart = len(list) > 0 && list[0].Index <= cfg.sm.Applied()
+	return rc, nil
+}
+
+// shutdown stops Raft and closes the log. It is not to be called twice.
+func (c *core) shutdown() error {
+	c.stop()
+	err := c.raft.Shutdown().Error()
+	close(c.stopped)
+	c.transport.CloseStreams()
+	c.wg.Wait()
+	if cerr := c.store.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("closing the log: %w", cerr)
+	}
+	return err
+}
+
+// leader returns the term and the leader that this node knows in it; the id is
+// empty if it knows none.
+func (c *core) leader() (term uint64, id raft.ServerID) {
+	for {
+		term = c.raft.CurrentTerm()
+		_, id = c.raft.LeaderWithID()
+		if c.raft.CurrentTerm() == term {
+			return term, id
+		}
+	}
+}
+
+func (c *core) servers() []raft.Server {
+	return c.raft.GetConfiguration().Configuration().Servers
+}
+
+func (c *core) server(id raft.ServerID) (raft.Server, bool) {
+	for _, s := range c.servers() {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}

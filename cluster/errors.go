@@ -1,0 +1,60 @@
+package cluster
+
+import "errors"
+
+// Outcome classes of Propose. An error of this package matches exactly one of
+// the first two through errors.Is; a nil error means that the reply is the
+// decision. They keep their identity across the forward hop.
+var (
+	// ErrNotApplied means that the proposal is in no log and never will be: it
+	// may be sent again at once.
+	ErrNotApplied = errors.New("not applied")
+	// ErrOutcomeUnknown means that the proposal may have been committed, or may
+	// be yet. Only an idempotent request may be sent again.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+)
+
+// Causes within the class ErrNotApplied; each also matches ErrNotApplied.
+var (
+	// ErrNoLeader means that no leader could be reached within the deadline.
+	ErrNoLeader = notApplied("no leader within the deadline")
+	// ErrOverloaded means that the bytes in flight are at their bound.
+	ErrOverloaded = notApplied("too many bytes in flight")
+	// ErrNotJoined means that this node belongs to no cluster yet.
+	ErrNotJoined = notApplied("this node has not joined a cluster")
+	// ErrStopped means that this node is shutting down.
+	ErrStopped = notApplied("this node is stopping")
+	// ErrInvalid means that the leader refused the bytes: they would be a
+	// poison entry. It is a bug of the proposer, never of the request.
+	ErrInvalid = notApplied("the leader refused the proposal as malformed")
+)
+
+// Errors of membership changes.
+var (
+	ErrUnauthorized  = errors.New("join token refused")
+	ErrQuorumAtRisk  = errors.New("would lose quorum")
+	ErrUnknownMember = errors.New("no such member")
+	ErrAlreadyJoined = errors.New("this node belongs to a cluster already")
+	ErrIDTaken       = errors.New("another member has this node id or address")
+)
+
+type notAppliedError struct{ text string }
+
+func notApplied(text string) error         { return &notAppliedError{text} }
+func (e *notAppliedError) Error() string   { return e.text }
+func (e *notAppliedError) Is(t error) bool { return t == ErrNotApplied }
+
+// ErrRemoved means that this node was taken out of its cluster. It never comes
+// back under its id: an empty directory joins as a new node. It matches
+// ErrNotJoined and ErrNotApplied too.
+var ErrRemoved error = removedError{}
+
+// ErrTransferFailed means that leadership was not handed over.
+var ErrTransferFailed = errors.New("leadership was not transferred")
+
+type removedError struct{}
+
+func (removedError) Error() string {
+	return "this node was removed from its cluster: an empty data directory can join as a new node"
+}
+func (removedError) Is(t error) bool { return t == ErrNotJoined || t == ErrNotApplied }

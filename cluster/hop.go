@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// A hop is one HTTP/1.1 request on the peer port:
+//
+//	POST /v1/{operation}
+//	Pipesync-Term: 7                 the term that the request addresses
+//	Pipesync-Timeout-Ms: 4870        how long the sender still waits
+//	body                             the operation's own bytes
+//
+// and its reply:
+//
+//	Pipesync-Outcome: decided | not-applied | unknown | refused
+//	Pipesync-Cause: a word; see outcome.go
+//	body                             the reply, or a text for people
+//
+// A reply without an outcome, or none at all, is an unknown outcome.
+const (
+	headerTerm    = "Pipesync-Term"
+	headerTimeout = "Pipesync-Timeout-Ms"
+	headerOutcome = "Pipesync-Outcome"
+	headerCause   = "Pipesync-Cause"
+
+	pathPrefix = "/v1/"
+	// maxReplyBytes bounds what is read of a reply.
+	maxReplyBytes = 64 << 20
+
+	hopIdleConns   = 64
+	hopIdleTimeout = 30 * time.Second
+)
+
+// hopClient sends operations to other nodes.
+type hopClient struct {
+	transport *http.Transport
+}
+
+type hopClusterKey struct{}
+
+func newHopClient(dial dialFunc) *hopClient {
+	return &hopClient{transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			id, _ := ctx.Value(hopClusterKey{}).(string)
+			return dialPeer(ctx, dial, addr, preamble{Kind: kindHTTP, ClusterID: id})
+		},
+		MaxIdleConnsPerHost: hopIdleConns,
+		IdleConnTimeout:     hopIdleTimeout,
+		DisableCompression:  true,
+	}}
+}
+
+func (h *hopClient) close() { h.transport.CloseIdleConnections() }
+
+type hopRequest struct {
+	addr      string
+	op        opName
+	term      uint64
+	clusterID string // empty only when joining
+}
+
+// send does one hop. An error before a connection was ready is errUnreachable:
+// nothing was sent. Any later failure to get a reply is an unknown outcome,
+// because the request may have been written. The transport repeats a request
+// by itself only where it has written nothing of it: the request is a POST
+// without an idempotency key.
+func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte, error) {
+	doing := fmt.Sprintf("asking %s to %s", r.addr, r.op)
+	if r.clusterID == "" {
+		// A joiner's connection is good for nothing else.
+		defer h.close()
+	}
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	ctx = context.WithValue(ctx, hopClusterKey{}, r.clusterID)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.addr+pathPrefix+string(r.op), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)
+	}
+	req.Header.Set(headerTerm, strconv.FormatUint(r.term, 10))
+	if deadline, ok := ctx.Deadline(); ok {
+		req.Header.Set(headerTimeout, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
+	}
+	resp, err := h.transport.RoundTrip(req)
+	if err != nil {
+		if !connected.Load() {
+			return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)
+		}
+		return nil, unknownOutcome(doing, err)
+	}
+	defer resp.Body.Close()
+	return readReply(doing, resp)
+}
+
+var errReplyTooLong = errors.New("the reply is too long")
+
+func readReply(doing string, resp *http.Response) ([]byte, error) {
+	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReplyBytes+1))
+	if err == nil && len(reply) > maxReplyBytes {
+		err = errReplyTooLong
+	}
+	if err != nil {
+		return nil, unknownOutcome(doing, err)
+	}
+	o := outcome(resp.Header.Get(headerOutcome))
+	if o == outcomeDecided {
+		return reply, nil
+	}
+	return nil, errorOf(o, resp.Header.Get(headerCause), string(reply))
+}

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	hopHeaderTimeout = 10 * time.Second
+	// hopBodyTimeout bounds the reading of a request's body.
+	hopBodyTimeout = 60 * time.Second
+	// hopServerIdle is longer than the client's, so that the server rarely
+	// closes a connection on which a request is being written.
+	hopServerIdle = 3 * hopIdleTimeout
+	// maxHopTimeout bounds what a sender may ask for.
+	maxHopTimeout     = 10 * time.Minute
+	maxHopHeaderBytes = 16 << 10
+	// hopMargin is how much earlier than the sender the leader gives up, so
+	// that its answer, which knows more than a broken connection, arrives.
+	maxHopMargin = 100 * time.Millisecond
+)
+
+type anonymousKey struct{}
+
+func newHopServer(n *Node) *http.Server {
+	return &http.Server{
+		Handler:           n,
+		ReadHeaderTimeout: hopHeaderTimeout,
+		IdleTimeout:       hopServerIdle,
+		MaxHeaderBytes:    maxHopHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			pc, ok := c.(*peerConn)
+			return context.WithValue(ctx, anonymousKey{}, !ok || pc.clusterID == "")
+		},
+	}
+}
+
+// ServeHTTP serves the peer port's HTTP connections: the hops of other nodes.
+// It is not meant for any other listener.
+func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	reply, err := n.serveHop(w, r)
+	o, cause := outcomeOf(err)
+	w.Header().Set(headerOutcome, string(o))
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if err == nil {
+		_, _ = w.Write(reply)
+		return
+	}
+	w.Header().Set(headerCause, cause)
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = io.WriteString(w, err.Error())
+}
+
+func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	name := opName(strings.TrimPrefix(r.URL.Path, pathPrefix))
+	op, ok := operationNamed(name)
+	if !ok || r.Method != http.MethodPost {
+		return nil, fmt.Errorf("there is no operation %s %s: %w", r.Method, r.URL.Path, ErrInvalid)
+	}
+	anonymous, _ := r.Context().Value(anonymousKey{}).(bool)
+	if anonymous && name != opJoin {
+		return nil, fmt.Errorf("a connection without a cluster id can only join: %w", ErrInvalid)
+	}
+	if name == opInfo {
+		return n.serveInfo()
+	}
+	c, err := n.running()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel, err := hopContext(r)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	body, free, err := n.readHopBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if anonymous {
+		// A joiner knows neither the leader nor the term, and asks any member.
+		free()
+		reply, _, err := n.onLeader(ctx, opJoin, body)
+		return reply, err
+	}
+	term, err := strconv.ParseUint(r.Header.Get(headerTerm), 10, 64)
+	if err != nil {
+		free()
+		return nil, fmt.Errorf("reading %s: %w", headerTerm, ErrInvalid)
+	}
+	if term == anyTerm && op.anyTerm {
+		term = c.raft.CurrentTerm()
+	}
+	return op.do(n, ctx, c, term, body, free)
+}
+
+// hopContext ends a little before the sender gives up.
+func hopContext(r *http.Request) (context.Context, context.CancelFunc, error) {
+	timeout := defaultOperationTimeout
+	if h := r.Header.Get(headerTimeout); h != "" {
+		ms, err := strconv.ParseInt(h, 10, 64)
+		if err != nil || ms < 0 {
+			return nil, nil, fmt.Errorf("reading %s: %w", headerTimeout, ErrInvalid)
+		}
+		timeout = min(time.Duration(min(ms, maxHopTimeout.Milliseconds()))*time.Millisecond, maxHopTimeout)
+	}
+	timeout -= min(timeout/10, maxHopMargin)
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	return ctx, cancel, nil
+}
+
+// readHopBody reads a body whose length is announced, after room for it has
+// been taken.
+func (n *Node) readHopBody(w http.ResponseWriter, r *http.Request) ([]byte, func(), error) {
+	if r.ContentLength < 0 {
+		return nil, nil, fmt.Errorf("reading a request without a length: %w", ErrInvalid)
+	}
+	free, err := n.budget.take(r.ContentLength)
+	if err != nil {
+		return nil, nil, err
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(hopBodyTimeout))
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		free()
+		return nil, nil, fmt.Errorf("reading a request's body: %w: %w", errLeaderBusy, err)
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	return body, free, nil
+}

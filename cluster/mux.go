@@ -1,0 +1,193 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	preambleTimeout = 5 * time.Second
+	// maxPeerConns bounds the open connections to the peer port.
+	maxPeerConns = 1024
+)
+
+// peerMux owns the peer port: it reads each connection's preamble and hands
+// the connection on to Raft or to the HTTP server. It remembers every
+// connection that it has accepted, because Raft's transport never closes those
+// on which it waits for the next request.
+type peerMux struct {
+	listener net.Listener
+	logger   *slog.Logger
+	// expect says what a connection's preamble is answered.
+	expect func(preamble) preambleStatus
+
+	raft *connQueue
+	http *connQueue
+
+	mu     sync.Mutex
+	open   map[*peerConn]struct{}
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// peerConn is an accepted connection past its preamble.
+type peerConn struct {
+	net.Conn
+	mux *peerMux
+	// clusterID is what the dialer named: empty for one that wants to join.
+	clusterID string
+	kind      connKind
+	once      sync.Once
+}
+
+func (c *peerConn) Close() error {
+	c.once.Do(func() {
+		c.mux.mu.Lock()
+		delete(c.mux.open, c)
+		c.mux.mu.Unlock()
+	})
+	return c.Conn.Close()
+}
+
+func newPeerMux(l net.Listener, logger *slog.Logger, expect func(preamble) preambleStatus) *peerMux {
+	m := &peerMux{
+		listener: l, logger: logger, expect: expect,
+		raft: newConnQueue(l.Addr()), http: newConnQueue(l.Addr()),
+		open: make(map[*peerConn]struct{}),
+	}
+	m.wg.Go(m.accept)
+	return m
+}
+
+func (m *peerMux) accept() {
+	for {
+		conn, err := m.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			// Such as too many open files: others may free some soon.
+			m.logger.Warn("accepting a peer connection", "error", err)
+			time.Sleep(acceptRetryDelay)
+			continue
+		}
+		pc := &peerConn{Conn: conn, mux: m}
+		if !m.track(pc) {
+			_ = conn.Close()
+			continue
+		}
+		m.wg.Go(func() { m.greet(pc) })
+	}
+}
+
+const acceptRetryDelay = 50 * time.Millisecond
+
+func (m *peerMux) track(c *peerConn) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || len(m.open) >= maxPeerConns {
+		return false
+	}
+	m.open[c] = struct{}{}
+	return true
+}
+
+func (m *peerMux) greet(c *peerConn) {
+	_ = c.SetDeadline(time.Now().Add(preambleTimeout))
+	p, status, err := readPreamble(c.Conn)
+	if err != nil {
+		m.logger.Debug("refusing a peer connection", "from", c.RemoteAddr(), "error", err)
+		_ = c.Close()
+		return
+	}
+	if status == statusOK {
+		status = m.expect(p)
+	}
+	if _, err = c.Write([]byte{byte(status)}); err != nil || status != statusOK {
+		m.logger.Debug("refusing a peer connection", "from", c.RemoteAddr(), "reason", status.err(), "error", err)
+		_ = c.Close()
+		return
+	}
+	_ = c.SetDeadline(time.Time{})
+	c.clusterID = p.ClusterID
+	m.mu.Lock()
+	c.kind = p.Kind
+	m.mu.Unlock()
+	queue := m.http
+	if p.Kind == kindRaft {
+		queue = m.raft
+	}
+	queue.put(c)
+}
+
+// closeConns ends every accepted connection for which which returns true.
+func (m *peerMux) closeConns(which func(*peerConn) bool) {
+	m.mu.Lock()
+	var victims []*peerConn
+	for c := range m.open {
+		if which(c) {
+			victims = append(victims, c)
+		}
+	}
+	m.mu.Unlock()
+	for _, c := range victims {
+		_ = c.Close()
+	}
+}
+
+// Close stops listening and ends every connection.
+func (m *peerMux) Close() error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	err := m.listener.Close()
+	_ = m.raft.Close()
+	_ = m.http.Close()
+	m.closeConns(func(*peerConn) bool { return true })
+	m.wg.Wait()
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("closing the peer port: %w", err)
+	}
+	return nil
+}
+
+// connQueue is a net.Listener fed by the mux. Closing it makes later
+// connections of its kind end at once.
+type connQueue struct {
+	addr  net.Addr
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newConnQueue(addr net.Addr) *connQueue {
+	return &connQueue{addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (q *connQueue) put(c net.Conn) {
+	select {
+	case q.conns <- c:
+	case <-q.done:
+		_ = c.Close()
+	}
+}
+
+func (q *connQueue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (q *connQueue) Close() error {
+	q.once.Do(func() { close(q.done) })
+	return nil
+}
+
+func (q *connQueue) Addr() net.Addr { return q.addr }

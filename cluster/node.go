@@ -1,0 +1,224 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Node is one member, or future member, of a cluster. Its methods may be called
+// concurrently.
+type Node struct {
+	cfg    Config
+	sm     StateMachine
+	gate   Gate
+	ports  ports
+	mux    *peerMux
+	server *http.Server
+	hop    *hopClient
+
+	budget   *budget
+	flights  flights
+	reads    rounds // this node's readers
+	confirms rounds // confirmations while it leads
+
+	// lifecycle is held while the node enters or leaves a cluster or stops;
+	// changes while the leader changes the configuration.
+	lifecycle sync.Mutex
+	changes   sync.Mutex
+
+	background sync.WaitGroup
+	endMember  context.CancelFunc // ends the goroutines of a membership
+	leaveNow   chan struct{}
+	settled    chan struct{} // closed when it has caught up since its start
+	removed    chan struct{}
+	life       context.Context // ends when the node begins to stop
+	endLife    context.CancelFunc
+	stopping   <-chan struct{} // life.Done
+	stopOnce   sync.Once
+	stopErr    error
+	opened     time.Time
+
+	mu     sync.RWMutex
+	id     identity
+	core   *core   // nil: in no cluster
+	gossip *gossip // likewise
+
+	unregister func() // of the metrics; under lifecycle
+}
+
+// Open binds the ports of cfg and, if the node already belongs to a cluster,
+// starts Raft over sm and resumes a join that was interrupted. gate is asked on
+// the leader only.
+//
+// A node that was removed opens too, so that it can say so: its Removed channel
+// is closed and it is a member of nothing.
+func Open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
+	cfg.setDefaults()
+	n, err := open(cfg, sm, gate)
+	if err != nil {
+		return nil, fmt.Errorf("opening the node: %w", err)
+	}
+	return n, nil
+}
+
+func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the data directory: %w", err)
+	}
+	id, err := loadIdentity(cfg.DataDir, cfg.NodeID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := bindPorts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	life, endLife := context.WithCancel(context.Background())
+	n := &Node{
+		cfg: cfg, sm: sm, gate: gate, ports: p, id: id, opened: time.Now(),
+		budget:    &budget{max: cfg.MaxInFlightBytes},
+		hop:       newHopClient(cfg.dial),
+		endMember: func() {},
+		leaveNow:  make(chan struct{}, 1),
+		settled:   make(chan struct{}),
+		removed:   make(chan struct{}),
+		life:      life,
+		endLife:   endLife,
+		stopping:  life.Done(),
+	}
+	n.reads = rounds{confirm: n.fetchReadPoint, limit: 2 * cfg.ElectionTimeout}
+	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
+	n.mux = newPeerMux(p.peer, cfg.Logger, n.expect)
+	n.server = newHopServer(n)
+	n.background.Go(func() { _ = n.server.Serve(n.mux.http) })
+	switch {
+	case id.Removed:
+		close(n.removed)
+	case id.ClusterID != "":
+		if err := n.enter(id); err != nil {
+			return nil, errors.Join(err, n.Shutdown(context.Background()))
+		}
+	}
+	return n, nil
+}
+
+// expect answers a connection's preamble.
+func (n *Node) expect(p preamble) preambleStatus {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	switch {
+	case n.isStopping():
+		return statusShuttingDown
+	case p.Kind != kindRaft && p.Kind != kindHTTP:
+		return statusUnknownKind
+	case n.id.Removed:
+		return statusRemovedMember
+	case n.id.ClusterID == "":
+		return statusNotJoined
+	case p.ClusterID == "" && p.Kind == kindHTTP:
+		return statusOK
+	case p.ClusterID != n.id.ClusterID:
+		return statusWrongCluster
+	}
+	return statusOK
+}
+
+// Bootstrap forms a cluster of this node alone, and returns when it leads it. A
+// node that belongs to a cluster refuses with ErrAlreadyJoined. A crash in
+// between is resumed when the node is opened again.
+func (n *Node) Bootstrap(ctx context.Context) error {
+	if err := n.found(); err != nil {
+		return fmt.Errorf("bootstrapping: %w", err)
+	}
+	select {
+	case <-n.settled:
+		return nil
+	case <-n.stopping:
+		return fmt.Errorf("bootstrapping: %w", ErrStopped)
+	case <-ctx.Done():
+		return fmt.Errorf("bootstrapping: awaiting the first election: %w", context.Cause(ctx))
+	}
+}
+
+func (n *Node) found() error {
+	n.lifecycle.Lock()
+	defer n.lifecycle.Unlock()
+	id, err := n.unjoined()
+	if err != nil {
+		return err
+	}
+	id.ClusterID, id.Founder, id.Pending = mintClusterID(), true, pendingBootstrap
+	return n.enter(id)
+}
+
+// Founder reports whether this node bootstrapped its cluster.
+func (n *Node) Founder() bool { return n.identity().Founder }
+
+// Removed is closed when this node was taken out of its cluster.
+func (n *Node) Removed() <-chan struct{} { return n.removed }
+
+func (n *Node) identity() identity {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.id
+}
+
+// changeIdentity writes the changed identity before it is in force.
+func (n *Node) changeIdentity(change func(*identity)) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	id := n.id
+	change(&id)
+	if err := id.save(n.cfg.DataDir); err != nil {
+		return err
+	}
+	n.id = id
+	return nil
+}
+
+// unjoined returns the identity of a node that may enter a cluster.
+func (n *Node) unjoined() (identity, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	switch {
+	case n.isStopping():
+		return identity{}, ErrStopped
+	case n.id.Removed:
+		return identity{}, ErrRemoved
+	case n.id.ClusterID != "":
+		return identity{}, ErrAlreadyJoined
+	}
+	return n.id, nil
+}
+
+// running returns the core, or why there is none.
+func (n *Node) running() (*core, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	switch {
+	case n.isStopping():
+		return nil, ErrStopped
+	case n.id.Removed:
+		return nil, ErrRemoved
+	case n.core == nil:
+		return nil, ErrNotJoined
+	}
+	return n.core, nil
+}
+
+func (n *Node) isStopping() bool {
+	select {
+	case <-n.stopping:
+		return true
+	default:
+		return false
+	}
+}

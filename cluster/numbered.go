@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+// answers remembers which numbered AppendEntries each peer has answered.
+//
+// Each AppendEntries gets the next number when it is sent. If a peer answers
+// number n in the term in which it was sent, then the peer, at a moment after n
+// was given out, had promised its vote to no later term. A reader that notes the
+// newest number s and then sees answers to numbers > s from a quorum of voters
+// has proof that no later leader existed when it noted s: any later leader's
+// quorum shares a voter with this one. Raft's own VerifyLeader also counts
+// answers to requests sent before the question, which prove nothing about now.
+//
+// Only plain AppendEntries are numbered. Pipelined ones are not: heartbeats are
+// never pipelined, and VerifyLeader makes each peer's heartbeat go out at once.
+type answers struct {
+	mu      sync.Mutex
+	sent    uint64
+	latest  map[raft.ServerID]answer
+	changed chan struct{} // closed at the next answer
+}
+
+type answer struct {
+	term   uint64
+	number uint64
+}
+
+func newAnswers() *answers {
+	return &answers{latest: make(map[raft.ServerID]answer), changed: make(chan struct{})}
+}
+
+// next numbers an AppendEntries that is about to be sent.
+func (a *answers) next() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sent++
+	return a.sent
+}
+
+// mark returns the newest number given out.
+func (a *answers) mark() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sent
+}
+
+// record notes that peer answered number in term. Answers come in any order.
+func (a *answers) record(peer raft.ServerID, term, number uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	old := a.latest[peer]
+	if term < old.term || (term == old.term && number <= old.number) {
+		return
+	}
+	a.latest[peer] = answer{term: term, number: number}
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// since returns the peers that have answered a number > mark in term, and a
+// channel that is closed when that may have changed.
+func (a *answers) since(mark, term uint64) (map[raft.ServerID]bool, <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	got := make(map[raft.ServerID]bool, len(a.latest))
+	for peer, last := range a.latest {
+		if last.term == term && last.number > mark {
+			got[peer] = true
+		}
+	}
+	return got, a.changed
+}
+
+// numberedTransport is Raft's network transport with numbered AppendEntries
+// whose entries are bounded in bytes.
+type numberedTransport struct {
+	*raft.NetworkTransport
+	answers *answers
+}
+
+// AppendEntries implements raft.Transport.
+func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	limitEntries(args)
+	number := t.answers.next()
+	if err := t.NetworkTransport.AppendEntries(id, target, args, resp); err != nil {
+		return err
+	}
+	if resp.Term == args.Term {
+		t.answers.record(id, args.Term, number)
+	}
+	return nil
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (t *numberedTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return limitedPipeline{p}, nil
+}
+
+type limitedPipeline struct{ raft.AppendPipeline }
+
+func (p limitedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	limitEntries(args)
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
+// maxAppendBytes bounds one AppendEntries, except that one entry always goes.
+const maxAppendBytes = 8 << 20
+
+// limitEntries cuts the request where its entries exceed maxAppendBytes. Raft
+// counts entries, not bytes, and takes what it has sent from args afterwards,
+// so that the rest goes with the next request.
+func limitEntries(args *raft.AppendEntriesRequest) {
+	total := 0
+	for i, e := range args.Entries {
+		total += len(e.Data) + len(e.Extensions)
+		if total > maxAppendBytes && i > 0 {
+			args.Entries = args.Entries[:i]
+			return
+		}
+	}
+}

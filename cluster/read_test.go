@@ -1,0 +1,202 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A leader that was deposed without hearing of it, and that then receives
+// answers to heartbeats which it had sent before, must not give out a read
+// index. Raft's VerifyLeader alone does: it counts those answers.
+func TestDeposedLeaderGivesNoReadIndex(t *testing.T) {
+	// The old leader's lease outlasts the test's steps, so that it does not step
+	// down by itself.
+	patience := map[string]time.Duration{"n1": 4 * time.Second, "n2": 1500 * time.Millisecond, "n3": 1500 * time.Millisecond}
+	all := newCluster(t, 3, func(c *Config) {
+		c.NodeID = map[string]string{"n1": "n3", "n2": "n2", "n3": "n1"}[c.NodeID]
+		c.HeartbeatTimeout, c.ElectionTimeout = patience[c.NodeID], patience[c.NodeID]
+	})
+	third, next, old := all[0], all[1], all[2]
+	if err := third.TransferLeadership(third.ctx(), "n1"); err != nil {
+		t.Fatal(err)
+	}
+	leaderOf(t, all)
+	old.mustPropose("before")
+	core, _ := old.running()
+	term := core.raft.CurrentTerm()
+
+	// Heartbeats to both others are on their way, and their answers are held.
+	release := old.links.holdReads()
+	defer release()
+	mark := core.answers.mark()
+	eventually(t, "heartbeats whose answers are held", func() bool { return core.answers.mark() >= mark+2 })
+
+	// The others elect another leader and commit, and the old one hears nothing.
+	next.links.sever(old.ports.peerAdvertise)
+	third.links.sever(old.ports.peerAdvertise)
+	thirdCore, _ := third.running()
+	if err := thirdCore.transport.TimeoutNow("n2", raft.ServerAddress(next.ports.peerAdvertise), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}}, &raft.TimeoutNowResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another leader", func() bool { return next.Status().Role == RoleLeader })
+	next.mustPropose("after")
+	if !leads(core.raft, term) {
+		t.Fatal("the old leader has stepped down by itself: the machine is too slow for this test")
+	}
+
+	got := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), awaitTime)
+	defer cancel()
+	go func() {
+		point, err := core.readIndex(ctx, old.sm)
+		if err == nil && point.index < next.sm.Applied() {
+			err = fmt.Errorf("a stale read index %d was confirmed, the new leader has applied %d", point.index, next.sm.Applied())
+		} else if errors.Is(err, errNotLeader) || errors.Is(err, errOtherTerm) {
+			err = nil
+		}
+		got <- err
+	}()
+	eventually(t, "the read to be under way", func() bool { return core.answers.mark() > mark })
+	release()
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	old.links.heal()
+	next.links.heal()
+	third.links.heal()
+	if got := old.read(); !slices.Equal(got, []string{"before", "after"}) {
+		t.Errorf("after healing: %q", got)
+	}
+}
+
+// Answers count only if their number is newer than the mark, and of the term.
+func TestQuorumOfAnswers(t *testing.T) {
+	a := newAnswers()
+	first := a.next()
+	mark := a.mark()
+	a.record("n2", 5, first)
+	if got, _ := a.since(mark, 5); len(got) != 0 {
+		t.Errorf("an answer to an earlier request counts: %v", got)
+	}
+	second, third := a.next(), a.next()
+	a.record("n3", 4, third)
+	if got, _ := a.since(mark, 5); len(got) != 0 {
+		t.Errorf("an answer of another term counts: %v", got)
+	}
+	_, changed := a.since(mark, 5)
+	a.record("n2", 5, third)
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody was told")
+	}
+	a.record("n2", 5, second) // late: must not undo the newer one
+	if got, _ := a.since(second, 5); !got["n2"] || len(got) != 1 {
+		t.Errorf("after a late answer: %v", got)
+	}
+	a.record("n2", 4, a.next())
+	if got, _ := a.since(mark, 5); !got["n2"] {
+		t.Error("an answer of an older term undid one of a newer")
+	}
+}
+
+// Every reader gets an index at least as new as the newest acknowledged write
+// when it came, while leadership moves.
+func TestReadsSeeAcknowledgedWrites(t *testing.T) {
+	all := newCluster(t, 3)
+	var mu sync.Mutex
+	newest := 0
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 1; ctx.Err() == nil; i++ {
+			if _, err := all[i%3].Propose(all[i%3].ctx(), []byte(fmt.Sprint(i))); err == nil {
+				mu.Lock()
+				newest = i
+				mu.Unlock()
+			}
+		}
+	})
+	reads := 0
+	for r := range 3 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				mu.Lock()
+				want := newest
+				mu.Unlock()
+				bodies := all[r].read()
+				if want > 0 && !slices.Contains(bodies, fmt.Sprint(want)) {
+					t.Errorf("%s read %d entries without the acknowledged %d", all[r].name(), len(bodies), want)
+				}
+				mu.Lock()
+				reads++
+				mu.Unlock()
+			}
+		})
+	}
+	for range 4 {
+		leader := leaderOf(t, all)
+		mu.Lock()
+		seen := reads
+		mu.Unlock()
+		if err := leader.TransferLeadership(leader.ctx(), ""); err != nil {
+			t.Errorf("transfer: %v", err)
+		}
+		eventually(t, "more reads", func() bool { mu.Lock(); defer mu.Unlock(); return reads > seen+20 })
+	}
+	stop()
+	wg.Wait()
+}
+
+// Readers that come while a round runs share the next one, never the running.
+func TestRoundsAreShared(t *testing.T) {
+	began, proceed := make(chan int, 8), make(chan struct{})
+	n := 0
+	r := &rounds{limit: awaitTime, confirm: func(context.Context) (readPoint, error) {
+		n++
+		began <- n
+		<-proceed
+		return readPoint{index: uint64(n)}, nil
+	}}
+	indexes := make(chan uint64, 8)
+	join := func() {
+		p, err := r.join(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		indexes <- p.index
+	}
+	go join()
+	<-began // the first round runs
+	for range 5 {
+		go join()
+	}
+	eventually(t, "a second round to be waited for", func() bool { r.mu.Lock(); defer r.mu.Unlock(); return r.waiting != nil })
+	proceed <- struct{}{}
+	if got := <-indexes; got != 1 {
+		t.Errorf("the first reader got round %d", got)
+	}
+	for done := 0; done < 5; {
+		select {
+		case <-began:
+		case proceed <- struct{}{}:
+		case got := <-indexes:
+			done++
+			if got < 2 {
+				t.Errorf("a later reader got round %d", got)
+			}
+		}
+	}
+	close(proceed)
+	r.close()
+	if _, err := r.join(t.Context()); !errors.Is(err, ErrStopped) {
+		t.Errorf("after close: %v", err)
+	}
+}

@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// cutLog takes a snapshot and leaves one entry of log behind it.
+func (m *member) cutLog() {
+	m.t.Helper()
+	c, err := m.running()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	reload := c.raft.ReloadableConfig()
+	reload.TrailingLogs = 1
+	if err := c.raft.ReloadConfig(reload); err != nil {
+		m.t.Fatal(err)
+	}
+	if err := c.raft.Snapshot().Error(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func TestSnapshotBringsBackOneThatWasAway(t *testing.T) {
+	all := newCluster(t, 3)
+	leader := leaderOf(t, all)
+	away := followerOf(all, leader)
+	leader.mustPropose("0")
+	away.read()
+	away.stop()
+	want := []string{"0"}
+	for i := range 40 {
+		body := fmt.Sprint(i + 1)
+		leader.mustPropose(body)
+		want = append(want, body)
+	}
+	for _, m := range without(all, away) {
+		m.read()
+		m.cutLog()
+	}
+	away.gate = &testGate{}
+	away.start()
+	if got := away.read(); !slices.Equal(got, want) {
+		t.Fatalf("after the snapshot: %q", got)
+	}
+	if away.sm.restored() == 0 {
+		t.Error("no snapshot was installed: the test proves nothing")
+	}
+	// A newcomer starts from the snapshot too.
+	fresh := newMember(t, "n9")
+	if err := fresh.Join(fresh.ctx(), away.ports.peerAdvertise, testToken, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := fresh.read(); !slices.Equal(got, want) {
+		t.Errorf("the newcomer reads %q", got)
+	}
+}
+
+// A state machine that holds what the snapshot holds is not restored at start;
+// one that does not is.
+func TestRestoreOnStart(t *testing.T) {
+	m := newMember(t, "solo")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	m.mustPropose("a")
+	m.cutLog()
+	m.mustPropose("b")
+	restores := 0
+	for _, fresh := range []bool{false, true} {
+		m.restart(fresh)
+		if got := m.read(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("fresh %v: read %q", fresh, got)
+		}
+		restores += m.sm.restored()
+		if want := map[bool]int{false: 0, true: 1}[fresh]; restores != want {
+			t.Errorf("fresh %v: %d restores", fresh, restores)
+		}
+	}
+}
+
+func TestTrailingEntries(t *testing.T) {
+	for _, c := range []struct {
+		bytes, entries int64
+		want           uint64
+	}{
+		{0, 0, maxTrailingEntries},
+		{100, 100, maxTrailingEntries},
+		{256 << 20, 256, 256},
+		{500 << 20, 100, minTrailingEntries},
+	} {
+		if got := trailingEntries(c.bytes, c.entries); got != c.want {
+			t.Errorf("%d bytes in %d entries: %d, want %d", c.bytes, c.entries, got, c.want)
+		}
+	}
+}
+
+func TestAppendEntriesAreBoundedInBytes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		sizes []int
+		want  int
+	}{
+		{"none", nil, 0},
+		{"small", []int{10, 10, 10}, 3},
+		{"up to the bound", []int{maxAppendBytes / 2, maxAppendBytes / 2, 1}, 2},
+		{"one too large goes alone", []int{maxAppendBytes + 1, 1}, 1},
+	} {
+		args := &raft.AppendEntriesRequest{}
+		for _, n := range c.sizes {
+			args.Entries = append(args.Entries, &raft.Log{Data: make([]byte, n)})
+		}
+		if limitEntries(args); len(args.Entries) != c.want {
+			t.Errorf("%s: %d entries", c.name, len(args.Entries))
+		}
+	}
+}
+
+// Entries beyond the bound of one request all arrive.
+func TestLargeEntriesReplicate(t *testing.T) {
+	all := newCluster(t, 2)
+	leader := leaderOf(t, all)
+	other := followerOf(all, leader)
+	other.stop()
+	// Without the other there is no quorum; the entries wait in the log.
+	done := make(chan error, 6)
+	for i := range 6 {
+		go func() {
+			_, err := leader.Propose(leader.ctx(), append(make([]byte, 3<<20), byte(i)))
+			done <- err
+		}()
+	}
+	other.gate = &testGate{}
+	other.start()
+	for range 6 {
+		if err := <-done; err != nil && class(t, err) == "" {
+			t.Error(err)
+		}
+	}
+	if len(other.read()) != len(leader.read()) {
+		t.Error("the logs differ")
+	}
+}

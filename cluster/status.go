@@ -1,0 +1,89 @@
+package cluster
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// Status returns this node's view of itself and its cluster, from memory.
+func (n *Node) Status() Status {
+	n.mu.RLock()
+	id, c := n.id, n.core
+	n.mu.RUnlock()
+	s := Status{
+		NodeID: id.NodeID, ClusterID: id.ClusterID, Version: n.cfg.Version,
+		Role: RoleUnjoined, AppliedIndex: n.sm.Applied(), Insecure: n.ports.open,
+	}
+	if c == nil {
+		return s
+	}
+	term, leader := c.leader()
+	s.Term, s.LeaderID = term, string(leader)
+	s.CommitIndex, s.LastLogIndex = c.raft.CommitIndex(), c.raft.LastIndex()
+	voter := false
+	for _, server := range c.servers() {
+		if server.Suffrage == raft.Voter {
+			s.Voters++
+			voter = voter || server.ID == c.self
+		}
+		if server.ID == leader {
+			s.LeaderPeer = string(server.Address)
+		}
+	}
+	s.FailuresTolerated = max(s.Voters-1, 0) / 2
+	s.Role = role(c.raft.State(), voter)
+	if s.Role != RoleLeader {
+		s.LastContact = n.silence(c)
+	}
+	s.Ready = s.LeaderID != "" && n.isSettled()
+	return s
+}
+
+func role(state raft.RaftState, voter bool) Role {
+	switch {
+	case state == raft.Leader:
+		return RoleLeader
+	case !voter:
+		return RoleNonvoter
+	case state == raft.Candidate:
+		return RoleCandidate
+	default:
+		return RoleFollower
+	}
+}
+
+func (n *Node) isSettled() bool {
+	select {
+	case <-n.settled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Members lists the servers of the configuration that this node knows, in its
+// order, with the hints of gossip. Errors: ErrNotJoined, ErrRemoved, ErrStopped.
+func (n *Node) Members() ([]Member, error) {
+	c, err := n.running()
+	if err != nil {
+		return nil, fmt.Errorf("listing the members: %w", err)
+	}
+	n.mu.RLock()
+	g := n.gossip
+	n.mu.RUnlock()
+	seen := map[string]gossipMeta{}
+	if g != nil {
+		seen = g.seen()
+	}
+	_, leader := c.leader()
+	var members []Member
+	for _, s := range c.servers() {
+		meta, alive := seen[string(s.ID)]
+		members = append(members, Member{
+			ID: string(s.ID), PeerAddr: string(s.Address), HTTPAddr: meta.HTTPAddr, Version: meta.Version,
+			Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, Alive: alive || s.ID == c.self,
+		})
+	}
+	return members, nil
+}

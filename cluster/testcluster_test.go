@@ -1,0 +1,199 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// awaitTime bounds every wait of a test; none is expected to take it.
+const awaitTime = 30 * time.Second
+
+var testGossipKey = bytes.Repeat([]byte{7}, 32)
+
+// member is one node of a test with all that outlives its restarts.
+type member struct {
+	*Node
+	t     *testing.T
+	cfg   Config
+	sm    *bytelog
+	gate  *testGate
+	links *links
+}
+
+type testLog struct {
+	mu   sync.Mutex
+	t    *testing.T
+	name string
+	done bool
+}
+
+func (w *testLog) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.done {
+		w.t.Logf("%s %s", w.name, bytes.TrimSpace(p))
+	}
+	return len(p), nil
+}
+
+func testConfig(t *testing.T, name string) Config {
+	log := &testLog{t: t, name: name}
+	t.Cleanup(func() {
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		log.done = true
+	})
+	level := slog.LevelError + 1
+	if os.Getenv("CLUSTER_TEST_LOG") != "" {
+		level = slog.LevelDebug
+	}
+	return Config{
+		NodeID: name, DataDir: t.TempDir(), PeerBind: "127.0.0.1:0", GossipBind: "127.0.0.1:0",
+		HTTPAdvertise: name + ".example:8800", GossipKey: testGossipKey, Version: "v-test",
+		Logger:           slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		HeartbeatTimeout: 500 * time.Millisecond, ElectionTimeout: 500 * time.Millisecond,
+		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
+	}
+}
+
+func newMember(t *testing.T, name string, change ...func(*Config)) *member {
+	t.Helper()
+	m := &member{t: t, cfg: testConfig(t, name), sm: newBytelog(), gate: &testGate{}, links: newLinks()}
+	m.cfg.dial = m.links.dial
+	for _, f := range change {
+		f(&m.cfg)
+	}
+	m.start()
+	t.Cleanup(m.stop)
+	return m
+}
+
+func (m *member) start() {
+	m.t.Helper()
+	n, err := Open(m.cfg, m.sm, m.gate)
+	if err != nil {
+		m.t.Fatalf("opening %s: %v", m.cfg.NodeID, err)
+	}
+	m.Node = n
+	// A restart comes back at the same place.
+	m.cfg.PeerBind, m.cfg.GossipBind = n.ports.peer.Addr().String(), n.ports.gossipAdvertise
+}
+
+func (m *member) stop() {
+	m.t.Helper()
+	if err := m.Shutdown(m.ctx()); err != nil {
+		m.t.Errorf("stopping %s: %v", m.cfg.NodeID, err)
+	}
+	if _, bad := m.gate.state(); len(bad) > 0 {
+		m.t.Errorf("%s: the gate's contract was broken: %v", m.cfg.NodeID, bad)
+	}
+}
+
+// restart stops the node and opens it again. A fresh state machine has to be
+// brought back from the log and snapshots; else it is one that kept its state.
+func (m *member) restart(fresh bool) {
+	m.t.Helper()
+	m.stop()
+	m.gate = &testGate{} // another process has another gate
+	if fresh {
+		m.sm = newBytelog()
+	}
+	m.start()
+}
+
+func (m *member) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), awaitTime)
+	m.t.Cleanup(cancel)
+	return ctx
+}
+
+func (m *member) name() string { return m.cfg.NodeID }
+
+func (m *member) mustPropose(body string) {
+	m.t.Helper()
+	if _, err := m.Propose(m.ctx(), []byte(body)); err != nil {
+		m.t.Fatalf("proposing through %s: %v", m.name(), err)
+	}
+}
+
+// read is a linearizable read of all entries.
+func (m *member) read() []string {
+	m.t.Helper()
+	index, err := m.ReadIndex(m.ctx())
+	if err == nil {
+		err = m.sm.WaitApplied(m.ctx(), index)
+	}
+	if err != nil {
+		m.t.Fatalf("reading through %s: %v", m.name(), err)
+	}
+	return m.sm.bodies()
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(awaitTime)
+	defer deadline.Stop()
+	for tick := time.NewTicker(5 * time.Millisecond); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// newCluster bootstraps the first node and joins the others to it.
+func newCluster(t *testing.T, size int, change ...func(*Config)) []*member {
+	t.Helper()
+	var all []*member
+	for i := range size {
+		all = append(all, newMember(t, fmt.Sprintf("n%d", i+1), change...))
+	}
+	if err := all[0].Bootstrap(all[0].ctx()); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range all[1:] {
+		if err := m.Join(m.ctx(), all[0].ports.peerAdvertise, testToken, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// leaderOf waits until all agree on one leader.
+func leaderOf(t *testing.T, all []*member) *member {
+	t.Helper()
+	var leader *member
+	eventually(t, "one leader", func() bool {
+		leader = nil
+		id := all[0].Status().LeaderID
+		for _, m := range all {
+			s := m.Status()
+			if s.LeaderID != id || s.LeaderID == "" {
+				return false
+			}
+			if s.Role == RoleLeader {
+				leader = m
+			}
+		}
+		return leader != nil && leader.name() == id
+	})
+	return leader
+}
+
+func without(all []*member, gone *member) []*member {
+	return slices.DeleteFunc(slices.Clone(all), func(m *member) bool { return m == gone })
+}
+
+func followerOf(all []*member, leader *member) *member { return without(all, leader)[0] }

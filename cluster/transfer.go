@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// TransferLeadership hands leadership to nodeID, or to the most advanced other
+// voter if it is empty, and returns when this node knows the new leader. It is
+// done already if nodeID leads.
+//
+// Errors: ErrUnknownMember if nodeID is no voter, ErrTransferFailed, or one of
+// Propose's classes.
+func (n *Node) TransferLeadership(ctx context.Context, nodeID string) error {
+	ctx, cancel := context.WithTimeout(ctx, defaultOperationTimeout)
+	defer cancel()
+	if err := n.transferLeadership(ctx, nodeID); err != nil {
+		return fmt.Errorf("transferring leadership: %w", err)
+	}
+	return nil
+}
+
+func (n *Node) transferLeadership(ctx context.Context, nodeID string) error {
+	body, err := json.Marshal(memberRequest{NodeID: nodeID})
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		old, _, err := n.onLeader(ctx, opTransfer, body)
+		if err != nil {
+			return err
+		}
+		if n.awaitLeader(ctx, nodeID, string(old)) {
+			return nil
+		}
+		// Another voter has won the election, or the old leader again.
+	}
+	return fmt.Errorf("the leader is %q: %w", n.Status().LeaderID, ErrTransferFailed)
+}
+
+// awaitLeader waits for the leader wanted, or if none is named for another than
+// old, as long as an election may take.
+func (n *Node) awaitLeader(ctx context.Context, wanted, old string) bool {
+	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
+	defer cancel()
+	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+		leader := n.Status().LeaderID
+		if leader != "" && (leader == wanted || wanted == "" && leader != old) {
+			return true
+		}
+		if !n.pause(ctx, delay) {
+			return false
+		}
+	}
+}
+
+// serveTransfer answers with the id of the leader that was.
+func (n *Node) serveTransfer(ctx context.Context, c *core, term uint64, body []byte) ([]byte, error) {
+	if err := c.leadership.await(ctx, term); err != nil {
+		return nil, err
+	}
+	var req memberRequest
+	if err := decodeStrict(body, &req); err != nil {
+		return nil, err
+	}
+	if raft.ServerID(req.NodeID) == c.self {
+		return []byte(c.self), nil
+	}
+	if err := c.transfer(ctx, raft.ServerID(req.NodeID)); err != nil {
+		return nil, err
+	}
+	return []byte(c.self), nil
+}
+
+// transferAttempts are made because Raft gives each no longer than one election
+// timeout, which a busy machine exceeds now and then.
+const transferAttempts = 5
+
+// transfer hands leadership to to, or to any other voter. When it returns nil
+// this node leads no more.
+func (c *core) transfer(ctx context.Context, to raft.ServerID) error {
+	candidates := 0
+	for _, s := range c.servers() {
+		if s.Suffrage == raft.Voter && s.ID != c.self && (to == "" || s.ID == to) {
+			candidates++
+		}
+	}
+	if candidates == 0 && to != "" {
+		return fmt.Errorf("%q is no voter: %w", to, ErrUnknownMember)
+	}
+	if candidates == 0 {
+		return fmt.Errorf("there is no other voter: %w", ErrTransferFailed)
+	}
+	term := c.raft.CurrentTerm()
+	var err error
+	for range transferAttempts {
+		err = await(ctx, func() error { return c.transferOnce(to) })
+		if err == nil {
+			return nil
+		}
+		if !leads(c.raft, term) {
+			return errNotLeader
+		}
+		select {
+		case <-time.After(maxRetryDelay):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrTransferFailed, err)
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrTransferFailed, err)
+}
+
+func (c *core) transferOnce(to raft.ServerID) error {
+	if to == "" {
+		return c.raft.LeadershipTransfer().Error()
+	}
+	s, _ := c.server(to)
+	return c.raft.LeadershipTransferToServer(s.ID, s.Address).Error()
+}

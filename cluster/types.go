@@ -1,0 +1,87 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// StateMachine is what the log is applied to. Its Apply returns for each entry
+// either the reply as []byte, or an error with a method NotApplied() bool that
+// returns true when the entry was fenced and changed nothing. Any other
+// response is an unknown outcome.
+type StateMachine interface {
+	raft.FSM
+	// Applied is the index of the last entry that Apply has seen. Raft's own
+	// no-ops, barriers and configuration entries never count.
+	Applied() uint64
+	// WaitApplied returns when Applied() >= index or ctx is done.
+	WaitApplied(ctx context.Context, index uint64) error
+}
+
+// Gate is the leader's side of the state machine. All its methods are called
+// concurrently, on the leader only.
+type Gate interface {
+	// LeaderReady is called once in a term, when the term's first Barrier has
+	// completed and before any other call of the term.
+	LeaderReady(term uint64)
+	// Admit validates body in full and decides whether it goes to the log. It
+	// may wait for proposals in flight, no longer than ctx. A non-nil reply
+	// answers without a log entry: the caller confirms its leadership before it
+	// tells it. Otherwise release is not nil, and is called exactly once when
+	// the proposal's outcome is known or will not be awaited any longer. An
+	// error means that nothing was admitted: one with a method Overloaded() bool
+	// that returns true, that there is no room (ErrOverloaded); one with a method
+	// NotApplied() bool that returns true, or the context's own, that it may be
+	// admitted when sent again; any other, that body can't be an entry
+	// (ErrInvalid).
+	Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(), err error)
+	// Stamp returns the extension bytes for an entry about to be appended in term.
+	Stamp(term uint64, body []byte) []byte
+	// AuthorizeJoin returns nil if token lets a node join.
+	AuthorizeJoin(token string) error
+}
+
+// Role is a node's part in the cluster.
+type Role string
+
+const (
+	RoleLeader    Role = "leader"
+	RoleFollower  Role = "follower"
+	RoleCandidate Role = "candidate"
+	RoleNonvoter  Role = "nonvoter"
+	RoleUnjoined  Role = "unjoined"
+)
+
+// Status is this node's view of itself and its cluster.
+type Status struct {
+	NodeID       string
+	ClusterID    string // empty: not joined
+	Version      string
+	Role         Role
+	Term         uint64
+	LeaderID     string // empty: none known
+	LeaderPeer   string
+	CommitIndex  uint64 // Raft's, for display only
+	LastLogIndex uint64
+	AppliedIndex uint64 // the state machine's
+	Voters       int
+	// FailuresTolerated is how many voters may be lost before writes stop.
+	FailuresTolerated int
+	Insecure          bool // a port is bound beyond loopback without TLS
+	Ready             bool // joined, a leader known, and caught up since start
+	// LastContact is how long ago this node heard from the leader; 0 on the leader.
+	LastContact time.Duration
+}
+
+// Member is one server of the Raft configuration, with what gossip knows of it.
+type Member struct {
+	ID       string
+	PeerAddr string
+	HTTPAddr string // empty: unknown
+	Voter    bool
+	Leader   bool
+	Alive    bool // by gossip; a hint
+	Version  string
+}
