@@ -132,7 +132,7 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := n.gate.AuthorizeJoin(req.Token); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnauthorized, err)
+		return nil, classifyJoin(err)
 	}
 	n.changes.Lock()
 	defer n.changes.Unlock()

@@ -64,8 +64,7 @@ func classifyResponse(response any) ([]byte, error) {
 			return r, nil
 		}
 	case error:
-		var fenced interface{ NotApplied() bool }
-		if errors.As(r, &fenced) && fenced.NotApplied() {
+		if isPassing(r) {
 			return nil, fmt.Errorf("applying: %w", errFenced)
 		}
 		return nil, unknownOutcome("applying", r)
@@ -76,15 +75,29 @@ func classifyResponse(response any) ([]byte, error) {
 // classifyAdmit sorts an error of Gate.Admit. Nothing was admitted.
 func classifyAdmit(err error) error {
 	var full interface{ Overloaded() bool }
-	var passing interface{ NotApplied() bool }
 	switch {
 	case errors.As(err, &full) && full.Overloaded():
 		return fmt.Errorf("admitting: %w: %w", ErrOverloaded, err)
-	case errors.As(err, &passing) && passing.NotApplied(), isContext(err):
+	case isPassing(err), isContext(err):
 		return fmt.Errorf("admitting: %w: %w", errGate, err)
 	default:
 		return fmt.Errorf("admitting: %w: %w", ErrInvalid, err)
 	}
+}
+
+// classifyJoin sorts an error of Gate.AuthorizeJoin.
+func classifyJoin(err error) error {
+	if isPassing(err) {
+		return fmt.Errorf("%w: %w", errGate, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnauthorized, err)
+}
+
+// isPassing reports whether the gate or the state machine says that it did
+// nothing, for a reason that passes.
+func isPassing(err error) bool {
+	var passing interface{ NotApplied() bool }
+	return errors.As(err, &passing) && passing.NotApplied()
 }
 
 // classifyChange sorts the error of a configuration change's future.

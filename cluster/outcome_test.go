@@ -92,6 +92,17 @@ func TestClassifyAdmit(t *testing.T) {
 	}
 }
 
+func TestClassifyJoin(t *testing.T) {
+	for _, c := range []struct{ err, want error }{
+		{errors.New("not the token"), ErrUnauthorized},
+		{fmt.Errorf("no settings yet: %w", fencedError{}), errGate},
+	} {
+		if got := classifyJoin(c.err); !errors.Is(got, c.want) || !errors.Is(got, c.err) {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
+		}
+	}
+}
+
 // Each error keeps its class, and its identity where it has a name, over the hop.
 func TestOutcomeOverTheHop(t *testing.T) {
 	for _, c := range causes {

@@ -39,7 +39,9 @@ type Gate interface {
 	Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(), err error)
 	// Stamp returns the extension bytes for an entry about to be appended in term.
 	Stamp(term uint64, body []byte) []byte
-	// AuthorizeJoin returns nil if token lets a node join.
+	// AuthorizeJoin returns nil if token lets a node join. Like Admit's, an error
+	// with a method NotApplied() bool that returns true says that it can't be
+	// decided just now; any other refuses the token.
 	AuthorizeJoin(token string) error
 }
 

@@ -63,7 +63,7 @@ func (e *events) listener() *pebble.EventListener {
 		},
 		DiskSlow: e.diskSlow,
 		FormatUpgrade: func(v pebble.FormatMajorVersion) {
-			e.log.Info("storage format raised", "version", uint64(v))
+			e.log.Debug("storage format raised", "version", uint64(v))
 		},
 		LowDiskSpace: func(info pebble.LowDiskSpaceInfo) {
 			e.log.Warn("disk space is low", "available_bytes", info.AvailBytes,

@@ -122,19 +122,24 @@ func (g *Gate) Stamp(term uint64, body []byte) []byte {
 	}, body)
 }
 
-// AuthorizeJoin returns nil if token is the cluster's admin token.
+// AuthorizeJoin returns nil if token is the cluster's admin token. An error that
+// matches ErrState says nothing about the token: the cluster is being formed, or
+// the state can't be read.
 func (g *Gate) AuthorizeJoin(token string) error {
 	view, err := g.state.View()
 	if err != nil {
-		return fmt.Errorf("authorizing a join: %w", err)
+		return fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
 	}
 	defer view.Close()
 	settings, found, err := view.Settings()
 	if err != nil {
-		return fmt.Errorf("authorizing a join: %w", err)
+		return fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
+	}
+	if !found {
+		return fmt.Errorf("authorizing a join: %w: the cluster has no settings yet", ErrState)
 	}
 	got := sha256.Sum256([]byte(token))
-	if !found || subtle.ConstantTimeCompare(got[:], settings.AdminTokenHash[:]) != 1 {
+	if subtle.ConstantTimeCompare(got[:], settings.AdminTokenHash[:]) != 1 {
 		return errors.New("authorizing a join: the token is not this cluster's")
 	}
 	return nil

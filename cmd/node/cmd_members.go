@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pipesync/client"
+)
+
+func newMembersCommand(a *app) *cobra.Command {
+	return adminCommand(a, &cobra.Command{
+		Use:   "members",
+		Short: "List the members of the cluster",
+		Args:  cobra.NoArgs,
+	}, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+		members, err := c.Members(cmd.Context())
+		if err != nil {
+			return fmt.Errorf("listing the members: %w", err)
+		}
+		return a.print(members, func(w *tabwriter.Writer) { membersTable(w, members.Members) })
+	})
+}
+
+func membersTable(w *tabwriter.Writer, members []client.Member) {
+	fmt.Fprintln(w, "NODE\tPART\tALIVE\tPEER\tHTTP\tVERSION")
+	for _, m := range members {
+		part := "nonvoter"
+		switch {
+		case m.Leader:
+			part = "leader"
+		case m.Voter:
+			part = "voter"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, part, yesNo(m.Alive), m.Peer, orDash(m.HTTP), orDash(m.Version))
+	}
+}

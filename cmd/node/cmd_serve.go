@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pipesync/cluster"
+)
+
+func newServeCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run one node in the foreground",
+		Long: `Run one node in the foreground. Once its ports are bound it prints one line with
+them; everything else goes to stderr. SIGTERM or Ctrl-C hands leadership over,
+lets requests under way end, and stops with exit code 0.
+
+On an empty data directory --bootstrap forms a cluster and --join joins one; with
+neither the node waits for 'pipesync join'.`,
+		Example: `  pipesync gossip-keys new --out gossip.key
+  pipesync serve --data-dir data --gossip-key-file gossip.key --bootstrap`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd.Flags(), a.getenv)
+			if err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), cfg)
+		},
+	}
+	addConfigFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, cfg Config) error {
+	secrets, err := cfg.readSecrets()
+	if err != nil {
+		return err
+	}
+	log, _ := cfg.Log.logger(a.stderr)
+	n, err := startNode(ctx, nodeConfig{Config: cfg, secrets: secrets, log: log, fatal: a.fatal(log)})
+	if err != nil {
+		return fmt.Errorf("starting: %w", err)
+	}
+	if err := a.announce(n); err != nil {
+		return errors.Join(err, n.stop(err))
+	}
+	return a.ended(ctx, n, n.run(ctx))
+}
+
+// ended stops a node that shall not go on, and says whether that was a fault.
+func (a *app) ended(ctx context.Context, n *node, fault error) error {
+	reason := fault
+	if reason == nil {
+		reason = context.Cause(ctx)
+	}
+	stopFault := n.stop(reason)
+	switch {
+	case errors.Is(fault, cluster.ErrRemoved):
+		n.log.Info("left the cluster: this directory can't be used again", "data_dir", n.DataDir)
+		return stopFault
+	case fault != nil && exitCode(context.Background(), fault) == exitLocal:
+		fault = &exitError{code: exitRemote, err: fault}
+	}
+	return errors.Join(fault, stopFault)
+}
+
+// fatal ends the process on an error after which going on could lose or fork
+// data: a failed sync, a corrupt entry, a panic while applying one.
+func (a *app) fatal(log *slog.Logger) func(error) {
+	return func(err error) {
+		log.Error("stopping at once: going on could lose data", "error", err)
+		a.exit(exitRemote)
+		select {} // where exit was replaced by a test: never return
+	}
+}
+
+// boundPorts is where a node listens.
+type boundPorts struct {
+	NodeID string `json:"node_id"`
+	HTTP   string `json:"http"` // URL
+	Peer   string `json:"peer"`
+	Gossip string `json:"gossip"`
+}
+
+func (n *node) bound() boundPorts {
+	return boundPorts{
+		NodeID: n.cluster.Status().NodeID,
+		HTTP:   "http://" + n.listener.Addr().String(),
+		Peer:   n.Peer.Addr,
+		Gossip: n.Gossip.Addr,
+	}
+}
+
+func (a *app) announce(n *node) error {
+	b := n.bound()
+	return a.print(b, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "node %s: http %s, peer %s, gossip %s\n", b.NodeID, b.HTTP, b.Peer, b.Gossip)
+	})
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pipesync/client"
+)
+
+const (
+	readyPollInterval   = 200 * time.Millisecond
+	statusWatchInterval = 2 * time.Second
+)
+
+func newStatusCommand(a *app) *cobra.Command {
+	var wait string
+	var watch bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show a node's view of the cluster; exit code 3 where it is degraded",
+		Args:  cobra.NoArgs,
+	}
+	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until the node has caught up and knows a leader")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every 2 s until interrupted")
+	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+		switch {
+		case wait == "ready":
+			timeout, _ := cmd.Flags().GetDuration("timeout")
+			return a.waitReady(cmd.Context(), c, timeout)
+		case wait != "":
+			return fmt.Errorf("--wait is %q: it must be ready", wait)
+		case watch:
+			return a.watchStatus(cmd.Context(), c)
+		}
+		status, err := c.Status(cmd.Context())
+		if err != nil {
+			return fmt.Errorf("asking for the status: %w", err)
+		}
+		if err := a.printStatus(status); err != nil {
+			return err
+		}
+		return degradation(status)
+	})
+}
+
+func (a *app) waitReady(ctx context.Context, c *client.Client, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	last := errors.New("it is not ready")
+	for {
+		status, err := c.Status(ctx)
+		if err == nil && status.Ready {
+			return a.printStatus(status)
+		}
+		if err == nil {
+			last = fmt.Errorf("node %s is %s and not ready", status.NodeID, status.Role)
+		} else if ctx.Err() == nil {
+			last = err
+			// A wrong token stays wrong however long one waits.
+			var refused *client.Error
+			if errors.As(err, &refused) && refused.Status/100 == 4 {
+				return fmt.Errorf("waiting for the node to be ready: %w", err)
+			}
+		}
+		if err := pause(ctx, readyPollInterval); err != nil {
+			if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return fmt.Errorf("waiting for the node to be ready: %w", err)
+			}
+			return &exitError{code: exitDegraded,
+				err: fmt.Errorf("waiting %s for the node to be ready: %w", timeout, last)}
+		}
+	}
+}
+
+func (a *app) watchStatus(ctx context.Context, c *client.Client) error {
+	for {
+		status, err := c.Status(ctx)
+		if err != nil && ctx.Err() == nil {
+			report(a.stderr, fmt.Errorf("asking for the status: %w", err))
+		} else if err == nil {
+			if err := a.printStatus(status); err != nil {
+				return err
+			}
+		}
+		if err := pause(ctx, statusWatchInterval); err != nil {
+			return nil // an interrupt is how a watch ends
+		}
+	}
+}
+
+// degradation says why a status deserves exit code 3; nil: it doesn't.
+func degradation(s client.Status) error {
+	reason := ""
+	for _, m := range s.Members {
+		if m.Voter && !m.Alive {
+			reason = fmt.Sprintf("voter %s (%s) is not alive", m.ID, m.Peer)
+		}
+	}
+	switch {
+	case s.ClusterID == "":
+		reason = "it belongs to no cluster"
+	case s.Leader == nil:
+		reason = "no leader is known"
+	case !s.Ready:
+		reason = "it is not ready"
+	}
+	if reason == "" {
+		return nil
+	}
+	hint := "pipesync status --wait ready"
+	if s.ClusterID == "" {
+		hint = refusalHints["NOT_JOINED"]
+	}
+	return &exitError{code: exitDegraded, err: fmt.Errorf("node %s is degraded: %s", s.NodeID, reason), hint: hint}
+}
+
+func (a *app) printStatus(s client.Status) error {
+	return a.print(s, func(w *tabwriter.Writer) {
+		leader := "none known"
+		if s.Leader != nil {
+			leader = fmt.Sprintf("%s (peer %s, http %s)", s.Leader.ID, s.Leader.Peer, orDash(s.Leader.HTTP))
+		}
+		fmt.Fprintf(w, "node\t%s (%s, %s)\n", s.NodeID, s.Role, orDash(s.Version))
+		fmt.Fprintf(w, "cluster\t%s\n", orDash(s.ClusterID))
+		fmt.Fprintf(w, "leader\t%s\n", leader)
+		fmt.Fprintf(w, "term\t%d\n", s.Term)
+		fmt.Fprintf(w, "ready\t%s\n", yesNo(s.Ready))
+		fmt.Fprintf(w, "index\tapplied %d, committed %d, last in the log %d\n", s.AppliedIndex, s.CommitIndex, s.LastLogIndex)
+		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
+		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
+		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
+		if len(s.Members) > 0 {
+			fmt.Fprintln(w)
+			membersTable(w, s.Members)
+		}
+	})
+}
+
+// pause waits, or returns the cause of ctx's end.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+)
+
+// Config is what one node is told: by flags, else the environment, else the
+// file, else the defaults. It holds only what is local to a node; what all nodes
+// must agree on is replicated and never configured.
+type Config struct {
+	DataDir string `yaml:"data_dir"`
+	NodeID  string `yaml:"node_id"`
+
+	Bootstrap     bool   `yaml:"bootstrap"`
+	Join          string `yaml:"join"`
+	JoinToken     string `yaml:"join_token"`
+	JoinTokenFile string `yaml:"join_token_file"`
+
+	AdminToken     string `yaml:"admin_token"`
+	AdminTokenFile string `yaml:"admin_token_file"`
+
+	HTTP   HTTPConfig   `yaml:"http"`
+	Peer   PortConfig   `yaml:"peer"`
+	Gossip GossipConfig `yaml:"gossip"`
+	Log    LogConfig    `yaml:"log"`
+
+	Insecure     bool `yaml:"insecure"`
+	InsecureHTTP bool `yaml:"insecure_http"`
+}
+
+// HTTPConfig is the port that pipelines and people use.
+type HTTPConfig struct {
+	Addr          string `yaml:"addr"`
+	Advertise     string `yaml:"advertise"`
+	UnknownFields string `yaml:"unknown_fields"`
+	MaxBodyBytes  int64  `yaml:"max_body_bytes"`
+}
+
+// PortConfig is where a port is bound, and what others are told.
+type PortConfig struct {
+	Addr      string `yaml:"addr"`
+	Advertise string `yaml:"advertise"`
+}
+
+// GossipConfig is the port on which nodes learn who is alive.
+type GossipConfig struct {
+	Addr      string `yaml:"addr"`
+	Advertise string `yaml:"advertise"`
+	Key       string `yaml:"key"`
+	KeyFile   string `yaml:"key_file"`
+}
+
+// LogConfig is how much is logged, and in which form.
+type LogConfig struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+const (
+	refuseUnknownFields = "refuse"
+	ignoreUnknownFields = "ignore"
+	logText             = "text"
+	logJSON             = "json"
+
+	defaultMaxBodyBytes = 16 << 20
+)
+
+func defaultConfig() Config {
+	return Config{
+		DataDir: "pipesync-data",
+		HTTP: HTTPConfig{
+			Addr:          "127.0.0.1:8800",
+			UnknownFields: refuseUnknownFields,
+			MaxBodyBytes:  defaultMaxBodyBytes,
+		},
+		Peer:   PortConfig{Addr: "127.0.0.1:8801"},
+		Gossip: GossipConfig{Addr: "127.0.0.1:8802"},
+		Log:    LogConfig{Level: "info", Format: logText},
+	}
+}
+
+// logger writes to w what is at or above the level, which may be changed later.
+func (c LogConfig) logger(w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := &slog.LevelVar{}
+	_ = level.UnmarshalText([]byte(c.Level)) // validated before
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == logJSON {
+		return slog.New(slog.NewJSONHandler(w, options)), level
+	}
+	return slog.New(slog.NewTextHandler(w, options)), level
+}

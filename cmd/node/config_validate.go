@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxNodeIDBytes      = 64
+	minBodyBytes        = 1 << 10
+	maxBodyBytesSetting = 64 << 20
+)
+
+// validate checks all that can be checked without touching disk or network, and
+// reports every fault at once.
+func (c *Config) validate() error {
+	faults := []error{
+		c.validateIdentity(),
+		checkBind("http.addr", c.HTTP.Addr, c.HTTP.Advertise, c.InsecureHTTP, "--insecure-http"),
+		checkBind("peer.addr", c.Peer.Addr, c.Peer.Advertise, c.Insecure, "--insecure"),
+		checkBind("gossip.addr", c.Gossip.Addr, c.Gossip.Advertise, c.Insecure, "--insecure"),
+		checkAddr("http.advertise", c.HTTP.Advertise),
+		checkAddr("peer.advertise", c.Peer.Advertise),
+		checkAddr("gossip.advertise", c.Gossip.Advertise),
+		checkAddr("join", c.Join),
+	}
+	if v := c.HTTP.UnknownFields; v != refuseUnknownFields && v != ignoreUnknownFields {
+		faults = append(faults, fmt.Errorf("http.unknown_fields is %q: it must be refuse or ignore", v))
+	}
+	if v := c.HTTP.MaxBodyBytes; v < minBodyBytes || v > maxBodyBytesSetting {
+		faults = append(faults, fmt.Errorf("http.max_body_bytes is %d: it must be from %d to %d", v, minBodyBytes, maxBodyBytesSetting))
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		faults = append(faults, fmt.Errorf("log.level is %q: it must be debug, info, warn or error", c.Log.Level))
+	}
+	if v := c.Log.Format; v != logText && v != logJSON {
+		faults = append(faults, fmt.Errorf("log.format is %q: it must be text or json", v))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *Config) validateIdentity() error {
+	if c.DataDir == "" {
+		return errors.New("data_dir is empty: name a directory")
+	}
+	if c.Bootstrap && c.Join != "" {
+		return errors.New("bootstrap and join are both set: a node forms a cluster or joins one")
+	}
+	if len(c.NodeID) > maxNodeIDBytes || strings.ContainsFunc(c.NodeID, notInNodeID) {
+		return fmt.Errorf("node_id is %q: it must be at most %d letters, digits, '.', '_' or '-'", c.NodeID, maxNodeIDBytes)
+	}
+	return nil
+}
+
+func notInNodeID(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+}
+
+func checkAddr(key, addr string) error {
+	if addr == "" {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is %q: it must be HOST:PORT, such as 10.0.0.7:8801 or [::1]:8801", key, addr)
+	}
+	return nil
+}
+
+func checkBind(key, addr, advertise string, allowed bool, flag string) error {
+	if addr == "" {
+		return fmt.Errorf("%s is empty: it must be HOST:PORT", key)
+	}
+	if err := checkAddr(key, addr); err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	if !isLoopback(host) && !allowed {
+		return fmt.Errorf("%s is %s, beyond loopback, where nothing encrypts it yet: bind 127.0.0.1, or say %s if the network is trusted", key, addr, flag)
+	}
+	if ip := net.ParseIP(host); advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
+		name := strings.TrimSuffix(key, ".addr")
+		return fmt.Errorf("%s is %s, which others can't dial: set %s.advertise", key, addr, name)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

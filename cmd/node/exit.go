@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"pipesync/client"
+)
+
+const (
+	exitOK          = 0
+	exitLocal       = 1 // usage, configuration, this machine
+	exitRemote      = 2 // the API or the running server
+	exitDegraded    = 3 // degraded, or no quorum
+	exitInterrupted = 130
+)
+
+// signalled is why a context was cancelled.
+type signalled struct{ os.Signal }
+
+func (s signalled) Error() string { return "received " + s.String() }
+
+// exitError is an error with an exit code of its own, and maybe the next step.
+type exitError struct {
+	code int
+	err  error
+	hint string // empty: see hintFor
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exitCode(ctx context.Context, err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	var signal signalled
+	if errors.As(context.Cause(ctx), &signal) {
+		return exitInterrupted
+	}
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		switch refused.Code {
+		case "NO_LEADER", "NOT_READY", "NOT_JOINED":
+			return exitDegraded
+		}
+		return exitRemote
+	}
+	var conn *client.ConnectionError
+	if errors.As(err, &conn) {
+		return exitRemote
+	}
+	return exitLocal
+}
+
+// report tells people what failed, on which node, and what to do next.
+func report(w io.Writer, err error) {
+	fmt.Fprintf(w, "pipesync: %v\n", err)
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		for _, d := range refused.Details {
+			fmt.Fprintf(w, "  %s: %s\n", d.Field, d.Message)
+		}
+		if refused.RequestID != "" {
+			fmt.Fprintf(w, "  request: %s\n", refused.RequestID)
+		}
+	}
+	if hint := hintFor(err); hint != "" {
+		fmt.Fprintf(w, "  next: %s\n", strings.ReplaceAll(hint, "\n", "\n        "))
+	}
+}
+
+func hintFor(err error) string {
+	var exit *exitError
+	if errors.As(err, &exit) && exit.hint != "" {
+		return exit.hint
+	}
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return refusalHints[refused.Code]
+	}
+	var conn *client.ConnectionError
+	if errors.As(err, &conn) {
+		if conn.Sent {
+			return "whether it was done is unknown: look with 'pipesync status' before you try again"
+		}
+		return "start a node there with 'pipesync serve', or name another one by --addr HOST:PORT"
+	}
+	return ""
+}
+
+var refusalHints = map[string]string{
+	"MISSING_ADMIN_TOKEN": adminTokenHint,
+	"INVALID_ADMIN_TOKEN": adminTokenHint,
+	"NOT_JOINED":          "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
+	"NOT_READY":           "wait for the node: pipesync status --wait ready",
+	"NO_LEADER":           "see which nodes are alive: pipesync members; a majority of the voters must run",
+	"QUORUM_AT_RISK":      "bring dead members back (pipesync members), or add --force if the rest may stop",
+	"MEMBER_NOT_FOUND":    "list the members: pipesync members",
+	"KEY_NOT_FOUND":       "list the keys: pipesync keys list",
+	"JOIN_REFUSED":        "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
+	"ALREADY_JOINED":      "see which cluster the node belongs to: pipesync status",
+	"NODE_ID_TAKEN":       "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
+	"OUTCOME_UNKNOWN":     "look whether it was done before you try again: pipesync status",
+	"OVERLOADED":          "try again in a moment",
+}
+
+const adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"

@@ -1,0 +1,51 @@
+// Command pipesync is the server, its embedded development cluster, and the
+// tool that administers both.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	// Libraries make files of their own accord, as 0644: nobody else is to read
+	// what this process writes.
+	syscall.Umask(0o077)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		cancel(signalled{<-signals})
+		<-signals // whoever asks twice wants no clean stop
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(run(ctx, os.Args[1:], process{
+		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, exit: os.Exit,
+	}))
+}
+
+// process is what the operating system gives, and what tests replace.
+type process struct {
+	stdout io.Writer // data
+	stderr io.Writer // logs and progress
+	getenv func(string) string
+	// exit ends the process at once, for faults after which nothing may go on.
+	exit func(code int)
+}
+
+// run is the whole program. It returns the exit code.
+func run(ctx context.Context, args []string, p process) int {
+	root := newRootCommand(&app{process: p})
+	root.SetArgs(args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	report(p.stderr, err)
+	return exitCode(ctx, err)
+}

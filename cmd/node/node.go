@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+	"pipesync/fsm/admission"
+)
+
+const (
+	// maxStop bounds a clean stop in all; what isn't done by then is cut off.
+	maxStop = 30 * time.Second
+	// maxHandOver bounds the transfer of leadership within it.
+	maxHandOver = 5 * time.Second
+)
+
+// nodeConfig is what a node needs besides its Config: secrets that have been
+// read, and what it shares with the process around it.
+type nodeConfig struct {
+	Config
+	secrets secrets
+	log     *slog.Logger
+	// fatal ends the process; it never returns.
+	fatal func(error)
+}
+
+// node is one running server: serve has one, dev several.
+type node struct {
+	nodeConfig
+	listener net.Listener
+	registry *prometheus.Registry
+	state    *fsm.FSM
+	gate     *admission.Gate
+	cluster  *cluster.Node
+	server   *http.Server
+	served   chan error // the end of the HTTP server
+	running  []part     // what has been started, in order
+}
+
+// part is something started, and how it is stopped.
+type part struct {
+	name string
+	stop func(context.Context) error
+}
+
+// startNode runs the steps of a start. When it returns an error, what had been
+// started is stopped again.
+func startNode(ctx context.Context, c nodeConfig) (*node, error) {
+	n := &node{nodeConfig: c, served: make(chan error, 1)}
+	steps := []struct {
+		doing string
+		run   func() error
+	}{
+		{"locking the data directory", func() error { return n.lockData(ctx) }},
+		{"making an admin token", n.makeAdminToken},
+		{"binding the HTTP port", n.bindHTTP},
+		{"choosing free ports", n.choosePorts},
+		{"opening the state", n.openState},
+		{"opening the cluster", n.openCluster},
+		{"checking the membership", n.refuseRemoved},
+		{"serving HTTP", n.serveHTTP},
+	}
+	for _, s := range steps {
+		err := ctx.Err()
+		if err == nil {
+			err = s.run()
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", s.doing, err)
+			return nil, errors.Join(err, n.stop(err))
+		}
+	}
+	return n, nil
+}
+
+// run forms or joins a cluster if the node is told to, and returns when the node
+// shall stop: nil if ctx ended, else why it can't go on.
+func (n *node) run(ctx context.Context) error {
+	forming, stopForming := context.WithCancel(ctx)
+	formed := make(chan error, 1)
+	go func() { formed <- n.form(forming) }()
+	defer func() {
+		stopForming()
+		if formed != nil {
+			<-formed
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.cluster.Removed():
+			return cluster.ErrRemoved
+		case err := <-n.served:
+			return fmt.Errorf("serving HTTP: %w", err)
+		case err := <-formed:
+			formed = nil
+			if err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+	}
+}
+
+// stop stops what was started, last to first.
+func (n *node) stop(reason error) error {
+	n.log.Info("stopping", "reason", reason)
+	ctx, cancel := context.WithTimeout(context.Background(), maxStop)
+	defer cancel()
+	var faults []error
+	for len(n.running) > 0 {
+		last := n.running[len(n.running)-1]
+		n.running = n.running[:len(n.running)-1]
+		if err := last.stop(ctx); err != nil {
+			faults = append(faults, fmt.Errorf("stopping %s: %w", last.name, err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (n *node) started(name string, stop func(context.Context) error) {
+	n.running = append(n.running, part{name, stop})
+}

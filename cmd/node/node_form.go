@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+	"pipesync/storage"
+)
+
+const (
+	// Cluster defaults, written once by the founder and replicated from then on.
+	// The window is a minute of the slowest clock allowed, 0.1 % slow.
+	defaultRequestsPerWindow = 100
+	defaultWindowMillis      = 60_060
+
+	foundAttempt  = 10 * time.Second
+	foundPause    = 250 * time.Millisecond
+	firstJoinWait = 250 * time.Millisecond
+	maxJoinWait   = 10 * time.Second
+)
+
+// form makes the node part of a cluster, as far as it is told to and isn't yet.
+// It returns an error only if trying again is of no use.
+func (n *node) form(ctx context.Context) error {
+	status := n.cluster.Status()
+	switch {
+	case status.ClusterID != "":
+		n.log.Info("going on as a member", "cluster", status.ClusterID)
+	case n.Bootstrap:
+		if err := n.cluster.Bootstrap(ctx); err != nil && !errors.Is(err, cluster.ErrAlreadyJoined) {
+			return fmt.Errorf("forming a cluster: %w", err)
+		}
+		n.log.Info("formed a cluster", "cluster", n.cluster.Status().ClusterID)
+	case n.Join != "":
+		return n.joinCluster(ctx)
+	default:
+		n.log.Info("waiting to be told to join: pipesync join PEER_ADDR --token-file FILE")
+	}
+	if n.cluster.Founder() {
+		return n.found(ctx)
+	}
+	return nil
+}
+
+// joinCluster asks until the cluster answers. Only a refusal ends it.
+func (n *node) joinCluster(ctx context.Context) error {
+	for wait := firstJoinWait; ; wait = min(2*wait, maxJoinWait) {
+		n.log.Info("joining", "peer", n.Join)
+		err := n.cluster.Join(ctx, n.Join, n.secrets.joinToken, false)
+		switch {
+		case err == nil, errors.Is(err, cluster.ErrAlreadyJoined):
+			n.log.Info("joined", "cluster", n.cluster.Status().ClusterID)
+			return nil
+		case errors.Is(err, cluster.ErrRemoved):
+			return err
+		case errors.Is(err, cluster.ErrUnauthorized):
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+				hint: "give the cluster's admin token by --join-token-file or PIPESYNC_JOIN_TOKEN"}
+		case errors.Is(err, cluster.ErrIDTaken):
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+				hint: refusalHints["NODE_ID_TAKEN"]}
+		}
+		n.log.Warn("could not join yet", "peer", n.Join, "error", err, "again_in", wait)
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// found proposes the cluster's first command until the state has one. A crash
+// between forming the cluster and this is made up for by the next start.
+func (n *node) found(ctx context.Context) error {
+	body, err := n.bootstrapCommand()
+	if err != nil {
+		return fmt.Errorf("encoding the cluster's first command: %w", err)
+	}
+	for {
+		done, err := n.founded()
+		if err == nil && !done {
+			err = n.propose(ctx, body)
+			done = err == nil
+		}
+		if done {
+			return nil
+		}
+		if ctx.Err() == nil {
+			n.log.Warn("could not write the cluster's settings yet", "error", err)
+		}
+		if err := pause(ctx, foundPause); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *node) bootstrapCommand() ([]byte, error) {
+	command := &fsm.Bootstrap{
+		ClusterID: n.cluster.Status().ClusterID,
+		Settings: storage.Settings{
+			RequestsPerWindow: defaultRequestsPerWindow,
+			WindowMillis:      defaultWindowMillis,
+			AdminTokenHash:    sha256.Sum256([]byte(n.secrets.adminToken)),
+		},
+	}
+	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand
+	_, _ = rand.Read(command.Epoch[:])
+	return fsm.Encode(command)
+}
+
+func (n *node) founded() (bool, error) {
+	view, err := n.state.View()
+	if err != nil {
+		return false, err
+	}
+	defer view.Close()
+	return view.System().ClusterID != "", nil
+}
+
+func (n *node) propose(ctx context.Context, body []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, foundAttempt)
+	defer cancel()
+	reply, err := n.cluster.Propose(ctx, body)
+	if err != nil {
+		return err
+	}
+	result, err := fsm.DecodeResult(reply)
+	if err != nil {
+		return err
+	}
+	if result.Outcome != fsm.OK {
+		return fmt.Errorf("the first command was refused with outcome %d", result.Outcome)
+	}
+	return nil
+}

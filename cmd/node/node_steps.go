@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"pipesync/api"
+	"pipesync/cluster"
+	"pipesync/fsm"
+	"pipesync/fsm/admission"
+)
+
+const (
+	adminTokenName = "admin-token"
+	stateName      = "state"
+
+	// The edge sets deadlines of its own for bodies and slow routes; these are
+	// what no connection outlives.
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 2 * time.Minute
+	writeTimeout      = 3 * time.Minute
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+func (n *node) lockData(ctx context.Context) error {
+	lock, err := lockDir(ctx, n.DataDir, maxLockWait)
+	if err != nil {
+		return err
+	}
+	n.started("the lock of the data directory", func(context.Context) error { return lock.release() })
+	return nil
+}
+
+// makeAdminToken gives a node that was told no admin token its own.
+func (n *node) makeAdminToken() (err error) {
+	if n.secrets.adminToken == "" {
+		n.secrets.adminToken, err = readOrMakeSecret(filepath.Join(n.DataDir, adminTokenName), mintAdminToken)
+	}
+	return err
+}
+
+func (n *node) bindHTTP() error {
+	listener, err := net.Listen("tcp", n.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	n.listener = listener
+	n.started("the HTTP port", func(context.Context) error {
+		_ = listener.Close() // closed already where the server ran
+		return nil
+	})
+	return nil
+}
+
+// choosePorts settles ports 0 before the cluster binds them, so that all ports
+// can be told.
+func (n *node) choosePorts() (err error) {
+	if n.Peer.Addr, err = resolvePort(n.Peer.Addr); err != nil {
+		return err
+	}
+	n.Gossip.Addr, err = resolvePort(n.Gossip.Addr)
+	return err
+}
+
+func (n *node) openState() error {
+	state, err := fsm.Open(fsm.Options{
+		Dir:    filepath.Join(n.DataDir, stateName),
+		Logger: n.log,
+		Fatal:  n.fatal,
+		// Entries are applied only once openCluster has run, after the gate is set.
+		Observe: func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
+	})
+	if err != nil {
+		return err
+	}
+	n.state = state
+	n.gate = admission.New(state, admission.SystemClock{})
+	n.started("the state", func(context.Context) error { return state.Close() })
+	return nil
+}
+
+func (n *node) openCluster() error {
+	n.registry = prometheus.NewRegistry()
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	c, err := cluster.Open(cluster.Config{
+		NodeID:          n.NodeID,
+		DataDir:         n.DataDir,
+		PeerBind:        n.Peer.Addr,
+		PeerAdvertise:   n.Peer.Advertise,
+		GossipBind:      n.Gossip.Addr,
+		GossipAdvertise: n.Gossip.Advertise,
+		HTTPAdvertise:   n.httpAdvertise(),
+		GossipKey:       n.secrets.gossipKey,
+		Insecure:        n.Insecure,
+		Version:         buildVersion().Version,
+		Logger:          n.log,
+		Registerer:      n.registry,
+		Fatal:           n.fatal,
+	}, n.state, n.gate)
+	if err != nil {
+		return err
+	}
+	n.cluster = c
+	n.started("the cluster", c.Shutdown)
+	return nil
+}
+
+func (n *node) serveHTTP() error {
+	handler, err := api.New(api.Deps{
+		Cluster:             n.cluster,
+		State:               n.state,
+		NodeID:              n.cluster.Status().NodeID,
+		Version:             buildVersion().Version,
+		AdminToken:          n.secrets.adminToken,
+		Logger:              n.log,
+		Registry:            n.registry,
+		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
+		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
+	})
+	if err != nil {
+		return err
+	}
+	n.server = &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+			n.served <- err
+		}
+	}()
+	n.started("the HTTP server", func(ctx context.Context) error {
+		err := n.drainHTTP(ctx)
+		<-ended
+		return err
+	})
+	return nil
+}
+
+// drainHTTP stops accepting, hands leadership over, so that requests under way
+// are decided by the next leader, and waits for them.
+func (n *node) drainHTTP(ctx context.Context) error {
+	drained := make(chan error, 1)
+	go func() { drained <- n.server.Shutdown(ctx) }()
+	if s := n.cluster.Status(); s.Role == cluster.RoleLeader && s.Voters > 1 {
+		handOver, cancel := context.WithTimeout(ctx, maxHandOver)
+		if err := n.cluster.TransferLeadership(handOver, ""); err != nil {
+			n.log.Warn("could not hand leadership over", "error", err)
+		}
+		cancel()
+	}
+	err := <-drained
+	if err != nil {
+		_ = n.server.Close() // cut what was not drained in time
+	}
+	return err
+}
+
+// httpAdvertise is the HTTP address that others are told. Its port 0 stands for
+// the bound one.
+func (n *node) httpAdvertise() string {
+	bound := n.listener.Addr().String()
+	if n.HTTP.Advertise == "" {
+		return bound
+	}
+	host, port, err := net.SplitHostPort(n.HTTP.Advertise)
+	if tcp, ok := n.listener.Addr().(*net.TCPAddr); ok && err == nil && port == "0" {
+		return net.JoinHostPort(host, strconv.Itoa(tcp.Port))
+	}
+	return n.HTTP.Advertise
+}
+
+// refuseRemoved ends the start of a node that has left its cluster: it has no
+// part in anything any more.
+func (n *node) refuseRemoved() error {
+	if !n.isRemoved() {
+		return nil
+	}
+	return &exitError{code: exitLocal, err: cluster.ErrRemoved,
+		hint: "move " + n.DataDir + " away, or name another --data-dir, and join again"}
+}
+
+func (n *node) isRemoved() bool {
+	select {
+	case <-n.cluster.Removed():
+		return true
+	default:
+		return false
+	}
+}

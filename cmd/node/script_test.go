@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestScripts runs the binary as people and programs do. $NODE is the address of
+// a server that answers as a node would, and $DEAD one where nobody listens.
+// The command 'rc' wants an exact exit code.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	node := httptest.NewServer(cannedAPI())
+	t.Cleanup(node.Close)
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NODE", strings.TrimPrefix(node.URL, "http://"))
+			e.Setenv("DEAD", strings.TrimPrefix(dead.URL, "http://"))
+			e.Setenv("PIPESYNC_ADMIN_TOKEN", "a-token-of-the-tests")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"rc": wantExitCode},
+	})
+}
+
+// wantExitCode is the script command: rc CODE COMMAND ARGS…
+func wantExitCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: rc CODE COMMAND ARGS...")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		code = fmt.Sprint(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code is %s, want %s", code, args[0])
+	}
+}
+
+// cannedAPI answers as a member of a cluster of two does, whose other node is down.
+func cannedAPI() http.Handler {
+	members := `[{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"v1"},
+		{"id":"n2","peer":"10.0.0.2:8801","http":"","voter":true,"leader":false,"alive":false,"version":""}]`
+	replies := map[string]string{
+		"GET /v1/admin/status": `{"node_id":"n1","cluster_id":"c1","version":"v1","role":"leader","term":4,
+			"leader":{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800"},"applied_index":7,"commit_index":8,"last_log_index":9,
+			"voters":2,"failures_tolerated":0,"insecure":false,"ready":true,"last_contact_ms":0,"members":` + members + `}`,
+		"GET /v1/admin/members":          `{"members":` + members + `}`,
+		"POST /v1/admin/members/join":    `{"node_id":"n3","cluster_id":"c1","voter":true}`,
+		"POST /v1/admin/leader/transfer": `{"leader_id":"n2"}`,
+		"POST /v1/admin/keys": `{"key":"psk_secret","key_id":"key_1","organization_id":"org_a","vector_store_id":"vs_a",
+			"name":"n","created_at":"2026-01-02T03:04:05Z"}`,
+		"GET /v1/admin/keys": `{"keys":[{"key_id":"key_1","organization_id":"org_a","vector_store_id":null,"name":"","created_at":"2026-01-02T03:04:05Z",
+			"revoked_at":"2026-02-02T03:04:05Z"}],"next_cursor":"next"}`,
+		"DELETE /v1/admin/keys/key_1": `{"key_id":"key_1","revoked":true}`,
+		"POST /v1/admin/stores":       `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
+		"GET /v1/admin/stores":        `{"stores":[],"next_cursor":null}`,
+	}
+	refusals := map[string]string{
+		"DELETE /v1/admin/members/n1": `{"success":false,"error":{"code":"QUORUM_AT_RISK","message":"1 of 2 voters is alive, and 2 are needed",
+			"status":409,"retryable":false,"request_id":"req_42"}}`,
+		"DELETE /v1/admin/keys/key_2": `{"success":false,"error":{"code":"KEY_NOT_FOUND","message":"no such key","status":404,"retryable":false,"request_id":"req_43"}}`,
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route := r.Method + " " + r.URL.Path
+		switch {
+		case r.Header.Get("Authorization") != "Bearer a-token-of-the-tests":
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"success":false,"error":{"code":"INVALID_ADMIN_TOKEN","message":"wrong token","status":401,"retryable":false}}`)
+		case replies[route] != "":
+			_, _ = io.WriteString(w, replies[route])
+		case refusals[route] != "":
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, refusals[route])
+		default:
+			http.NotFound(w, r)
+		}
+	})
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// secretFile is a new file, mode 0600, that is removed again unless a secret
+// was written to it.
+type secretFile struct {
+	file *os.File
+	kept bool
+}
+
+// newSecretFile refuses a path that exists: a secret is never overwritten.
+func newSecretFile(path string) (*secretFile, error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &secretFile{file: file}, nil
+}
+
+// write writes one line and makes it durable.
+func (s *secretFile) write(text string) error {
+	if _, err := s.file.WriteString(text + "\n"); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		return err
+	}
+	s.kept = true
+	return s.file.Close()
+}
+
+func (s *secretFile) discardUnwritten() {
+	if s.kept {
+		return
+	}
+	_ = s.file.Close()
+	_ = os.Remove(s.file.Name())
+}
+
+// readOrMakeSecret returns the secret in the file, which it makes with a new one
+// if there is none.
+func readOrMakeSecret(path string, mint func() string) (string, error) {
+	text, err := secret("", path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	// Under another name first: a crash must not leave an empty file behind.
+	unfinished := path + ".new"
+	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	file, err := newSecretFile(unfinished)
+	if err != nil {
+		return "", err
+	}
+	defer file.discardUnwritten()
+	text = mint()
+	if err := file.write(text); err != nil {
+		return "", err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return "", err
+	}
+	return text, syncDir(filepath.Dir(path))
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	if err := dir.Sync(); err != nil {
+		return fmt.Errorf("syncing %s: %w", path, err)
+	}
+	return nil
+}
+
+// mintAdminToken makes a token of 256 random bits.
+func mintAdminToken() string { return "pat_" + rand.Text() + rand.Text() }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pipesync/client"
+)
+
+func TestServeComesBackWithItsData(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := filepath.Join(t.TempDir(), "data"), mintGossipKey()
+	s := serveNode(t, dir, gossipKey, "--bootstrap", "--node-id", "n1")
+	status := s.awaitReady()
+	if s.NodeID != "n1" || status.NodeID != "n1" || status.Role != "leader" || status.ClusterID == "" || status.Voters != 1 {
+		t.Errorf("status is %+v", status)
+	}
+	var key client.NewKey
+	mustCommand(t, s.admin(), &key, "keys", "create", "--org", "org_a", "--vector-store", "vs_a")
+	push(t, s.HTTP, key.Key, "org_a", "docs", "1")
+
+	code, _, stderr := command(t, s.env, "serve")
+	if code != exitLocal || !strings.Contains(stderr, "uses "+dir+" already") {
+		t.Errorf("a second process: %d, %s", code, stderr)
+	}
+	s.terminate()
+
+	again := serveNode(t, dir, gossipKey, "--bootstrap", "--node-id", "n1")
+	if got := again.awaitReady(); got.ClusterID != status.ClusterID {
+		t.Errorf("cluster is %s, was %s", got.ClusterID, status.ClusterID)
+	}
+	wantRecord(t, again.HTTP, key.Key, "vs_a", "docs", "1")
+	mustCommand(t, again.admin(), nil, "keys", "revoke", key.KeyID)
+	again.terminate()
+}
+
+func TestJoinAndLeave(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := t.TempDir(), mintGossipKey()
+	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap", "--node-id", "n1")
+	n1.awaitReady()
+	var key client.NewKey
+	mustCommand(t, n1.admin(), &key, "keys", "create", "--org", "org_a", "--vector-store", "vs_a")
+
+	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--node-id", "n2", "--join", n1.Peer, "--join-token-file", n1.adminTokenFile())
+	n2.awaitReady()
+	n3 := serveNode(t, filepath.Join(dir, "n3"), gossipKey, "--node-id", "n3")
+	code, _, stderr := command(t, n3.admin(), "status")
+	if code != exitDegraded || !strings.Contains(stderr, "belongs to no cluster") {
+		t.Errorf("status before joining: %d, %s", code, stderr)
+	}
+	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", "not the token of this cluster")
+	if code != exitRemote || !strings.Contains(stderr, "JOIN_REFUSED") {
+		t.Errorf("joining with a wrong token: %d, %s", code, stderr)
+	}
+	var joined client.Joined
+	mustCommand(t, n3.admin(), &joined, "join", n2.Peer, "--token-file", n1.adminTokenFile())
+	if joined.NodeID != "n3" || !joined.Voter {
+		t.Errorf("joined is %+v", joined)
+	}
+	for _, s := range []*testServer{n1, n2, n3} {
+		push(t, s.HTTP, key.Key, "org_a", "docs", s.NodeID)
+	}
+	for _, s := range []*testServer{n1, n2, n3} {
+		for _, id := range []string{"n1", "n2", "n3"} {
+			wantRecord(t, s.HTTP, key.Key, "vs_a", "docs", id)
+		}
+	}
+	mustCommand(t, n2.admin(), nil, "leader", "transfer", "n3")
+
+	// The leader itself leaves, and its process ends in order.
+	mustCommand(t, n3.admin(), nil, "leave")
+	if code := n3.exitCode(); code != exitOK {
+		t.Errorf("exit code of the node that left is %d", code)
+	}
+	code, _, stderr = command(t, n3.env, "serve")
+	if code != exitLocal || !strings.Contains(stderr, "removed") {
+		t.Errorf("starting it again: %d, %s", code, stderr)
+	}
+	var members client.Members
+	mustCommand(t, n1.admin(), &members, "members")
+	if len(members.Members) != 2 {
+		t.Errorf("members are %+v", members)
+	}
+	push(t, n2.HTTP, key.Key, "org_a", "docs", "after")
+	wantRecord(t, n1.HTTP, key.Key, "vs_a", "docs", "after")
+}
+
+func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := t.TempDir(), mintGossipKey()
+	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap")
+	n1.awaitReady()
+	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", n1.Peer, "--join-token", "not the token of this cluster")
+	if code := n2.exitCode(); code != exitRemote || !strings.Contains(n2.stderr.String(), "next: give the cluster's admin token") {
+		t.Errorf("exit code is %d\n%s", code, n2.stderr)
+	}
+}
+
+func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := t.TempDir(), mintGossipKey()
+	peer, err := resolvePort("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = "a token that both are told"
+	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", peer, "--join-token", token)
+	n1 := &testServer{dir: filepath.Join(dir, "n1"), env: map[string]string{
+		"PIPESYNC_DATA_DIR": filepath.Join(dir, "n1"), "PIPESYNC_GOSSIP_KEY": gossipKey, "PIPESYNC_ADMIN_TOKEN": token,
+	}}
+	n1.running = launch(t, n1.env, "serve", "-o", "json", "--bootstrap",
+		"--http-addr", "127.0.0.1:0", "--peer-addr", peer, "--gossip-addr", "127.0.0.1:0")
+	n1.firstLine(&n1.boundPorts)
+	if status := n2.awaitReady(); status.ClusterID == "" {
+		t.Errorf("status is %+v", status)
+	}
+}
