@@ -1,0 +1,166 @@
+package testcluster
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pipesync/client"
+)
+
+const maxIdlePerNode = 64 // connections
+
+// Config says what cluster to start.
+type Config struct {
+	Binary string // of pipesync; see Build
+	Dir    string // existing; takes the nodes' directories, logs and secrets
+	Nodes  int    // members at the start
+	// BasePort is the first node's HTTP port, as pipesync dev counts them; 0
+	// means free ports anywhere.
+	BasePort int
+	// HTTPClient is used by all clients of the cluster; nil: one of their own.
+	HTTPClient *http.Client
+}
+
+// Cluster is a set of nodes that share an admin token and a gossip key.
+type Cluster struct {
+	Nodes          []*Node
+	AdminToken     string
+	AdminTokenFile string
+
+	binary        string
+	dir           string
+	basePort      int
+	gossipKeyFile string
+	httpClient    *http.Client
+}
+
+// Start runs cfg.Nodes processes, the first of which founds the cluster and
+// the others join, and returns when all are ready. When it fails, it has
+// ended what it started.
+func Start(ctx context.Context, cfg Config) (*Cluster, error) {
+	c := &Cluster{
+		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, httpClient: cfg.HTTPClient,
+		AdminTokenFile: filepath.Join(cfg.Dir, "admin-token"),
+		gossipKeyFile:  filepath.Join(cfg.Dir, "gossip-key"),
+	}
+	if c.httpClient == nil {
+		c.httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdlePerNode}}
+	}
+	if err := c.writeSecrets(); err != nil {
+		return nil, err
+	}
+	for i := range cfg.Nodes {
+		if err := c.startMember(ctx, i); err != nil {
+			return nil, errors.Join(err, c.tails(), c.Close())
+		}
+	}
+	return c, nil
+}
+
+func (c *Cluster) startMember(ctx context.Context, i int) error {
+	n, err := c.NewNode()
+	if err != nil {
+		return err
+	}
+	how := []string{"--bootstrap"}
+	if i > 0 {
+		how = []string{"--join", c.Nodes[0].Peer}
+	}
+	if err := n.Start(how...); err != nil {
+		return err
+	}
+	return n.AwaitReady(ctx)
+}
+
+func (c *Cluster) writeSecrets() error {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	c.AdminToken = hex.EncodeToString(raw[:])
+	_, _ = rand.Read(raw[:])
+	return errors.Join(
+		os.WriteFile(c.AdminTokenFile, []byte(c.AdminToken+"\n"), 0o600),
+		os.WriteFile(c.gossipKeyFile, []byte(base64.StdEncoding.EncodeToString(raw[:])+"\n"), 0o600),
+	)
+}
+
+// NewNode adds a node with ports and a directory of its own, not yet started.
+func (c *Cluster) NewNode() (*Node, error) {
+	i := len(c.Nodes)
+	addrs, err := freePorts(3)
+	if c.basePort != 0 {
+		addrs, err = portsFrom(c.basePort, i)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("adding a node: %w", err)
+	}
+	id := fmt.Sprintf("node-%d", i+1)
+	n := &Node{
+		ID: id, HTTP: "http://" + addrs[0], Peer: addrs[1], Gossip: addrs[2],
+		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
+		cluster: c,
+	}
+	c.Nodes = append(c.Nodes, n)
+	return n, nil
+}
+
+// Client speaks to any node of the cluster, the first that answers.
+func (c *Cluster) Client(apiKey string) *client.Client {
+	var addrs []string
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.HTTP)
+	}
+	return client.New(client.Options{
+		Addrs: addrs, APIKey: apiKey, AdminToken: c.AdminToken, HTTPClient: c.httpClient,
+	})
+}
+
+// Close kills all nodes that run.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, n := range c.Nodes {
+		if n.Running() {
+			errs = append(errs, n.Kill9())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// tails is an error with the end of each node's log.
+func (c *Cluster) tails() error {
+	var errs []error
+	for _, n := range c.Nodes {
+		errs = append(errs, errors.New(n.Tail(30)))
+	}
+	return errors.Join(errs...)
+}
+
+// Tail is the last lines of the node's log, under a heading.
+func (n *Node) Tail(lines int) string {
+	text, err := os.ReadFile(n.Log)
+	if err != nil {
+		return fmt.Sprintf("no log of %s: %v", n.ID, err)
+	}
+	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	return fmt.Sprintf("==== end of %s\n%s", n.Log, strings.Join(all[max(0, len(all)-lines):], "\n"))
+}
+
+func hostPort(url string) string { return strings.TrimPrefix(url, "http://") }
+
+// CleanEnv is this process's environment without what would configure a node.
+func CleanEnv() []string {
+	var env []string
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "PIPESYNC_") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
