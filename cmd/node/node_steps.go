@@ -154,19 +154,25 @@ func (n *node) serveHTTP() error {
 	return nil
 }
 
-// drainHTTP stops accepting, hands leadership over, so that requests under way
-// are decided by the next leader, and waits for them.
+// drainHTTP stops accepting and waits for the requests under way. A leader hands
+// leadership over meanwhile, so that the next one decides them; where nothing is
+// under way, that is left to the cluster's own shutdown.
 func (n *node) drainHTTP(ctx context.Context) error {
-	drained := make(chan error, 1)
-	go func() { drained <- n.server.Shutdown(ctx) }()
-	if s := n.cluster.Status(); s.Role == cluster.RoleLeader && s.Voters > 1 {
-		handOver, cancel := context.WithTimeout(ctx, maxHandOver)
-		if err := n.cluster.TransferLeadership(handOver, ""); err != nil {
+	handOver, cancel := context.WithTimeout(ctx, maxHandOver)
+	defer cancel()
+	handed := make(chan struct{})
+	go func() {
+		defer close(handed)
+		if s := n.cluster.Status(); s.Role != cluster.RoleLeader || s.Voters < 2 {
+			return
+		}
+		if err := n.cluster.TransferLeadership(handOver, ""); err != nil && handOver.Err() == nil {
 			n.log.Warn("could not hand leadership over", "error", err)
 		}
-		cancel()
-	}
-	err := <-drained
+	}()
+	err := n.server.Shutdown(ctx)
+	cancel()
+	<-handed
 	if err != nil {
 		_ = n.server.Close() // cut what was not drained in time
 	}
