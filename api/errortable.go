@@ -6,38 +6,43 @@ import "net/http"
 type Code string
 
 const (
-	codeMalformedJSON        Code = "MALFORMED_JSON"
-	codeValidationFailed     Code = "VALIDATION_FAILED"
-	codeBatchSizeExceeded    Code = "BATCH_SIZE_EXCEEDED"
-	codeNotSupported         Code = "NOT_SUPPORTED"
-	codeMissingAPIKey        Code = "MISSING_API_KEY"
-	codeInvalidAPIKey        Code = "INVALID_API_KEY"
-	codeMissingAdminToken    Code = "MISSING_ADMIN_TOKEN"
-	codeInvalidAdminToken    Code = "INVALID_ADMIN_TOKEN"
-	codeOrganizationMismatch Code = "ORGANIZATION_MISMATCH"
-	codeJoinRefused          Code = "JOIN_REFUSED"
-	codeVectorStoreNotFound  Code = "VECTOR_STORE_NOT_FOUND"
-	codeNamespaceNotFound    Code = "NAMESPACE_NOT_FOUND"
-	codeRecordNotFound       Code = "RECORD_NOT_FOUND"
-	codeKeyNotFound          Code = "KEY_NOT_FOUND"
-	codeMemberNotFound       Code = "MEMBER_NOT_FOUND"
-	codeRouteNotFound        Code = "ROUTE_NOT_FOUND"
-	codeMethodNotAllowed     Code = "METHOD_NOT_ALLOWED"
-	codeRequestTimeout       Code = "REQUEST_TIMEOUT"
-	codeAlreadyJoined        Code = "ALREADY_JOINED"
-	codeQuorumAtRisk         Code = "QUORUM_AT_RISK"
-	codeNodeIDTaken          Code = "NODE_ID_TAKEN"
-	codeCursorExpired        Code = "CURSOR_EXPIRED"
-	codePayloadTooLarge      Code = "PAYLOAD_TOO_LARGE"
-	codeUnsupportedMediaType Code = "UNSUPPORTED_MEDIA_TYPE"
-	codeRateLimitExceeded    Code = "RATE_LIMIT_EXCEEDED"
-	codeInternal             Code = "INTERNAL"
-	codeNoLeader             Code = "NO_LEADER"
-	codeOverloaded           Code = "OVERLOADED"
-	codeOutcomeUnknown       Code = "OUTCOME_UNKNOWN"
-	codeNotJoined            Code = "NOT_JOINED"
-	codeNotReady             Code = "NOT_READY"
-	codeLeaderTransferFailed Code = "LEADER_TRANSFER_FAILED"
+	codeMalformedJSON          Code = "MALFORMED_JSON"
+	codeValidationFailed       Code = "VALIDATION_FAILED"
+	codeBatchSizeExceeded      Code = "BATCH_SIZE_EXCEEDED"
+	codeNotSupported           Code = "NOT_SUPPORTED"
+	codeTimestampInFuture      Code = "SYNC_TIMESTAMP_IN_FUTURE"
+	codeMissingAPIKey          Code = "MISSING_API_KEY"
+	codeInvalidAPIKey          Code = "INVALID_API_KEY"
+	codeMissingAdminToken      Code = "MISSING_ADMIN_TOKEN"
+	codeInvalidAdminToken      Code = "INVALID_ADMIN_TOKEN"
+	codeOrganizationMismatch   Code = "ORGANIZATION_MISMATCH"
+	codeJoinRefused            Code = "JOIN_REFUSED"
+	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
+	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
+	codeRecordNotFound         Code = "RECORD_NOT_FOUND"
+	codeKeyNotFound            Code = "KEY_NOT_FOUND"
+	codeMemberNotFound         Code = "MEMBER_NOT_FOUND"
+	codeRouteNotFound          Code = "ROUTE_NOT_FOUND"
+	codeMethodNotAllowed       Code = "METHOD_NOT_ALLOWED"
+	codeRequestTimeout         Code = "REQUEST_TIMEOUT"
+	codeAlreadyJoined          Code = "ALREADY_JOINED"
+	codeQuorumAtRisk           Code = "QUORUM_AT_RISK"
+	codeNodeIDTaken            Code = "NODE_ID_TAKEN"
+	codeStaleSync              Code = "STALE_SYNC"
+	codeStaleRefresh           Code = "STALE_REFRESH"
+	codeRefreshTimestampReused Code = "REFRESH_TIMESTAMP_REUSED"
+	codeSyncTooOld             Code = "SYNC_TOO_OLD"
+	codeCursorExpired          Code = "CURSOR_EXPIRED"
+	codePayloadTooLarge        Code = "PAYLOAD_TOO_LARGE"
+	codeUnsupportedMediaType   Code = "UNSUPPORTED_MEDIA_TYPE"
+	codeRateLimitExceeded      Code = "RATE_LIMIT_EXCEEDED"
+	codeInternal               Code = "INTERNAL"
+	codeNoLeader               Code = "NO_LEADER"
+	codeOverloaded             Code = "OVERLOADED"
+	codeOutcomeUnknown         Code = "OUTCOME_UNKNOWN"
+	codeNotJoined              Code = "NOT_JOINED"
+	codeNotReady               Code = "NOT_READY"
+	codeLeaderTransferFailed   Code = "LEADER_TRANSFER_FAILED"
 )
 
 // errorRow is what one code means. Retryable says whether the same request may
@@ -65,6 +70,9 @@ var errorTable = []errorRow{
 	{codeNotSupported, http.StatusBadRequest, false,
 		"The request asks for something that this version does not do yet.",
 		"Leave out what details names."},
+	{codeTimestampInFuture, http.StatusBadRequest, false,
+		"sync_timestamp is more than 5 minutes ahead of the leader's clock. Nothing was written: it would make everything that comes before it stale.",
+		"Correct the clock that it is taken from, or its time zone; see whether the cluster's own clock is right."},
 	{codeMissingAPIKey, http.StatusUnauthorized, false,
 		"The request has no X-API-Key header.",
 		"Send the key that `pipesync keys create` printed."},
@@ -116,6 +124,18 @@ var errorTable = []errorRow{
 	{codeNodeIDTaken, http.StatusConflict, false,
 		"Another member has the joining node's id or peer address.",
 		"Give the node an address of its own, and an empty data directory if it is a copy of another's."},
+	{codeStaleSync, http.StatusConflict, false,
+		"An operation is older than what it would overwrite, a deletion included, or than the last full refresh of its namespace, and the sync has `on_stale: reject`. Nothing was written.",
+		"Read the source again and send what it has now, with a new sync_timestamp; or send with `on_stale: skip`."},
+	{codeStaleRefresh, http.StatusConflict, false,
+		"A namespace of the full refresh already has data with a newer sync_timestamp. Nothing was written.",
+		"Read the source again, and send that with a new sync_timestamp."},
+	{codeRefreshTimestampReused, http.StatusConflict, false,
+		"The last full refresh of a namespace had the same sync_timestamp and other content. Nothing was written: if these are pages of one refresh, each would have replaced the one before.",
+		"A full refresh can't be sent in pages. Send the whole namespace in one request, or what changed in an incremental sync; another refresh takes a newer sync_timestamp."},
+	{codeSyncTooOld, http.StatusConflict, false,
+		"An operation names an id that isn't there, at a time for which deletions are no longer known: it may have been deleted since. Nothing was written.",
+		"Read the source again, and send what it has now with a new sync_timestamp."},
 	{codeCursorExpired, http.StatusGone, false,
 		"The list that the cursor belongs to is no longer there: the namespace was refreshed since, or the cursor was made for another list.",
 		"Start the list again without a cursor."},

@@ -79,6 +79,24 @@ var provocations = map[Code]func(e *edge) *reply{
 		return e.sync(`{"organization_id":"org_acme","sync_mode":"incremental","operations":[` + strings.Repeat(op, 5001)[1:] + `]}`)
 	},
 	codeNotSupported:      func(e *edge) *reply { return e.sync(goodSync, header{"Idempotency-Key", "k"}) },
+	codeTimestampInFuture: func(e *edge) *reply { return e.syncAt("12:05:01", "", up("n", "1", "1")) },
+	codeStaleSync: func(e *edge) *reply {
+		e.syncAt("11:00:02", "", up("n", "1", "2")).want(200, "")
+		return e.syncAt("11:00:01", `"on_stale":"reject",`, up("n", "2", "1"), up("n", "1", "1"))
+	},
+	codeStaleRefresh: func(e *edge) *reply {
+		e.syncAt("11:00:02", "", up("n", "1", "2")).want(200, "")
+		return e.refreshAt("11:00:01", up("n", "2", "1"))
+	},
+	codeRefreshTimestampReused: func(e *edge) *reply {
+		e.refreshAt("11:00:01", up("n", "1", "1")).want(200, "")
+		return e.refreshAt("11:00:01", up("n", "2", "1"))
+	},
+	codeSyncTooOld: func(e *edge) *reply {
+		e.syncAt("11:00:02", "", down("n", "1")).want(200, "")
+		e.collect("n")
+		return e.syncAt("11:00:01", "", up("n", "1", "1"))
+	},
 	codeMissingAPIKey:     func(e *edge) *reply { return e.sync(goodSync, header{"X-API-Key", ""}) },
 	codeInvalidAPIKey:     func(e *edge) *reply { return e.sync(goodSync, header{"X-API-Key", "psk_nonsense"}) },
 	codeMissingAdminToken: func(e *edge) *reply { return e.do("GET", "/v1/admin/status", "", header{"Authorization", ""}) },
@@ -207,7 +225,10 @@ func TestTablesAreComplete(t *testing.T) {
 	if !slices.IsSortedFunc(errorTable, func(a, b errorRow) int { return a.status - b.status }) {
 		t.Error("the table is not in the order of statuses")
 	}
-	for outcome := fsm.OK + 1; outcome <= fsm.NotBootstrapped; outcome++ {
+	for outcome := fsm.OK + 1; ; outcome++ {
+		if _, err := fsm.DecodeResult((&fsm.Result{Outcome: outcome}).Encode()); err != nil {
+			break // the state machine has no more
+		}
 		if f := refusal(outcome); f.code == codeInternal {
 			t.Errorf("outcome %d has no code", outcome)
 		}

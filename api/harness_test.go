@@ -152,6 +152,7 @@ func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	bootstrap := &fsm.Bootstrap{RequestID: mintRequestID(), ClusterID: "cluster_1", Epoch: [16]byte{1}}
 	bootstrap.Settings.RequestsPerWindow = 5
 	bootstrap.Settings.WindowMillis = 60_060
+	bootstrap.Settings.TombstoneRetentionSeconds = 60
 	bootstrap.Settings.AdminTokenHash = sha256.Sum256([]byte(testClusterAdmin))
 	e := &edge{t: t, log: log, cluster: &fakeCluster{log: log}, lines: new(bytes.Buffer)}
 	e.mustApply(bootstrap)

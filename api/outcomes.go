@@ -20,6 +20,16 @@ var outcomeCodes = map[fsm.Outcome]struct {
 	fsm.OrgMismatch:     {codeOrganizationMismatch, "the API key belongs to another organization"},
 	fsm.StoreNotFound:   {codeVectorStoreNotFound, "the organization has no such vector store"},
 	fsm.NotBootstrapped: {codeNotReady, "the cluster is being formed"},
+	fsm.TimestampInFuture: {codeTimestampInFuture,
+		"sync_timestamp is more than 5 minutes ahead of the cluster's clock"},
+	fsm.StaleSync: {codeStaleSync,
+		"an operation is older than what it would overwrite, and on_stale is reject"},
+	fsm.StaleRefresh: {codeStaleRefresh,
+		"a namespace of the full refresh has data with a newer sync_timestamp"},
+	fsm.RefreshTimestampReused: {codeRefreshTimestampReused,
+		"the last full refresh of a namespace had the same sync_timestamp and other content: a full refresh can't be sent in pages, since each one replaces the whole namespace"},
+	fsm.SyncTooOld: {codeSyncTooOld,
+		"sync_timestamp is so old that an id which isn't there may have been deleted later"},
 }
 
 // errorCodes tells each sentinel of the packages below; the first match counts,

@@ -123,7 +123,7 @@ func TestUnsupportedIsNamed(t *testing.T) {
 	if got.Details[0].Field != "dry_run" {
 		t.Errorf("got %+v", got.Details)
 	}
-	e.sync(strings.Replace(goodSync, "{", `{"on_stale":"skip",`, 1)).want(400, codeNotSupported)
+	e.sync(strings.Replace(goodSync, "{", `{"checkpoint":{},`, 1)).want(400, codeNotSupported)
 }
 
 // TestOutcomeUnknownRetryable: a sync with a timestamp may be sent again, one
@@ -147,6 +147,8 @@ func TestSyncRefusedByTheLog(t *testing.T) {
 	for outcome, code := range map[fsm.Outcome]Code{
 		fsm.KeyRevoked: codeInvalidAPIKey, fsm.KeyNotFound: codeInvalidAPIKey, fsm.OrgMismatch: codeOrganizationMismatch,
 		fsm.StoreNotFound: codeVectorStoreNotFound, fsm.NotBootstrapped: codeNotReady,
+		fsm.TimestampInFuture: codeTimestampInFuture, fsm.StaleSync: codeStaleSync, fsm.StaleRefresh: codeStaleRefresh,
+		fsm.RefreshTimestampReused: codeRefreshTimestampReused, fsm.SyncTooOld: codeSyncTooOld,
 	} {
 		e := newEdge(t)
 		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {

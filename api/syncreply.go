@@ -18,6 +18,7 @@ type syncReply struct {
 	Results          countsReply     `json:"results"`
 	ByNamespace      namespaceCounts `json:"by_namespace"`
 	Details          detailsReply    `json:"details"`
+	Warnings         []warning       `json:"warnings,omitempty"`
 	Index            uint64          `json:"index"`
 	ProcessingTimeMS int64           `json:"processing_time_ms"`
 }
@@ -36,6 +37,21 @@ type detailsReply struct {
 	Removed   uint64 `json:"removed"`
 }
 
+// warning is something about a committed sync that its sender should know.
+type warning struct {
+	Code  string `json:"code"`
+	Count uint32 `json:"count"`
+}
+
+const warnStaleSkipped = "STALE_OPERATIONS_SKIPPED"
+
+func warnings(c fsm.Counts) []warning {
+	if c.Skipped == 0 {
+		return nil
+	}
+	return []warning{{warnStaleSkipped, c.Skipped}}
+}
+
 func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncReply {
 	d := r.Sync.Details
 	return syncReply{
@@ -45,6 +61,7 @@ func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncRepl
 		Results:          newCounts(r.Sync.Counts),
 		ByNamespace:      r.Sync.ByNamespace,
 		Details:          detailsReply{Created: d.Created, Updated: d.Updated, Unchanged: d.Unchanged, Removed: d.Removed},
+		Warnings:         warnings(r.Sync.Counts),
 		Index:            r.Index,
 		ProcessingTimeMS: elapsed.Milliseconds(),
 	}

@@ -19,6 +19,13 @@ const (
 	Delete = "delete"
 )
 
+// Values of SyncRequest.OnStale: what becomes of a batch of which some
+// operations are older than what they would overwrite.
+const (
+	Skip   = "skip"   // they are skipped, and counted as such
+	Reject = "reject" // the batch is refused with STALE_SYNC
+)
+
 // SyncRequest is one batch of at most 5000 operations. It is applied whole or
 // not at all.
 type SyncRequest struct {
@@ -26,6 +33,7 @@ type SyncRequest struct {
 	VectorStoreID  string      `json:"vector_store_id,omitempty"` // empty: the key's default
 	Mode           string      `json:"sync_mode"`
 	Timestamp      string      `json:"sync_timestamp,omitempty"` // RFC 3339
+	OnStale        string      `json:"on_stale,omitempty"`       // empty: Skip
 	Operations     []Operation `json:"operations"`
 }
 

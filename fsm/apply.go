@@ -117,6 +117,8 @@ func (tx *transaction) decide(cmd any) (*Result, error) {
 		return tx.keyRevoke(c)
 	case *StoreCreate:
 		return tx.storeCreate(c)
+	case *Collect:
+		return tx.collect(c)
 	}
 	return nil, fmt.Errorf("decide: %T is no command", cmd)
 }

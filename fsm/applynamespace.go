@@ -2,85 +2,154 @@ package fsm
 
 import "pipesync/storage"
 
-// namespaceWriter writes the part of a sync that is in one namespace.
+// namespaceWriter decides about and writes the part of a sync that is in one
+// namespace.
 type namespaceWriter struct {
 	*syncWriter
-	row  storage.Namespace // as it will be
-	ids  []string          // distinct, ascending
-	last []uint32          // for each id the operation that decides about it
+	row  storage.Namespace // before the entry; write makes it what it will be
+	last []uint32          // in the order of ids, the operation that decides about each
+	old  []oldRow          // of the same ids, in the generation live before the entry
+	// skipped are the ids on which operations are stale; nil where there are none.
+	skipped map[string]bool
+	// refreshed is what a full refresh brings.
+	refreshed digestSum
+	count     uint64
 }
 
-// fingerprints visits the rows of n.ids in the generation that was live before
-// the entry.
-func (n *namespaceWriter) fingerprints(visit func(op uint32, f storage.Fingerprint, found bool)) error {
+// oldRow is a record's fingerprint before the entry.
+type oldRow struct {
+	storage.Fingerprint
+	found bool
+}
+
+func (o *oldRow) live() bool { return o.found && !o.Tombstone }
+
+func newNamespaceWriter(w *syncWriter, row storage.Namespace, last []uint32) *namespaceWriter {
+	return &namespaceWriter{syncWriter: w, row: row, last: last, old: make([]oldRow, len(last))}
+}
+
+// read fills in n.old.
+func (n *namespaceWriter) read() error {
 	if n.row.Live == 0 {
-		for _, op := range n.last {
-			visit(op, storage.Fingerprint{}, false)
-		}
 		return nil
 	}
-	return n.db.Fingerprints(n.store, n.row.Num, n.row.Live, n.ids,
+	ids := make([]string, len(n.last))
+	for i, op := range n.last {
+		ids[i] = n.entry.Operations[op].ID
+	}
+	return n.db.Fingerprints(n.store, n.row.Num, n.row.Live, ids,
 		func(i int, f storage.Fingerprint, found bool) error {
-			visit(n.last[i], f, found)
+			n.old[i] = oldRow{f, found}
 			return nil
 		})
 }
 
-// incremental changes the live generation in place.
-func (n *namespaceWriter) incremental() error {
-	digest := newDigestSum(n.row.Digest)
-	generation := n.row.Live
-	if generation == 0 {
-		generation = n.row.Next
+// judge decides what the rows of records decide about a sync; checkOrder has
+// admitted it.
+func (n *namespaceWriter) judge() Outcome {
+	if n.entry.Mode == FullRefresh {
+		return n.judgeRefresh()
 	}
-	err := n.fingerprints(func(i uint32, old storage.Fingerprint, found bool) {
-		op := &n.entry.Operations[i]
-		if found && old.Tombstone == (op.Action == Delete) && old.Hash == op.Hash {
-			n.result.Details.Unchanged++
-			n.restamp(generation, op.ID, old)
-			return
+	belowFloor := n.timestamp < n.row.Floor
+	forgotten := n.entry.HasTimestamp && isForgotten(&n.row, n.timestamp)
+	outcome := OK
+	for i := range n.old {
+		old := &n.old[i]
+		switch {
+		case belowFloor, old.found && n.timestamp < old.SyncTimestamp:
+			if n.entry.OnStale == RejectStale {
+				return StaleSync
+			}
+			if n.skipped == nil {
+				n.skipped = map[string]bool{}
+			}
+			n.skipped[n.entry.Operations[n.last[i]].ID] = true
+		case forgotten && !old.found:
+			outcome = SyncTooOld
 		}
-		live := found && !old.Tombstone
-		if live {
+	}
+	return outcome
+}
+
+// judgeRefresh finds the pages of one refresh: each would remove the one before.
+func (n *namespaceWriter) judgeRefresh() Outcome {
+	for _, i := range n.last {
+		if op := &n.entry.Operations[i]; op.Action == Upsert {
+			n.refreshed.add(op.ID, op.Hash)
+			n.count++
+		}
+	}
+	if n.entry.HasTimestamp && n.row.Refreshed && n.timestamp == n.row.Floor &&
+		n.refreshed.digest() != n.row.RefreshDigest {
+		return RefreshTimestampReused
+	}
+	return OK
+}
+
+// incremental changes the live generation in place.
+func (n *namespaceWriter) incremental() {
+	digest := newDigestSum(n.row.Digest)
+	if n.row.Live == 0 {
+		n.row.Live, n.row.Next = n.row.Next, n.row.Next+1
+	}
+	for at, i := range n.last {
+		op, old := &n.entry.Operations[i], &n.old[at]
+		if n.skipped[op.ID] {
+			continue
+		}
+		if old.found && old.Tombstone == (op.Action == Delete) && old.Hash == op.Hash {
+			n.result.Details.Unchanged++
+			n.restamp(op.ID, old.Fingerprint)
+			continue
+		}
+		if old.live() {
 			digest.remove(op.ID, old.Hash)
 			n.row.Count--
 		}
 		if op.Action == Upsert {
+			if old.found && old.Tombstone {
+				n.row.Tombstones--
+			}
 			digest.add(op.ID, op.Hash)
 			n.row.Count++
-			n.put(generation, i, storage.Seq{Index: n.index, Offset: i})
+			n.put(n.row.Live, i, storage.Seq{Index: n.index, Offset: i})
 		} else {
-			n.bury(generation, i, live)
+			n.bury(i, old.live())
 		}
-		n.countChange(op.Action, live)
-	})
-	if generation == n.row.Next {
-		n.row.Live, n.row.Next = generation, generation+1
+		n.countChange(op.Action, old.live())
 	}
 	n.row.Digest = digest.digest()
 	n.row.MaxTS = max(n.row.MaxTS, n.timestamp)
-	return err
 }
 
-// restamp moves an unchanged row to the sync's timestamp, if that differs.
-func (n *namespaceWriter) restamp(g storage.Generation, id string, f storage.Fingerprint) {
-	if f.SyncTimestamp != n.timestamp {
-		f.SyncTimestamp = n.timestamp
-		n.batch.PutFingerprint(n.store, n.row.Num, g, id, f)
+// restamp moves an unchanged row to the sync's timestamp, if that is newer.
+func (n *namespaceWriter) restamp(id string, f storage.Fingerprint) {
+	if f.SyncTimestamp == n.timestamp {
+		return
 	}
+	f.SyncTimestamp = n.timestamp
+	if f.Tombstone {
+		f.BuriedAt = n.system.ClusterTime
+	}
+	n.batch.PutFingerprint(n.store, n.row.Num, n.row.Live, id, f)
 }
 
-// bury writes the tombstone of operation i.
-func (n *namespaceWriter) bury(g storage.Generation, i uint32, live bool) {
+// bury writes the tombstone of operation i, where there is none.
+func (n *namespaceWriter) bury(i uint32, live bool) {
 	id := n.entry.Operations[i].ID
-	n.batch.PutFingerprint(n.store, n.row.Num, g, id, storage.Fingerprint{
+	n.batch.PutFingerprint(n.store, n.row.Num, n.row.Live, id, storage.Fingerprint{
 		SyncTimestamp: n.timestamp,
 		Changed:       storage.Seq{Index: n.index, Offset: i},
 		Tombstone:     true,
+		BuriedAt:      n.system.ClusterTime,
 	})
 	if live {
-		n.batch.DeleteContent(n.store, n.row.Num, g, id)
+		n.batch.DeleteContent(n.store, n.row.Num, n.row.Live, id)
 	}
+	if n.row.Tombstones == 0 {
+		n.row.BuriedSince = n.system.ClusterTime
+	}
+	n.row.Tombstones++
 }
 
 // countChange adds one id to the details. A delete of an id that wasn't live
@@ -101,42 +170,42 @@ func (n *namespaceWriter) countChange(a Action, live bool) {
 
 // fullRefresh writes a new generation with nothing but the operations' records,
 // and makes it the live one. The floor does what tombstones would.
-func (n *namespaceWriter) fullRefresh() error {
-	var digest digestSum
-	var count, kept uint64
+func (n *namespaceWriter) fullRefresh() {
+	var kept uint64
 	d := &n.result.Details
-	err := n.fingerprints(func(i uint32, old storage.Fingerprint, found bool) {
-		op := &n.entry.Operations[i]
-		live := found && !old.Tombstone
+	for at, i := range n.last {
+		op, old := &n.entry.Operations[i], &n.old[at]
 		if op.Action == Delete {
-			if !live {
+			if !old.live() {
 				d.Unchanged++
 			}
-			return // what was live is counted as removed below
+			continue // what was live is counted as removed below
 		}
 		seq := storage.Seq{Index: n.index, Offset: i}
-		if live {
+		if old.live() {
 			kept++
 		}
-		if live && old.Hash == op.Hash {
+		if old.live() && old.Hash == op.Hash {
 			seq = old.Changed
 			d.Unchanged++
 		} else {
-			n.countChange(Upsert, live)
+			n.countChange(Upsert, old.live())
 		}
-		count++
-		digest.add(op.ID, op.Hash)
 		n.put(n.row.Next, i, seq)
-	})
+	}
 	d.Removed += n.row.Count - kept
 	if n.row.Live != 0 {
 		n.batch.DropGeneration(n.store, n.row.Num, n.row.Live)
 	}
 	n.row.Live = n.row.Next
 	n.row.Next++
-	n.row.Count, n.row.Digest = count, digest.digest()
+	n.row.Count, n.row.Digest = n.count, n.refreshed.digest()
+	n.row.Tombstones, n.row.BuriedSince = 0, 0
 	n.row.MaxTS, n.row.Floor = n.timestamp, n.timestamp
-	return err
+	n.row.Refreshed, n.row.RefreshDigest = n.entry.HasTimestamp, storage.Digest{}
+	if n.row.Refreshed {
+		n.row.RefreshDigest = n.row.Digest
+	}
 }
 
 // put writes both rows of operation i's record.

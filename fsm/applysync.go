@@ -10,97 +10,127 @@ import (
 )
 
 func (tx *transaction) sync(e *syncEntry) (*Result, error) {
-	h := Header{SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store}
-	check, err := checkSync(tx.db, &h, tx.system.ClusterTime)
+	h := Header{
+		SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store, Mode: e.Mode,
+		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale,
+	}
+	check, err := checkSync(tx.db, &h, e.names, Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
 	if err != nil {
 		return nil, err
 	}
 	if check.outcome != OK {
 		return check.result(&h, tx.index), nil
 	}
+	w := &syncWriter{transaction: tx, entry: e, store: check.store}
+	if check.outcome, err = w.plan(check.namespaces); err != nil {
+		return nil, fmt.Errorf("plan sync: %w", err)
+	}
+	if check.outcome != OK {
+		return check.result(&h, tx.index), nil
+	}
 	check.window.admit(tx.batch)
 	result := check.result(&h, tx.index)
-	w := &syncWriter{transaction: tx, entry: e, store: check.store, result: result.Sync}
-	if err := w.write(); err != nil {
-		return nil, fmt.Errorf("apply sync: %w", err)
-	}
+	w.result = result.Sync
+	w.write()
 	return result, nil
 }
 
-// syncWriter writes the operations of one admitted sync, a namespace at a time.
+// syncWriter decides about the records of one sync and then, if the sync is
+// admitted, writes them: plan reads and writes nothing, write reads nothing.
 type syncWriter struct {
 	*transaction
-	entry      *syncEntry
-	store      storage.StoreNum
-	result     *SyncResult
-	namespaces []storage.Namespace // of entry.names, as they will be
-	timestamp  int64
+	entry     *syncEntry
+	store     storage.StoreNum
+	timestamp int64
+	parts     []*namespaceWriter // in the order of entry.names
+	result    *SyncResult
 }
 
-func (w *syncWriter) write() error {
-	w.countOperations()
-	if err := w.loadNamespaces(); err != nil {
-		return err
-	}
+// plan reads what the operations would overwrite, and decides about the sync.
+func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
+	w.settleTimestamp(rows)
 	last := w.lastOperations()
-	for len(last) > 0 {
-		ns := w.entry.nsOf[last[0]]
-		n := 1
-		for n < len(last) && w.entry.nsOf[last[n]] == ns {
+	for i := range rows {
+		n := 0
+		for n < len(last) && int(w.entry.nsOf[last[n]]) == i {
 			n++
 		}
-		if err := w.writeNamespace(int(ns), last[:n]); err != nil {
-			return fmt.Errorf("namespace %d of the entry: %w", ns, err)
-		}
+		w.parts = append(w.parts, newNamespaceWriter(w, rows[i], last[:n]))
 		last = last[n:]
 	}
-	return nil
+	outcome := OK
+	for i, part := range w.parts {
+		if err := part.read(); err != nil {
+			return 0, fmt.Errorf("namespace %d of the entry: %w", i, err)
+		}
+		switch verdict := part.judge(); verdict {
+		case OK:
+		case SyncTooOld: // stale operations of another namespace come first
+			outcome = verdict
+		default:
+			return verdict, nil
+		}
+	}
+	return outcome, nil
 }
 
-func (w *syncWriter) countOperations() {
-	if len(w.entry.names) == 0 {
+// settleTimestamp gives a sync without a timestamp one that is older than
+// nothing it may meet.
+func (w *syncWriter) settleTimestamp(rows []storage.Namespace) {
+	if w.entry.HasTimestamp {
+		w.timestamp = w.entry.Timestamp
 		return
 	}
-	by := make([]NamespaceCounts, len(w.entry.names))
+	w.timestamp = max(w.wall, 0)
+	for i := range rows {
+		w.timestamp = max(w.timestamp, rows[i].MaxTS)
+	}
+}
+
+func (w *syncWriter) write() {
+	w.countOperations()
+	for i, part := range w.parts {
+		if part.row.Num == 0 {
+			part.row.Num, part.row.Next = w.system.NextNamespace, firstGeneration
+			w.system.NextNamespace++
+		}
+		if w.entry.Mode == FullRefresh {
+			part.fullRefresh()
+		} else {
+			part.incremental()
+		}
+		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
+		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
+	}
+}
+
+// countOperations counts every operation by what became of it: those on an id
+// that is skipped are all skipped, since they have one timestamp.
+func (w *syncWriter) countOperations() {
+	if len(w.parts) == 0 {
+		return
+	}
+	by := make([]NamespaceCounts, len(w.parts))
 	for i, name := range w.entry.names {
 		by[i].Namespace = name
 	}
 	for i := range w.entry.Operations {
-		ns := w.entry.nsOf[i]
-		if w.entry.Operations[i].Action == Upsert {
+		op, ns := &w.entry.Operations[i], w.entry.nsOf[i]
+		switch {
+		case w.parts[ns].skipped[op.ID]:
+			by[ns].Skipped++
+		case op.Action == Upsert:
 			by[ns].Upserted++
-			w.result.Counts.Upserted++
-		} else {
+		default:
 			by[ns].Deleted++
-			w.result.Counts.Deleted++
 		}
+	}
+	for i := range by {
+		w.result.Counts.Upserted += by[i].Upserted
+		w.result.Counts.Deleted += by[i].Deleted
+		w.result.Counts.Skipped += by[i].Skipped
 	}
 	w.result.ByNamespace = by
-}
-
-// loadNamespaces reads the namespaces that the entry names, numbers the new
-// ones in the order in which operations name them, and settles the timestamp:
-// where the request has none, one that is older than nothing it may meet.
-func (w *syncWriter) loadNamespaces() error {
-	w.namespaces = make([]storage.Namespace, len(w.entry.names))
-	w.timestamp = w.wall
-	for i, name := range w.entry.names {
-		ns, found, err := w.db.Namespace(w.store, name)
-		if err != nil {
-			return err
-		}
-		if !found {
-			ns = storage.Namespace{Num: w.system.NextNamespace, Next: firstGeneration}
-			w.system.NextNamespace++
-		} else {
-			w.timestamp = max(w.timestamp, ns.MaxTS)
-		}
-		w.namespaces[i] = ns
-	}
-	if w.entry.HasTimestamp {
-		w.timestamp = w.entry.Timestamp
-	}
-	return nil
 }
 
 // firstGeneration is the first generation of a namespace; 0 means that it has none.
@@ -126,24 +156,4 @@ func (w *syncWriter) lastOperations() []uint32 {
 	return slices.CompactFunc(order, func(a, b uint32) bool {
 		return nsOf[a] == nsOf[b] && ops[a].ID == ops[b].ID
 	})
-}
-
-// writeNamespace writes what the operations in last, one for each id and in the
-// order of ids, make of a namespace.
-func (w *syncWriter) writeNamespace(i int, last []uint32) error {
-	ids := make([]string, len(last))
-	for j, op := range last {
-		ids[j] = w.entry.Operations[op].ID
-	}
-	n := &namespaceWriter{syncWriter: w, row: w.namespaces[i], ids: ids, last: last}
-	write := n.incremental
-	if w.entry.Mode == FullRefresh {
-		write = n.fullRefresh
-	}
-	if err := write(); err != nil {
-		return err
-	}
-	n.row.LastIndex, n.row.UpdatedAt = w.index, w.wall
-	w.batch.PutNamespace(w.store, w.entry.names[i], n.row)
-	return nil
 }

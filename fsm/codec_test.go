@@ -53,8 +53,13 @@ func TestHeaders(t *testing.T) {
 			Kind: KindSync, Version: 1, RequestID: goldenID(2), SyncID: "sync_01", Org: "org_a", KeyID: "key_01", Store: "vs_a",
 			Mode: Incremental, Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true, OpCount: 4, RawBytes: 144,
 		},
-		"entry-key-create":   {Kind: KindKeyCreate, Version: 1, RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Store: "vs_a"},
-		"entry-key-revoke":   {Kind: KindKeyRevoke, Version: 1, RequestID: goldenID(7), KeyID: "key_01"},
+		"entry-key-create": {Kind: KindKeyCreate, Version: 1, RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Store: "vs_a"},
+		"entry-key-revoke": {Kind: KindKeyRevoke, Version: 1, RequestID: goldenID(7), KeyID: "key_01"},
+		"entry-sync-reject": {
+			Kind: KindSync, Version: 1, RequestID: goldenID(9), SyncID: "sync_04", Org: "org_a", KeyID: "key_01", Store: "vs_a",
+			Mode: Incremental, Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true, OnStale: RejectStale, OpCount: 1, RawBytes: 11,
+		},
+		"entry-collect":      {Kind: KindCollect, Version: 1, RequestID: goldenID(10)},
 		"entry-store-create": {Kind: KindStoreCreate, Version: 1, RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 	for name, h := range want {
@@ -80,6 +85,10 @@ func TestEncodeRefuses(t *testing.T) {
 		"mode":               edit(func(s *Sync) { s.Mode = 3 }),
 		"names no namespace": edit(func(s *Sync) { s.Mode, s.Operations = FullRefresh, nil }),
 		"timestamp":          edit(func(s *Sync) { s.Timestamp = 1 }),
+		"before 1970":        edit(func(s *Sync) { s.Timestamp, s.HasTimestamp = -1, true }),
+		"on stale":           edit(func(s *Sync) { s.OnStale = 2 }),
+		"range ends":         &Collect{Namespace: "n", After: "b", Until: "b"},
+		"before bootstrap":   &Collect{Namespace: "n", Before: -1},
 		"action":             edit(func(s *Sync) { s.Operations[0].Action = 3 }),
 		"id":                 edit(func(s *Sync) { s.Operations[0].ID = "" }),
 		"namespace":          edit(func(s *Sync) { s.Operations[0].Namespace = long }),
@@ -201,7 +210,7 @@ func rawSync(count, rawBytes uint32, block []byte) []byte {
 
 func TestUnknownKindsAndVersions(t *testing.T) {
 	body := readGolden(t, "entry-key-revoke")
-	for at, value := range map[int]byte{0: 6, 1: 2} {
+	for at, value := range map[int]byte{0: byte(KindCollect) + 1, 1: 2} {
 		changed := bytes.Clone(body)
 		changed[at] = value
 		sealEntry(changed)

@@ -12,6 +12,7 @@ const (
 	KindKeyCreate   Kind = 3
 	KindKeyRevoke   Kind = 4
 	KindStoreCreate Kind = 5
+	KindCollect     Kind = 6
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -20,6 +21,15 @@ type Mode byte
 const (
 	Incremental Mode = 1 // changes only the records named
 	FullRefresh Mode = 2 // the records named become the whole namespace
+)
+
+// OnStale says what becomes of a sync of which some operations are older than
+// what they would overwrite.
+type OnStale byte
+
+const (
+	SkipStale   OnStale = 0 // they are skipped, the others applied
+	RejectStale OnStale = 1 // nothing is applied
 )
 
 // Action is what one operation does to its record.
@@ -59,7 +69,24 @@ type Sync struct {
 	// epoch; HasTimestamp is false where the request had none.
 	Timestamp    int64
 	HasTimestamp bool
+	OnStale      OnStale
 	Operations   []Operation
+}
+
+// Namespaces are the distinct namespaces of the operations, in the order in
+// which they are first named.
+func (s *Sync) Namespaces() []string {
+	var names []string
+	seen := map[string]bool{}
+	for i := range s.Operations {
+		name := s.Operations[i].Namespace
+		if i > 0 && s.Operations[i-1].Namespace == name || seen[name] {
+			continue
+		}
+		seen[name] = true
+		names = append(names, name)
+	}
+	return names
 }
 
 // Bootstrap is the first command of a cluster's life. It is decided once: on a
@@ -94,4 +121,22 @@ type StoreCreate struct {
 	RequestID RequestID
 	Org       string
 	Store     string
+}
+
+// Collect removes tombstones of one generation, in the range of ids from After,
+// exclusive, to Until, inclusive: those that were buried at or before Before and
+// are older than the retention. It looks at MaxCollectRows rows at most, and does
+// nothing where the generation is no longer live. An id that it removes is absent
+// from then on, which the namespace's horizon makes up for.
+type Collect struct {
+	RequestID  RequestID
+	Store      storage.StoreNum
+	Namespace  string
+	Generation storage.Generation
+	After      string // empty: from the first id
+	Until      string // empty: no row at all
+	Before     int64  // cluster time
+	// Oldest is when, in cluster time, the oldest of the tombstones that stay
+	// in the whole generation was buried, at the earliest; 0: not known.
+	Oldest int64
 }

@@ -14,6 +14,8 @@ const (
 	MaxOperations = 5000
 	// MaxRawBytes bounds the operations block when decompressed.
 	MaxRawBytes = 64 << 20
+	// MaxCollectRows bounds the rows that one Collect looks at.
+	MaxCollectRows = 2000
 	// MaxNameBytes bounds every name and id: 255 code points of UTF-8.
 	MaxNameBytes = 4 * 255
 )
@@ -46,12 +48,13 @@ type Header struct {
 	Mode         Mode
 	Timestamp    int64 // nanoseconds since the Unix epoch
 	HasTimestamp bool
+	OnStale      OnStale
 	OpCount      int // operations
 	RawBytes     int // length of the operations block when decompressed
 }
 
 // Encode returns the entry body of cmd: a *Sync, *Bootstrap, *KeyCreate,
-// *KeyRevoke or *StoreCreate. The body aliases nothing of cmd. An error means
+// *KeyRevoke, *StoreCreate or *Collect. The body aliases nothing of cmd. An error means
 // that cmd is over a cap or misses a mandatory field.
 func Encode(cmd any) ([]byte, error) {
 	switch c := cmd.(type) {
@@ -64,6 +67,8 @@ func Encode(cmd any) ([]byte, error) {
 	case *KeyRevoke:
 		return c.encode()
 	case *StoreCreate:
+		return c.encode()
+	case *Collect:
 		return c.encode()
 	}
 	return nil, fmt.Errorf("encode entry: %T is no command", cmd)
@@ -110,6 +115,8 @@ func DecodeHeader(body []byte) (Header, error) {
 		if c, err = decodeStoreCreate(&d, h); err == nil {
 			h.Org, h.Store = c.Org, c.Store
 		}
+	case KindCollect:
+		_, err = decodeCollect(&d, h)
 	}
 	if err != nil {
 		return Header{}, fmt.Errorf("decode header of entry kind %d: %w", h.Kind, err)
@@ -139,6 +146,8 @@ func decodeEntry(body []byte) (any, error) {
 		cmd, err = decodeKeyRevoke(&d, h)
 	case KindStoreCreate:
 		cmd, err = decodeStoreCreate(&d, h)
+	case KindCollect:
+		cmd, err = decodeCollect(&d, h)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decode entry kind %d: %w", h.Kind, err)
@@ -153,7 +162,7 @@ func decodePrefix(d *decoder) (Header, error) {
 	if d.err != nil {
 		return Header{}, fmt.Errorf("decode entry: %w", d.err)
 	}
-	if h.Kind < KindBootstrap || h.Kind > KindStoreCreate || h.Version != entryVersion {
+	if h.Kind < KindBootstrap || h.Kind > KindCollect || h.Version != entryVersion {
 		return Header{}, fmt.Errorf("decode entry: kind %d, version %d: %w", h.Kind, h.Version, ErrUnknownFormat)
 	}
 	d.bytes("checksum", entrySumEnd-entrySumAt)

@@ -8,7 +8,8 @@ import (
 
 // Bodies of the small kinds, after the 22 bytes that all entries share:
 //
-//	bootstrap     cluster id (text) │ epoch (16) │ requests per window (4) │ window ms (4) │ admin token's SHA-256 (32)
+//	bootstrap     cluster id (text) │ epoch (16) │ requests per window (4) │ window ms (4) │ admin token's SHA-256 (32) │
+//	              tombstone retention in seconds (4)
 //	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
@@ -24,6 +25,7 @@ func (c *Bootstrap) encode() ([]byte, error) {
 	e.u32(c.Settings.RequestsPerWindow)
 	e.u32(c.Settings.WindowMillis)
 	e.raw(c.Settings.AdminTokenHash[:])
+	e.u32(c.Settings.TombstoneRetentionSeconds)
 	return sealEntry(e.b), nil
 }
 
@@ -33,6 +35,7 @@ func decodeBootstrap(d *decoder, h Header) (*Bootstrap, error) {
 	c.Settings.RequestsPerWindow = d.u32("requests per window")
 	c.Settings.WindowMillis = d.u32("window")
 	d.fill("admin token hash", c.Settings.AdminTokenHash[:])
+	c.Settings.TombstoneRetentionSeconds = d.u32("tombstone retention")
 	if d.err == nil {
 		if err := errors.Join(checkEpoch(c.Epoch), checkSettings(c.Settings)); err != nil {
 			d.fail("%v", err)

@@ -18,7 +18,8 @@ import (
 //	│ flags │ mode │ timestamp │ org │ key id │ store │ sync id │ operation │ raw length │ s2 block │
 //	│   1   │  1   │     8     │text │  text  │ text  │  text   │ count  4  │      4     │ the rest │
 //	└───────┴──────┴───────────┴─────┴────────┴───────┴─────────┴───────────┴────────────┴──────────┘
-//	flag 1 = has a timestamp; without it the timestamp is 0
+//	flag 1 = has a timestamp; without it the timestamp is 0, and never is it below
+//	flag 2 = stale operations reject the sync instead of being skipped
 //
 // The s2 block holds, raw length bytes when decompressed:
 //
@@ -39,6 +40,7 @@ import (
 // The ids lie together so that the decoder makes one string of them all.
 const (
 	syncFlagTimestamp = 1
+	syncFlagReject    = 2
 	syncFixedBytes    = 18
 
 	opActionMask = 0b11
@@ -69,6 +71,9 @@ func EncodeSync(s *Sync) ([]byte, error) {
 	var flags byte
 	if s.HasTimestamp {
 		flags = syncFlagTimestamp
+	}
+	if s.OnStale == RejectStale {
+		flags |= syncFlagReject
 	}
 	e.u8(flags)
 	e.u8(byte(s.Mode))
@@ -196,7 +201,14 @@ func checkSyncFields(s *Sync) error {
 	}
 	return errors.Join(checkName("sync id", s.SyncID), checkName("organization", s.Org),
 		checkName("key id", s.KeyID), checkName("store", s.Store),
-		checkMode(s.Mode, len(s.Operations)), checkTimestamp(s.HasTimestamp, s.Timestamp))
+		checkMode(s.Mode, len(s.Operations)), checkTimestamp(s.HasTimestamp, s.Timestamp), checkOnStale(s.OnStale))
+}
+
+func checkOnStale(o OnStale) error {
+	if o != SkipStale && o != RejectStale {
+		return fmt.Errorf("on stale %d", o)
+	}
+	return nil
 }
 
 func checkMode(m Mode, operations int) error {
@@ -212,6 +224,9 @@ func checkMode(m Mode, operations int) error {
 func checkTimestamp(has bool, ts int64) error {
 	if !has && ts != 0 {
 		return errors.New("a timestamp that isn't there has a value")
+	}
+	if ts < 0 {
+		return errors.New("a timestamp before 1970")
 	}
 	return nil
 }

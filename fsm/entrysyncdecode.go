@@ -16,8 +16,11 @@ type syncEntry struct {
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
 func (h *Header) decodeSyncFields(d *decoder) {
 	flags := d.u8("flags")
-	if flags&^syncFlagTimestamp != 0 {
+	if flags&^(syncFlagTimestamp|syncFlagReject) != 0 {
 		d.fail("flags %#x", flags)
+	}
+	if flags&syncFlagReject != 0 {
+		h.OnStale = RejectStale
 	}
 	h.HasTimestamp = flags&syncFlagTimestamp != 0
 	h.Mode = Mode(d.u8("mode"))
@@ -70,6 +73,7 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		Mode:         h.Mode,
 		Timestamp:    h.Timestamp,
 		HasTimestamp: h.HasTimestamp,
+		OnStale:      h.OnStale,
 	}}
 	rd := decoder{b: raw}
 	if err := e.decodeNames(&rd); err != nil {

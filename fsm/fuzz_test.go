@@ -53,7 +53,7 @@ func FuzzDecodeEntry(f *testing.F) {
 
 // FuzzDecodeOperations is FuzzDecodeEntry behind the compression.
 func FuzzDecodeOperations(f *testing.F) {
-	for _, name := range []string{"entry-sync", "entry-sync-empty", "entry-sync-refresh"} {
+	for _, name := range []string{"entry-sync", "entry-sync-empty", "entry-sync-refresh", "entry-sync-reject"} {
 		d := decoder{b: readGolden(f, name)[entryPrefixed:]}
 		var h Header
 		h.decodeSyncFields(&d)

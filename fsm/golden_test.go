@@ -65,7 +65,7 @@ func goldenCommands() map[string]any {
 	return map[string]any{
 		"entry-bootstrap": &Bootstrap{
 			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
-			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}},
+			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800},
 		},
 		"entry-sync": &Sync{
 			RequestID: goldenID(2), SyncID: "sync_01", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
@@ -87,6 +87,16 @@ func goldenCommands() map[string]any {
 			RequestID: goldenID(4), SyncID: "sync_03", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: FullRefresh,
 			Operations: []Operation{remove("docs", "x")},
 		},
+		"entry-sync-reject": &Sync{
+			RequestID: goldenID(9), SyncID: "sync_04", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+			Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true, OnStale: RejectStale,
+			Operations: []Operation{remove("docs", "x")},
+		},
+		"entry-collect": &Collect{
+			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
+			Before: 61_000_000_001, Oldest: 62_000_000_002,
+		},
+		"entry-collect-bare": &Collect{RequestID: goldenID(11), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-key-create": &KeyCreate{
 			RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Name: "loader", SecretHash: [32]byte{1, 31: 2}, DefaultStore: "vs_a",
 		},
@@ -109,6 +119,10 @@ func goldenResults() map[string]*Result {
 			Details: Details{Created: 100, Updated: 150, Unchanged: 50, Removed: 1_000_000},
 			Window:  Window{Limit: 100, Remaining: 99, ResetMillis: 60_060, WindowMillis: 60_060},
 		}},
+		"result-stale": {Outcome: StaleSync, Index: 13, Sync: &SyncResult{
+			SyncID: "sync_04", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060},
+		}},
+		"result-too-old": {Outcome: SyncTooOld},
 		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{
 			SyncID: "sync_02", Window: Window{Limit: 100, ResetMillis: 1, WindowMillis: 60_060},
 		}},

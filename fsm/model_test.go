@@ -3,6 +3,7 @@ package fsm
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"math/big"
 	"slices"
 	"sort"
@@ -24,11 +25,17 @@ type modelNamespace struct {
 	generation storage.Generation
 	maxTS      int64
 	floor      int64
+	horizon    int64
 	lastIndex  uint64
 	updatedAt  int64
 	live       map[string]Record // by id
-	tombstones map[string]bool
+	tombstones map[string]modelTombstone
+	// refreshed is what the last full refresh brought, by id, if it came with a
+	// timestamp; else nil.
+	refreshed map[string]storage.Hash
 }
+
+type modelTombstone struct{ timestamp, buriedAt int64 }
 
 func newModel(limit int) *model {
 	return &model{limit: limit, namespaces: map[string]*modelNamespace{}}
@@ -69,35 +76,151 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		result.Sync.Window = m.windowResult()
 		return result
 	}
+	ts := m.timestamp(s, stamp)
+	if result.Outcome = m.refusal(s, ts, stamp); result.Outcome != OK {
+		result.Sync.Window = m.windowResult()
+		return result
+	}
 	m.admitted = append(m.admitted, m.clusterTime)
 	result.Sync.Window = m.windowResult()
-	names := m.name(s, result.Sync)
-	ts := stamp.WallTime
-	for _, name := range names {
-		ts = max(ts, m.namespaces[name].maxTS)
-	}
-	if s.HasTimestamp {
-		ts = s.Timestamp
-	}
-	for _, name := range names {
+	for _, name := range m.name(s, ts, result.Sync) {
 		ns := m.namespaces[name]
-		old := ns.live
 		want := m.outcome(s, index, ts, name)
-		compare(&result.Sync.Details, s, name, old, want)
+		compare(&result.Sync.Details, s, name, ts, ns, want)
+		m.bury(s, ts, name)
 		ns.live = want
 		ns.lastIndex, ns.updatedAt = index, stamp.WallTime
 		ns.maxTS = max(ns.maxTS, ts)
 		if s.Mode == FullRefresh {
 			ns.generation++
 			ns.maxTS, ns.floor = ts, ts
-			ns.tombstones = map[string]bool{}
+			ns.tombstones = map[string]modelTombstone{}
+			if ns.refreshed = nil; s.HasTimestamp {
+				ns.refreshed = hashes(want)
+			}
 		}
 	}
 	return result
 }
 
+func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
+	if s.HasTimestamp {
+		return s.Timestamp
+	}
+	ts := stamp.WallTime
+	for _, op := range s.Operations {
+		if ns := m.namespaces[op.Namespace]; ns != nil {
+			ts = max(ts, ns.maxTS)
+		}
+	}
+	return ts
+}
+
+// refusal is why s isn't admitted, the window apart, or OK.
+func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
+	if !s.HasTimestamp {
+		return OK
+	}
+	if ts > stamp.WallTime+300*second {
+		return TimestampInFuture
+	}
+	// any says whether an operation meets a namespace like this.
+	any := func(is func(op Operation, ns *modelNamespace) bool) bool {
+		return slices.ContainsFunc(s.Operations, func(op Operation) bool {
+			ns := m.namespaces[op.Namespace]
+			return ns != nil && is(op, ns)
+		})
+	}
+	if s.Mode == FullRefresh {
+		switch {
+		case any(func(_ Operation, ns *modelNamespace) bool { return ts < ns.maxTS }):
+			return StaleRefresh
+		case any(func(op Operation, ns *modelNamespace) bool {
+			return ns.refreshed != nil && ts == ns.floor &&
+				!maps.Equal(ns.refreshed, hashes(m.outcome(s, 0, ts, op.Namespace)))
+		}):
+			return RefreshTimestampReused
+		}
+		return OK
+	}
+	forgotten := func(op Operation, ns *modelNamespace) bool {
+		return ts >= ns.floor && ns.horizon != 0 && ts <= ns.horizon && !ns.has(op.ID)
+	}
+	reject := s.OnStale == RejectStale
+	switch {
+	case reject && any(func(_ Operation, ns *modelNamespace) bool { return ts < ns.floor }):
+		return StaleSync
+	case any(func(op Operation, ns *modelNamespace) bool {
+		return len(ns.live)+len(ns.tombstones) == 0 && forgotten(op, ns)
+	}):
+		return SyncTooOld
+	case reject && any(func(op Operation, ns *modelNamespace) bool { return ns.stale(op.ID, ts) }):
+		return StaleSync
+	case any(forgotten):
+		return SyncTooOld
+	}
+	return OK
+}
+
+func (ns *modelNamespace) has(id string) bool {
+	_, live := ns.live[id]
+	_, dead := ns.tombstones[id]
+	return live || dead
+}
+
+func (ns *modelNamespace) stale(id string, ts int64) bool {
+	// What isn't there has timestamp 0.
+	return ts < ns.floor || ts < ns.live[id].SyncTimestamp || ts < ns.tombstones[id].timestamp
+}
+
+func hashes(records map[string]Record) map[string]storage.Hash {
+	out := map[string]storage.Hash{}
+	for id, rec := range records {
+		out[id] = rec.Hash
+	}
+	return out
+}
+
+// bury keeps the tombstones of a namespace in step with an incremental s.
+func (m *model) bury(s *Sync, ts int64, name string) {
+	ns := m.namespaces[name]
+	after := map[string]modelTombstone{}
+	for id, tomb := range ns.tombstones {
+		after[id] = tomb
+	}
+	for _, op := range s.Operations {
+		if op.Namespace != name || ns.stale(op.ID, ts) {
+			continue
+		}
+		delete(after, op.ID)
+		if op.Action == Delete {
+			after[op.ID] = modelTombstone{ts, m.clusterTime}
+			if old, was := ns.tombstones[op.ID]; was && old.timestamp == ts {
+				after[op.ID] = old
+			}
+		}
+	}
+	ns.tombstones = after
+}
+
+// collect is a Collect that looks at fewer rows than it may.
+func (m *model) collect(c *Collect, stamp Stamp) {
+	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
+	ns := m.namespaces[c.Namespace]
+	if ns == nil || ns.generation != c.Generation {
+		return
+	}
+	for id, tomb := range ns.tombstones {
+		inRange := id > c.After && id <= c.Until
+		if inRange && tomb.buriedAt <= c.Before && tomb.buriedAt <= m.clusterTime-retentionSeconds*second {
+			delete(ns.tombstones, id)
+			ns.horizon = max(ns.horizon, tomb.timestamp)
+		}
+	}
+}
+
 // name counts the operations and makes missing namespaces.
-func (m *model) name(s *Sync, out *SyncResult) []string {
+func (m *model) name(s *Sync, ts int64, out *SyncResult) []string {
 	var names []string
 	for _, op := range s.Operations {
 		i := slices.Index(names, op.Namespace)
@@ -106,15 +229,20 @@ func (m *model) name(s *Sync, out *SyncResult) []string {
 			names = append(names, op.Namespace)
 			out.ByNamespace = append(out.ByNamespace, NamespaceCounts{Namespace: op.Namespace})
 		}
-		if op.Action == Upsert {
+		ns := m.namespaces[op.Namespace]
+		switch {
+		case ns != nil && ns.stale(op.ID, ts):
+			out.Counts.Skipped++
+			out.ByNamespace[i].Skipped++
+		case op.Action == Upsert:
 			out.Counts.Upserted++
 			out.ByNamespace[i].Upserted++
-		} else {
+		default:
 			out.Counts.Deleted++
 			out.ByNamespace[i].Deleted++
 		}
-		if m.namespaces[op.Namespace] == nil {
-			ns := &modelNamespace{live: map[string]Record{}, tombstones: map[string]bool{}, generation: 1}
+		if ns == nil {
+			ns := &modelNamespace{live: map[string]Record{}, tombstones: map[string]modelTombstone{}, generation: 1}
 			if s.Mode == FullRefresh {
 				ns.generation = 0
 			}
@@ -127,6 +255,9 @@ func (m *model) name(s *Sync, out *SyncResult) []string {
 // outcome is what a namespace holds after s, one operation after another.
 func (m *model) outcome(s *Sync, index uint64, ts int64, name string) map[string]Record {
 	ns := m.namespaces[name]
+	if ns == nil {
+		ns = &modelNamespace{}
+	}
 	want := map[string]Record{}
 	if s.Mode == Incremental {
 		for id, rec := range ns.live {
@@ -134,12 +265,11 @@ func (m *model) outcome(s *Sync, index uint64, ts int64, name string) map[string
 		}
 	}
 	for _, op := range s.Operations {
-		if op.Namespace != name {
+		if op.Namespace != name || ns.stale(op.ID, ts) {
 			continue
 		}
 		delete(want, op.ID)
 		if op.Action == Delete {
-			ns.tombstones[op.ID] = true
 			continue
 		}
 		rec := Record{ID: op.ID, Namespace: name, Data: op.Data, SyncTimestamp: ts, SyncID: s.SyncID, Hash: op.Hash, Index: index}
@@ -150,13 +280,13 @@ func (m *model) outcome(s *Sync, index uint64, ts int64, name string) map[string
 			}
 		}
 		want[op.ID] = rec
-		delete(ns.tombstones, op.ID)
 	}
 	return want
 }
 
-// compare counts net effects on distinct ids.
-func compare(d *Details, s *Sync, name string, old, now map[string]Record) {
+// compare counts net effects on distinct ids, those apart that are skipped.
+func compare(d *Details, s *Sync, name string, ts int64, ns *modelNamespace, now map[string]Record) {
+	old := ns.live
 	for id := range old {
 		if _, ok := now[id]; !ok {
 			d.Removed++
@@ -164,7 +294,7 @@ func compare(d *Details, s *Sync, name string, old, now map[string]Record) {
 	}
 	seen := map[string]bool{}
 	for _, op := range s.Operations {
-		if op.Namespace != name || seen[op.ID] {
+		if op.Namespace != name || seen[op.ID] || ns.stale(op.ID, ts) {
 			continue
 		}
 		seen[op.ID] = true

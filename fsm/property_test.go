@@ -44,10 +44,27 @@ func drawSync(t *rapid.T, number int) *Sync {
 	if len(s.Operations) == 0 {
 		s.Operations = nil
 	}
-	if s.HasTimestamp = rapid.Bool().Draw(t, "has timestamp"); s.HasTimestamp {
-		s.Timestamp = testWall + rapid.Int64Range(-5, 5).Draw(t, "timestamp")*second
+	if rapid.IntRange(0, 3).Draw(t, "has timestamp") > 0 {
+		ahead := rapid.OneOf(rapid.Int64Range(-5, 8), rapid.Int64Range(-5, 8), rapid.Int64Range(0, 30), rapid.Just(int64(400)))
+		s.at(ahead.Draw(t, "timestamp"))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
+		s.rejecting()
 	}
 	return s
+}
+
+func drawCollect(t *rapid.T, clusterTime int64) *Collect {
+	c := &Collect{
+		Store: 1, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "namespace"),
+		Generation: storage.Generation(rapid.IntRange(1, 3).Draw(t, "generation")),
+		Before:     max(0, clusterTime-rapid.Int64Range(0, 40).Draw(t, "before")*second),
+		Until:      rapid.SampledFrom(append(dumpIDs, "")).Draw(t, "until"),
+	}
+	if after := rapid.SampledFrom(append(dumpIDs, "")).Draw(t, "after"); after < c.Until {
+		c.After = after
+	}
+	return c
 }
 
 // TestAgainstModel drives model and state machine with the same syncs and
@@ -59,22 +76,88 @@ func TestAgainstModel(t *testing.T) {
 		const limit = 12
 		r.setUp(limit)
 		m := newModel(limit)
-		for n := range rapid.IntRange(1, 25).Draw(rt, "syncs") {
+		for n := range rapid.IntRange(1, 40).Draw(rt, "syncs") {
 			r.now += rapid.Int64Range(-2, 9).Draw(rt, "cluster time") * second
 			r.wall += rapid.Int64Range(-1, 3).Draw(rt, "wall time") * second
 			if rapid.IntRange(0, 40).Draw(rt, "revoke") == 0 {
 				r.mustApply(&KeyRevoke{KeyID: testKey})
 				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
 			}
+			switch rapid.IntRange(0, 6).Draw(rt, "collect") {
+			case 0:
+				collectBoth(r, m, drawCollect(rt, r.now))
+			case 1:
+				sweepBoth(r, m)
+			}
 			s := drawSync(rt, n)
 			l := r.entry(s)
-			want := m.sync(s, l.Index, Stamp{ClusterTime: r.now, WallTime: r.wall})
-			if diff := cmp.Diff(want, r.applyLog(l)); diff != "" {
+			at := Stamp{ClusterTime: r.now, WallTime: r.wall}
+			early := r.checkEarly(s, at)
+			want := m.sync(s, l.Index, at)
+			got := r.applyLog(l)
+			if diff := cmp.Diff(want, got); diff != "" {
 				rt.Fatalf("result of sync %d (-want +got): %s", n, diff)
 			}
+			compareEarly(rt, early, got)
 			compareToModel(rt, r, m)
 		}
 	})
+}
+
+// checkEarly is what the leader would say to s before the log.
+func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
+	r.t.Helper()
+	body, err := Encode(s)
+	must(r.t, err)
+	h, err := DecodeHeader(body)
+	must(r.t, err)
+	v := r.view()
+	defer v.Close()
+	early, err := v.CheckSync(h, s.Namespaces(), at)
+	must(r.t, err)
+	return early
+}
+
+// compareEarly checks that the leader refuses only as Apply does, and leaves to
+// Apply only what takes the rows of records.
+func compareEarly(t *rapid.T, early, applied *Result) {
+	if early == nil {
+		switch applied.Outcome {
+		case OK, StaleSync, RefreshTimestampReused, SyncTooOld:
+		default:
+			t.Fatalf("the leader would have sent to the log what Apply refuses with %d", applied.Outcome)
+		}
+		return
+	}
+	early.Index = applied.Index
+	if diff := cmp.Diff(applied, early); diff != "" {
+		t.Fatalf("the leader's refusal (-Apply +leader): %s", diff)
+	}
+}
+
+func collectBoth(r *rig, m *model, c *Collect) {
+	m.collect(c, Stamp{ClusterTime: r.now})
+	r.mustApply(c)
+}
+
+// sweepBoth collects as a leader does.
+func sweepBoth(r *rig, m *model) {
+	r.t.Helper()
+	v := r.view()
+	sweeps, err := v.Sweeps(r.now, 2)
+	v.Close()
+	must(r.t, err)
+	for _, s := range sweeps {
+		for !s.Done() {
+			v := r.view()
+			c, err := s.Next(v)
+			v.Close()
+			must(r.t, err)
+			if c != nil {
+				collectBoth(r, m, c)
+			}
+		}
+	}
 }
 
 func compareToModel(t *rapid.T, r *rig, m *model) {
@@ -116,15 +199,25 @@ func compareNamespaceRow(t *rapid.T, v *View, name string, ns *modelNamespace) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if row.MaxTS != ns.maxTS || row.Floor != ns.floor || row.Next != row.Live+1 {
-		t.Fatalf("row of %s: %+v, want max %d, floor %d", name, row, ns.maxTS, ns.floor)
+	if row.MaxTS != ns.maxTS || row.Floor != ns.floor || row.Horizon != ns.horizon || row.Next != row.Live+1 {
+		t.Fatalf("row of %s: %+v, want max %d, floor %d, horizon %d", name, row, ns.maxTS, ns.floor, ns.horizon)
+	}
+	if row.Tombstones != uint64(len(ns.tombstones)) || row.Refreshed != (ns.refreshed != nil) {
+		t.Fatalf("row of %s: %+v, want %d tombstones, refreshed %v", name, row, len(ns.tombstones), ns.refreshed)
+	}
+	for id, tomb := range ns.tombstones {
+		if tomb.buriedAt < row.BuriedSince {
+			t.Fatalf("row of %s: %s was buried at %d, since %d", name, id, tomb.buriedAt, row.BuriedSince)
+		}
 	}
 	for gen := range row.Next + 1 {
 		err := v.snapshot.Fingerprints(store.Num, row.Num, gen, dumpIDs, func(i int, f storage.Fingerprint, found bool) error {
 			id := dumpIDs[i]
-			_, live := ns.live[id]
-			want := gen == row.Live && (live || ns.tombstones[id])
-			if found != want || (found && f.Tombstone == live) {
+			rec, live := ns.live[id]
+			tomb, dead := ns.tombstones[id]
+			want := gen == row.Live && (live || dead)
+			if found != want || (found && f.Tombstone == live) ||
+				found && (f.SyncTimestamp != max(rec.SyncTimestamp, tomb.timestamp) || f.BuriedAt != tomb.buriedAt) {
 				t.Fatalf("fingerprint of %s/%s in generation %d: %v %+v", name, id, gen, found, f)
 			}
 			return nil
@@ -142,6 +235,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		r.now += rapid.Int64Range(0, 5).Draw(rt, "cluster time") * second
 		var cmd any = drawSync(rt, n)
 		switch rapid.IntRange(0, 15).Draw(rt, "kind") {
+		case 3:
+			cmd = drawCollect(rt, r.now)
 		case 0:
 			cmd = &StoreCreate{Org: rapid.SampledFrom([]string{testOrg, "org_b"}).Draw(rt, "org"), Store: testStore}
 		case 1:

@@ -13,6 +13,14 @@ const (
 	OrgMismatch     Outcome = 5 // the key belongs to another organization
 	StoreNotFound   Outcome = 6
 	NotBootstrapped Outcome = 7 // the cluster's first entry has not been applied
+
+	TimestampInFuture      Outcome = 8  // the sync's timestamp is too far ahead of wall time
+	StaleSync              Outcome = 9  // an operation is stale, and the sync rejects that
+	StaleRefresh           Outcome = 10 // a namespace has newer data than the full refresh
+	RefreshTimestampReused Outcome = 11 // the last full refresh had this timestamp and other content
+	SyncTooOld             Outcome = 12 // an id may have been deleted later, which is no longer known
+
+	lastOutcome = SyncTooOld
 )
 
 // Result is the reply to one command, the same bytes on every path. Sync is
@@ -33,7 +41,8 @@ type SyncResult struct {
 	Window      Window
 }
 
-// Counts count operations, also those that changed nothing.
+// Counts count operations, also those that changed nothing. Each is counted once:
+// a skipped one isn't counted by its action.
 type Counts struct {
 	Upserted uint32
 	Deleted  uint32
@@ -46,8 +55,9 @@ type NamespaceCounts struct {
 	Counts
 }
 
-// Details count distinct ids by net effect. Removed counts ids live before and
-// gone after, those that a full refresh cleared included.
+// Details count distinct ids by net effect, but not those whose operations were
+// skipped. Removed counts ids live before and gone after, those that a full
+// refresh cleared included.
 type Details struct {
 	Created   uint64
 	Updated   uint64

@@ -87,7 +87,7 @@ func DecodeResult(b []byte) (*Result, error) {
 	r := &Result{Outcome: Outcome(d.u8("outcome"))}
 	flags := d.u8("flags")
 	r.Index = d.u64("index")
-	if d.err == nil && (r.Outcome < OK || r.Outcome > NotBootstrapped) {
+	if d.err == nil && (r.Outcome < OK || r.Outcome > lastOutcome) {
 		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
 	}
 	if flags&^(resultFlagCreated|resultFlagSync) != 0 {

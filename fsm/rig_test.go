@@ -23,6 +23,8 @@ const (
 	testKey   = "key_a"
 	testStore = "vs_a"
 	windowLen = 60_000 // milliseconds
+
+	retentionSeconds = 16
 )
 
 // fatalCall is what the rig's Fatal panics with.
@@ -128,7 +130,7 @@ func testBootstrap(limit uint32) *Bootstrap {
 		RequestID: RequestID{1},
 		ClusterID: "cluster-1",
 		Epoch:     storage.Epoch{9, 8, 7},
-		Settings:  storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}},
+		Settings:  storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds},
 	}
 }
 
@@ -153,6 +155,18 @@ func newSync(mode Mode, ops ...Operation) *Sync {
 		RequestID: RequestID{2}, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
 		Mode: mode, Operations: ops,
 	}
+}
+
+// at gives s a timestamp of its own, in seconds after testWall.
+func (s *Sync) at(seconds int64) *Sync {
+	s.Timestamp, s.HasTimestamp = testWall+seconds*second, true
+	return s
+}
+
+// rejecting makes stale operations reject s.
+func (s *Sync) rejecting() *Sync {
+	s.OnStale = RejectStale
+	return s
 }
 
 func upsert(ns, id, data string) Operation {

@@ -12,12 +12,16 @@ type syncCheck struct {
 	outcome Outcome
 	store   storage.StoreNum
 	window  *rateWindow // nil where the organization isn't the key's
+	// namespaces are the rows of the names, zero where one is missing. They are
+	// there where the outcome is OK.
+	namespaces []storage.Namespace
 }
 
-// checkSync runs the checks of a sync in their order. The leader calls it with
-// applied state before the log, Apply with the state before the entry. The
-// cluster must be bootstrapped.
-func checkSync(r storage.Reader, h *Header, now int64) (syncCheck, error) {
+// checkSync runs the checks of a sync in their order, down to those that need
+// the rows of records. The leader calls it with applied state before the log,
+// Apply with the state before the entry, at the entry's effective times. names
+// are the namespaces of the operations. The cluster must be bootstrapped.
+func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck, error) {
 	key, found, err := r.Key(h.KeyID)
 	switch {
 	case err != nil:
@@ -44,7 +48,7 @@ func checkSync(r storage.Reader, h *Header, now int64) (syncCheck, error) {
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
 	store, found, storeErr := r.Store(org.Num, h.Store)
-	window, windowErr := readWindow(r, org, set, now)
+	window, windowErr := readWindow(r, org, set, at.ClusterTime)
 	if err := errors.Join(storeErr, windowErr); err != nil {
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
@@ -54,6 +58,14 @@ func checkSync(r storage.Reader, h *Header, now int64) (syncCheck, error) {
 		c.outcome = StoreNotFound
 	case window.full():
 		c.outcome = RateLimited
+	case isFuture(h, at.WallTime):
+		c.outcome = TimestampInFuture
+	default:
+		c.namespaces, err = readNamespaces(r, store.Num, names)
+		if err != nil {
+			return syncCheck{}, fmt.Errorf("check sync: %w", err)
+		}
+		c.outcome = checkOrder(h, c.namespaces)
 	}
 	return c, nil
 }

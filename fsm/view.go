@@ -75,17 +75,23 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 	return w.window(), !w.full(), nil
 }
 
-// CheckSync decides about a sync, by its header, as Apply would at clusterTime
-// if nothing else came first: nil means that it would be admitted, a Result
-// (its Index is 0) that it would be refused.
-func (v *View) CheckSync(h Header, clusterTime int64) (*Result, error) {
+// CheckSync decides about a sync, by its header and the distinct namespaces of
+// its operations, as Apply would at the times of a stamp if nothing else came
+// first. A Result (its Index is 0) means that it would be refused, nil that it
+// would be admitted unless the rows of its records refuse it: StaleSync,
+// RefreshTimestampReused and SyncTooOld may come from Apply alone.
+func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, error) {
 	if h.Kind != KindSync {
 		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)
 	}
 	if v.system.ClusterID == "" {
 		return &Result{Outcome: NotBootstrapped, Sync: &SyncResult{SyncID: h.SyncID}}, nil
 	}
-	check, err := checkSync(v.snapshot, &h, v.effective(clusterTime))
+	if !h.HasTimestamp {
+		namespaces = nil // they have no say then
+	}
+	at.ClusterTime = v.effective(at.ClusterTime)
+	check, err := checkSync(v.snapshot, &h, namespaces, at)
 	if err != nil || check.outcome == OK {
 		return nil, err
 	}

@@ -113,17 +113,17 @@ func TestCheckSyncAdmits(t *testing.T) {
 	r := newRig(t)
 	v := r.view()
 	h := Header{Kind: KindSync, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore}
-	if got, err := v.CheckSync(h, 0); err != nil || got == nil || got.Outcome != NotBootstrapped {
+	if got, err := v.CheckSync(h, nil, Stamp{}); err != nil || got == nil || got.Outcome != NotBootstrapped {
 		t.Errorf("before bootstrap: %+v, %v", got, err)
 	}
 	v.Close()
 	r.setUp(1)
 	v = r.view()
 	defer v.Close()
-	if got, err := v.CheckSync(h, 0); got != nil || err != nil {
+	if got, err := v.CheckSync(h, nil, Stamp{}); got != nil || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, 0); err == nil {
+	if _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, nil, Stamp{}); err == nil {
 		t.Error("a header of another kind was checked")
 	}
 }

@@ -120,6 +120,11 @@ func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, 
 	put(b, f)
 }
 
+func (b *Batch) DeleteFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string) {
+	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
+	b.delete()
+}
+
 func (b *Batch) PutContent(store StoreNum, ns NamespaceNum, gen Generation, id string, c Content) {
 	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, id)
 	put(b, c)

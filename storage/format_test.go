@@ -85,6 +85,11 @@ func TestDecodeDamaged(t *testing.T) {
 			b[1] |= 0x80
 			damaged["flags"] = b
 		}
+		if k == kindNamespace {
+			b := bytes.Clone(s.value)
+			b[77] |= 0x80
+			damaged["flags"] = b
+		}
 		for what, value := range damaged {
 			if _, err := recodeRow(k, value); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("%s %s: error %v, want ErrCorrupt", s.name, what, err)

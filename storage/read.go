@@ -42,6 +42,9 @@ type Reader interface {
 	ScanKeys(after string, limit int, visit func(id string, k Key) error) error
 	ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error
 	ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error
+	// ScanFingerprints visits all fingerprints of a generation, tombstones too.
+	ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
+		visit func(id string, f Fingerprint) error) error
 	// ScanRecords visits live records: those with content.
 	ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint, c Content) error) error

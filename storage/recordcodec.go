@@ -5,9 +5,11 @@ import "bytes"
 // flagTombstone is the only flag of a fingerprint.
 const flagTombstone byte = 1 << 0
 
-//	+---------+-------+---------+--------------------+-----------+------------+
-//	| version | flags | hash 16 | sync timestamp i64 | index u64 | offset u32 |
-//	+---------+-------+---------+--------------------+-----------+------------+
+//	+---------+-------+--------------------+-----------+------------+
+//	| version | flags | sync timestamp i64 | index u64 | offset u32 |
+//	+---------+-------+--------------------+-----------+------------+
+//	| hash 16, or of a tombstone: buried at i64 |
+//	+-------------------------------------------+
 //
 //	flags: bit 0 = tombstone; the others are 0
 //	index, offset: the seq of the last change
@@ -19,19 +21,27 @@ func (f Fingerprint) encode(w *writer) {
 	}
 	w.u8(rowVersion)
 	w.u8(flags)
-	w.raw(f.Hash[:])
 	w.i64(f.SyncTimestamp)
 	w.u64(f.Changed.Index)
 	w.u32(f.Changed.Offset)
+	if f.Tombstone {
+		w.i64(f.BuriedAt)
+	} else {
+		w.raw(f.Hash[:])
+	}
 }
 
 func (f *Fingerprint) decode(r *reader) {
 	r.version(rowVersion)
 	f.Tombstone = r.flags(flagTombstone)&flagTombstone != 0
-	copy(f.Hash[:], r.take(16))
 	f.SyncTimestamp = r.i64()
 	f.Changed.Index = r.u64()
 	f.Changed.Offset = r.u32()
+	if f.Tombstone {
+		f.BuriedAt = r.i64()
+	} else {
+		copy(f.Hash[:], r.take(16))
+	}
 }
 
 // The flags of a content row say which fields are present: an absent field is

@@ -43,13 +43,16 @@ func (s *System) decode(r *reader) {
 
 //	+---------+-------------------------+-------------------+---------------------+
 //	| version | requests per window u32 | window millis u32 | admin token hash 32 |
-//	+---------+-------------------------+-------------------+---------------------+
+//	+---------+-------------------------+---+---------------+---------------------+
+//	| tombstone retention seconds u32       |
+//	+---------------------------------------+
 
 func (s Settings) encode(w *writer) {
 	w.u8(rowVersion)
 	w.u32(s.RequestsPerWindow)
 	w.u32(s.WindowMillis)
 	w.raw(s.AdminTokenHash[:])
+	w.u32(s.TombstoneRetentionSeconds)
 }
 
 func (s *Settings) decode(r *reader) {
@@ -57,6 +60,7 @@ func (s *Settings) decode(r *reader) {
 	s.RequestsPerWindow = r.u32()
 	s.WindowMillis = r.u32()
 	copy(s.AdminTokenHash[:], r.take(32))
+	s.TombstoneRetentionSeconds = r.u32()
 }
 
 //	+---------+---------+----------------+-------------------------+
@@ -119,13 +123,20 @@ func (s *Store) decode(r *reader) {
 	s.CreatedAt = r.i64()
 }
 
+// flagRefreshed is the only flag of a namespace.
+const flagRefreshed byte = 1 << 0
+
 //	+---------+---------+----------+----------+-----------+-----------+
 //	| version | num u32 | live u32 | next u32 | count u64 | digest 16 |
 //	+---------+---------+----------+----------+-----------+-----------+
 //	| last index u64 | updated at i64 | max ts i64 | floor i64        |
-//	+----------------+----------------+------------+------------------+
-//	| horizon i64    |
-//	+----------------+
+//	+----------------+-------+--------+----------+-+------------------+
+//	| horizon i64    | flags | refresh digest 16 | tombstones u64     |
+//	+----------------+-------+-------------------+--------------------+
+//	| buried since i64 |
+//	+------------------+
+//
+//	flags: bit 0 = the last full refresh came with a timestamp; the others are 0
 
 func (n Namespace) encode(w *writer) {
 	w.u8(rowVersion)
@@ -139,6 +150,14 @@ func (n Namespace) encode(w *writer) {
 	w.i64(n.MaxTS)
 	w.i64(n.Floor)
 	w.i64(n.Horizon)
+	var flags byte
+	if n.Refreshed {
+		flags |= flagRefreshed
+	}
+	w.u8(flags)
+	w.raw(n.RefreshDigest[:])
+	w.u64(n.Tombstones)
+	w.i64(n.BuriedSince)
 }
 
 func (n *Namespace) decode(r *reader) {
@@ -153,6 +172,10 @@ func (n *Namespace) decode(r *reader) {
 	n.MaxTS = r.i64()
 	n.Floor = r.i64()
 	n.Horizon = r.i64()
+	n.Refreshed = r.flags(flagRefreshed)&flagRefreshed != 0
+	copy(n.RefreshDigest[:], r.take(16))
+	n.Tombstones = r.u64()
+	n.BuriedSince = r.i64()
 }
 
 //	+---------+--------------+

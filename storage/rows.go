@@ -53,6 +53,9 @@ type Settings struct {
 	WindowMillis      uint32
 	// AdminTokenHash is the SHA-256 of the cluster's admin token.
 	AdminTokenHash [32]byte
+	// TombstoneRetentionSeconds is how long, in cluster time, a tombstone stays
+	// at least; 0: for ever.
+	TombstoneRetentionSeconds uint32
 }
 
 // Org is an organization, by name.
@@ -91,18 +94,29 @@ type Namespace struct {
 	LastIndex uint64 // Raft index of the last entry that named it
 	UpdatedAt int64
 	// MaxTS, Floor and Horizon order batches by sync_timestamp; nanoseconds
-	// since the Unix epoch.
+	// since the Unix epoch. MaxTS is the newest that was written, Floor that of
+	// the last full refresh, Horizon the newest of a collected tombstone; 0: none.
 	MaxTS   int64
 	Floor   int64
 	Horizon int64
+	// Refreshed is set where the last full refresh came with a timestamp of its
+	// own; RefreshDigest is then the digest of what it brought.
+	Refreshed     bool
+	RefreshDigest Digest
+	// Tombstones are those of generation Live. Where there are any, none was
+	// buried before BuriedSince, in cluster time.
+	Tombstones  uint64
+	BuriedSince int64
 }
 
 // Fingerprint is the dense row of a record (F), read by every decision.
 type Fingerprint struct {
-	Hash          Hash
+	Hash          Hash // zero for a tombstone
 	SyncTimestamp int64
 	Changed       Seq
 	Tombstone     bool
+	// BuriedAt is the cluster time at which a tombstone was written last.
+	BuriedAt int64
 }
 
 // Content is the wide row of a record (R). A nil slice means that the field

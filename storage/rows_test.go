@@ -13,16 +13,17 @@ var (
 		ClusterID: "c", Epoch: Epoch{1}, AppliedIndex: 2, AppliedTerm: 3, ClusterVersion: 4, ClusterTime: 5,
 		NextOrg: 6, NextStore: 7, NextNamespace: 8,
 	}
-	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}}
+	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4}
 	anOrg     = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
 	aKey      = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
 	aStore    = Store{Num: 1, CreatedAt: 2}
 	aNs       = Namespace{
 		Num: 1, Live: 2, Next: 3, Count: 4, Digest: Digest{5}, LastIndex: 6, UpdatedAt: 7, MaxTS: 8, Floor: 9, Horizon: 10,
+		Refreshed: true, RefreshDigest: Digest{11}, Tombstones: 12, BuriedSince: 13,
 	}
 	aHead        = WindowHead{Admitted: 9}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
-	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true}
+	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}
 	aContent     = Content{Data: []byte{}, File: []byte("f"), CreatedAt: []byte("c"), UpdatedAt: []byte("u"), SyncID: "i"}
 )
 

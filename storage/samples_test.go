@@ -35,7 +35,7 @@ func samples() []sample {
 		Changed:       Seq{Index: 0x1122334455667788, Offset: 4999},
 	}
 	tombstone := f
-	tombstone.Hash, tombstone.Tombstone = Hash{}, true
+	tombstone.Hash, tombstone.Tombstone, tombstone.BuriedAt = Hash{}, true, 61_000_000_002
 	content := Content{
 		Data:         []byte(`{"title":"Ärger"}`),
 		File:         []byte(`{"name":"a.pdf"}`),
@@ -53,6 +53,7 @@ func samples() []sample {
 		{"system zero", appendSystemKey(nil), encodeRow(System{})},
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
+			TombstoneRetentionSeconds: 604_800,
 		})},
 		{"org", appendOrgKey(nil, "org_acme"), encodeRow(Org{Num: 1, CreatedAt: 1_700_000_000_000_000_001, RequestsPerWindow: 250})},
 		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{
@@ -66,7 +67,9 @@ func samples() []sample {
 		{"namespace", appendNamespaceKey(nil, 3, "articles/de"), encodeRow(Namespace{
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
+			Refreshed: true, RefreshDigest: Digest(fill(16, 0xc0)), Tombstones: 12, BuriedSince: 60_000_000_008,
 		})},
+		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
 		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
 		{"fingerprint tombstone", appendRecordKey(nil, kindFingerprint, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
 		{"content", appendRecordKey(nil, kindContent, 3, 4, 5, record), encodeRow(content)},

@@ -61,6 +61,12 @@ func (rs rows) ScanStores(org OrgNum, after string, limit int, visit func(name s
 	return scan(rs, appendStoreKey(nil, org, ""), after, limit, visit)
 }
 
+func (rs rows) ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
+	visit func(id string, f Fingerprint) error,
+) error {
+	return scan(rs, appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), after, limit, visit)
+}
+
 func (rs rows) ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error {
 	return scan(rs, appendNamespaceKey(nil, store, ""), after, limit, visit)
 }

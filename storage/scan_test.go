@@ -47,6 +47,9 @@ func TestScansMatchModel(t *testing.T) {
 				putRecord(b, StoreNum(other), 1, 0, "other"+name)
 			}
 			b.PutFingerprint(StoreNum(parent), 1, math.MaxUint32, name+"tombstone", Fingerprint{Tombstone: true})
+			b.PutFingerprint(StoreNum(parent), 2, 7, name, Fingerprint{BuriedAt: int64(len(name)), Tombstone: len(name)%2 == 0})
+			b.PutFingerprint(StoreNum(parent), 2, 7, name+"gone", Fingerprint{})
+			b.DeleteFingerprint(StoreNum(parent), 2, 7, name+"gone")
 		}
 		commit(t, b)
 		sorted := slices.Sorted(slices.Values(names))
@@ -63,6 +66,12 @@ func TestScansMatchModel(t *testing.T) {
 			"namespaces": func(visit func(string, bool) error) error {
 				return db.ScanNamespaces(StoreNum(parent), bound, limit, func(name string, n Namespace) error {
 					return visit(name, n.Num == NamespaceNum(len(name)))
+				})
+			},
+			"fingerprints": func(visit func(string, bool) error) error {
+				return db.ScanFingerprints(StoreNum(parent), 2, 7, bound, limit, func(id string, f Fingerprint) error {
+					dead := len(id)%2 == 0
+					return visit(id, f.Tombstone == dead && (!dead || f.BuriedAt == int64(len(id))))
 				})
 			},
 			"records": func(visit func(string, bool) error) error {

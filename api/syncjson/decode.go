@@ -26,8 +26,8 @@ type Options struct {
 	RequireVectorStore bool
 }
 
-// Request is a valid sync request. Of Sync only Mode, Timestamp, HasTimestamp
-// and Operations are set; the rest is the caller's to fill in. Its byte slices
+// Request is a valid sync request. Of Sync only Mode, Timestamp, HasTimestamp,
+// OnStale and Operations are set; the rest is the caller's to fill in. Its byte slices
 // alias the body where they can: neither may be changed.
 type Request struct {
 	OrganizationID string
@@ -38,7 +38,7 @@ type Request struct {
 
 // unsupported are the fields of a sync request that this server knows of and
 // doesn't serve.
-var unsupported = []string{"checkpoint", "on_stale", "max_delete_percent"}
+var unsupported = []string{"checkpoint", "max_delete_percent"}
 
 // countedBatches bounds how far a batch that is too large is counted, in
 // multiples of Options.MaxOperations.
@@ -132,6 +132,8 @@ func (d *decoder) requestField(name []byte) error {
 			d.req.Sync.Timestamp, d.req.Sync.HasTimestamp = text.nanos, true
 		}
 		return err
+	case fieldOnStale:
+		return d.onStale()
 	case fieldOperations:
 		return d.operations()
 	}
@@ -189,6 +191,22 @@ func (d *decoder) mode() error {
 		d.req.Sync.Mode = fsm.FullRefresh
 	default:
 		d.problem(fieldMode, InvalidValue, `must be "incremental" or "full_refresh"`)
+	}
+	return nil
+}
+
+func (d *decoder) onStale() error {
+	text, err := d.text(fieldOnStale)
+	if err != nil || !text.ok {
+		return err
+	}
+	switch string(text.bytes) {
+	case "skip":
+		d.req.Sync.OnStale = fsm.SkipStale
+	case "reject":
+		d.req.Sync.OnStale = fsm.RejectStale
+	default:
+		d.problem(fieldOnStale, InvalidValue, `must be "skip" or "reject"`)
 	}
 	return nil
 }

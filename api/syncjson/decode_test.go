@@ -44,14 +44,14 @@ func TestDecodeReadsEveryField(t *testing.T) {
 		{"action":"delete","id":"t2","namespace":"n/ü"},
 		{"action":"upsert","id":"😀","namespace":"other"} ],
 		"sync_timestamp":"2026-01-31T09:30:00Z", "vector_store_id":"vs_main",
-		"sync_mode":"full_refresh", "organization_id":"org_abc123" } `
+		"sync_mode":"full_refresh", "on_stale":"r\u0065ject", "organization_id":"org_abc123" } `
 	got, p := Decode([]byte(in), testOptions)
 	if p != nil {
 		t.Fatalf("refused: %+v", p)
 	}
 	want := &Request{
 		OrganizationID: "org_abc123", VectorStoreID: "vs_main", HasVectorStore: true,
-		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, Operations: []fsm.Operation{
+		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, OnStale: fsm.RejectStale, Operations: []fsm.Operation{
 			hash(t, fsm.Operation{
 				Action: fsm.Upsert, ID: `t"1`, Namespace: "n/ü",
 				Data: []byte(`{"b": 1.0, "a":"\u00e9"}`), File: []byte(`{ }`), SourceSystem: []byte("airbyte"),
@@ -136,16 +136,21 @@ func TestDecodeRefuses(t *testing.T) {
 			ofRequest("syncMode", UnknownField, "is not a known field; did you mean sync_mode?"),
 			ofRequest("sync_mode", Required, missing),
 		}},
+		{"a wrong on_stale", `{"on_stale":"Skip",` + body()[1:], ValidationFailed, []fault{
+			ofRequest("on_stale", InvalidValue, `must be "skip" or "reject"`),
+		}},
+		{"an on_stale that is null", `{"on_stale":null,` + body()[1:], ValidationFailed, []fault{
+			ofRequest("on_stale", WrongType, "must be a string"),
+		}},
 		{"an unknown field", body(upsert(`,"metadata":{"secret":1}`)), ValidationFailed, []fault{
 			atOne("metadata", UnknownField, "is not a known field"),
 		}},
 		{"fields of a later version", `{"checkpoint":{},"on_stale":"skip","max_delete_percent":5,` + body()[1:], NotSupported, []fault{
 			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
-			ofRequest("on_stale", NotSupported, "is not supported by this server yet"),
 			ofRequest("max_delete_percent", NotSupported, "is not supported by this server yet"),
 		}},
-		{"a later field and a fault", `{"on_stale":"skip",` + body(upsert(`,"data":1`))[1:], ValidationFailed, []fault{
-			ofRequest("on_stale", NotSupported, "is not supported by this server yet"),
+		{"a later field and a fault", `{"checkpoint":{},` + body(upsert(`,"data":1`))[1:], ValidationFailed, []fault{
+			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
 			atOne("data", WrongType, "must be a JSON object; leave it out where there is none"),
 		}},
 		{"no object", body(`5`, `{"action":"delete","id":"a","namespace":"n"}`, `null`), ValidationFailed, []fault{
@@ -241,7 +246,7 @@ func TestDecodeIgnoresUnknownFieldsOnRequest(t *testing.T) {
 	if p != nil || string(r.Sync.Operations[0].Data) != `{"a":1}` {
 		t.Fatalf("got %+v, %+v", r, p)
 	}
-	if _, p = Decode([]byte(`{"on_stale":"skip",`+body()[1:]), o); p == nil || p.Code != NotSupported {
+	if _, p = Decode([]byte(`{"checkpoint":{},`+body()[1:]), o); p == nil || p.Code != NotSupported {
 		t.Errorf("a field of a later version was ignored: %+v", p)
 	}
 }

@@ -9,6 +9,7 @@ const (
 	fieldOperations   = "operations"
 	fieldTimestamp    = "sync_timestamp"
 	fieldStore        = "vector_store_id"
+	fieldOnStale      = "on_stale"
 )
 
 // Names of an operation's fields.
@@ -24,7 +25,7 @@ const (
 )
 
 var (
-	requestFields   = []string{fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore}
+	requestFields   = []string{fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale}
 	operationFields = []string{
 		fieldAction, fieldID, fieldNamespace, fieldData, fieldSource, fieldFile, fieldCreated, fieldUpdated,
 	}

@@ -162,6 +162,7 @@ func FuzzDecode(f *testing.F) {
 		body("1", "2", "3", "4", "5", "6"),
 		body(upsert("")) + " x",
 		`{"checkpoint":{},"sync_mod":1}`,
+		`{"on_stale":"reject",` + body()[1:],
 		`[]`, ``, `{`, `{"a":01}`, "\"\xff\"",
 	} {
 		f.Add([]byte(seed), true)

@@ -24,17 +24,18 @@ func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
-	if _, ok := command.(*fsm.Sync); !ok {
+	sync, ok := command.(*fsm.Sync)
+	if !ok {
 		return nil, func() {}, nil
 	}
 	header, err := fsm.DecodeHeader(body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
-	return g.admitSync(ctx, t, header)
+	return g.admitSync(ctx, t, header, sync.Namespaces())
 }
 
-func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header) ([]byte, func(), error) {
+func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, namespaces []string) ([]byte, func(), error) {
 	line := t.enter(header.Org)
 	admitted := false
 	defer func() {
@@ -42,7 +43,7 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header) ([]b
 			t.exit(header.Org, line)
 		}
 	}()
-	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header) })
+	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header, namespaces) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting a sync: %w", err)
 	}
@@ -60,14 +61,14 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header) ([]b
 }
 
 // judge decides about one sync from the applied state as it is now.
-func (g *Gate) judge(t *tenure, header fsm.Header) (refusal []byte, room uint32, err error) {
+func (g *Gate) judge(t *tenure, header fsm.Header, namespaces []string) (refusal []byte, room uint32, err error) {
 	view, err := g.state.View()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	defer view.Close()
 	now := t.now()
-	result, err := view.CheckSync(header, now)
+	result, err := view.CheckSync(header, namespaces, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
 	}

@@ -86,6 +86,7 @@ func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
 		{"unknown store", func(s *fsm.Sync) { s.Store = "vs_unknown" }, fsm.StoreNotFound},
 		{"another organization's store", func(s *fsm.Sync) { s.Store = "vs_b" }, fsm.StoreNotFound},
 		{"full window", func(*fsm.Sync) {}, fsm.RateLimited},
+		{"full window, and the future", func(s *fsm.Sync) { s.Timestamp, s.HasTimestamp = 1<<62, true }, fsm.RateLimited},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			body := syncBody(t, 1000, tc.change)
@@ -100,6 +101,58 @@ func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
 			applied.Index = 0
 			if string(applied.Encode()) != string(reply) {
 				t.Errorf("the gate: %+v %+v\nApply:    %+v %+v", got, got.Sync, applied, applied.Sync)
+			}
+		})
+	}
+	assertIdle(t, n.gate)
+}
+
+// TestTheGateRefusesWhatComesTooLate is the same for what timestamps decide, as far as
+// that takes no rows of records: the rest is for Apply.
+func TestTheGateRefusesWhatComesTooLate(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	wall := n.clock.Wall().UnixNano()
+	at := func(seconds int64) func(*fsm.Sync) {
+		return func(s *fsm.Sync) { s.Timestamp, s.HasTimestamp = wall+seconds*1e9, true }
+	}
+	refresh := func(s *fsm.Sync) { s.Mode = fsm.FullRefresh }
+	reject := func(s *fsm.Sync) { s.OnStale = fsm.RejectStale }
+	body := func(changes ...func(*fsm.Sync)) []byte { return syncBody(t, 1, changes...) }
+	for _, b := range [][]byte{body(refresh, at(10)), body(at(20))} {
+		if got := decode(t, g.propose(t, n, b)); got.Outcome != fsm.OK {
+			t.Fatalf("outcome %d", got.Outcome)
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		body  []byte
+		want  fsm.Outcome
+		early bool // the gate can decide
+	}{
+		{"the future", body(at(301)), fsm.TimestampInFuture, true},
+		{"an old refresh", body(refresh, at(19)), fsm.StaleRefresh, true},
+		{"below the floor, rejecting", body(reject, at(9)), fsm.StaleSync, true},
+		{"below the floor", body(at(9)), fsm.OK, false},
+		{"older than a record, rejecting", body(reject, at(19)), fsm.StaleSync, false},
+		{"neither", body(reject, at(20)), fsm.OK, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			reply, release, err := n.gate.Admit(t.Context(), g.term, tc.body)
+			if err != nil || (reply != nil) != tc.early {
+				t.Fatalf("reply %x, err %v", reply, err)
+			}
+			applied := decode(t, g.commit(t, n, tc.body))
+			if applied.Outcome != tc.want {
+				t.Errorf("Apply: outcome %d, want %d", applied.Outcome, tc.want)
+			}
+			if release != nil {
+				release()
+				return
+			}
+			applied.Index = 0
+			if string(applied.Encode()) != string(reply) {
+				t.Errorf("the gate: %+v\nApply:    %+v", decode(t, reply), applied)
 			}
 		})
 	}

@@ -1,0 +1,60 @@
+package fsm
+
+import (
+	"errors"
+	"fmt"
+
+	"pipesync/storage"
+)
+
+const nanosPerSecond = 1_000_000_000
+
+var errRangeEnds = errors.New("the range ends")
+
+// collect removes tombstones, and notes in the horizon the newest timestamp that
+// they had: what comes with an older one can't be told from a record that was
+// deleted since.
+func (tx *transaction) collect(c *Collect) (*Result, error) {
+	set, found, err := tx.db.Settings()
+	if err == nil && !found {
+		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("collect tombstones: %w", err)
+	}
+	row, found, err := tx.db.Namespace(c.Store, c.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("collect tombstones: %w", err)
+	}
+	if !found || row.Live != c.Generation || set.TombstoneRetentionSeconds == 0 {
+		return tx.done(false), nil
+	}
+	before := min(c.Before, tx.system.ClusterTime-retention(set))
+	rows := 0
+	err = tx.db.ScanFingerprints(c.Store, row.Num, row.Live, c.After, MaxCollectRows, func(id string, f storage.Fingerprint) error {
+		if id > c.Until {
+			return errRangeEnds
+		}
+		rows++
+		if f.Tombstone && f.BuriedAt <= before {
+			tx.batch.DeleteFingerprint(c.Store, row.Num, row.Live, id)
+			row.Tombstones--
+			row.Horizon = max(row.Horizon, f.SyncTimestamp)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errRangeEnds) {
+		return nil, fmt.Errorf("collect tombstones: %w", err)
+	}
+	// A range that may have been cut short leaves tombstones that nobody counted.
+	if rows < MaxCollectRows {
+		row.BuriedSince = max(row.BuriedSince, min(c.Oldest, tx.system.ClusterTime))
+	}
+	tx.batch.PutNamespace(c.Store, c.Namespace, row)
+	return tx.done(false), nil
+}
+
+// retention is how long a tombstone stays at least, in nanoseconds.
+func retention(set storage.Settings) int64 {
+	return int64(set.TombstoneRetentionSeconds) * nanosPerSecond
+}
