@@ -67,6 +67,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
+		{"collecting tombstones", n.collectTombstones},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {

@@ -18,11 +18,13 @@ const (
 	// The window is a minute of the slowest clock allowed, 0.1 % slow.
 	defaultRequestsPerWindow = 100
 	defaultWindowMillis      = 60_060
+	// A week, in which whatever is late with old data should have come.
+	defaultTombstoneRetentionSeconds = 7 * 24 * 60 * 60
 
-	foundAttempt  = 10 * time.Second
-	foundPause    = 250 * time.Millisecond
-	firstJoinWait = 250 * time.Millisecond
-	maxJoinWait   = 10 * time.Second
+	proposeAttempt = 10 * time.Second
+	foundPause     = 250 * time.Millisecond
+	firstJoinWait  = 250 * time.Millisecond
+	maxJoinWait    = 10 * time.Second
 )
 
 // form makes the node part of a cluster, as far as it is told to and isn't yet.
@@ -102,9 +104,10 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 	command := &fsm.Bootstrap{
 		ClusterID: n.cluster.Status().ClusterID,
 		Settings: storage.Settings{
-			RequestsPerWindow: defaultRequestsPerWindow,
-			WindowMillis:      defaultWindowMillis,
-			AdminTokenHash:    sha256.Sum256([]byte(n.secrets.adminToken)),
+			RequestsPerWindow:         defaultRequestsPerWindow,
+			WindowMillis:              defaultWindowMillis,
+			AdminTokenHash:            sha256.Sum256([]byte(n.secrets.adminToken)),
+			TombstoneRetentionSeconds: defaultTombstoneRetentionSeconds,
 		},
 	}
 	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand
@@ -122,7 +125,7 @@ func (n *node) founded() (bool, error) {
 }
 
 func (n *node) propose(ctx context.Context, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, foundAttempt)
+	ctx, cancel := context.WithTimeout(ctx, proposeAttempt)
 	defer cancel()
 	reply, err := n.cluster.Propose(ctx, body)
 	if err != nil {
@@ -133,7 +136,7 @@ func (n *node) propose(ctx context.Context, body []byte) error {
 		return err
 	}
 	if result.Outcome != fsm.OK {
-		return fmt.Errorf("the first command was refused with outcome %d", result.Outcome)
+		return fmt.Errorf("the command was refused with outcome %d", result.Outcome)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ var testOnly = []string{
 
 // testKeepers are packages whose tests apply entries to a real state machine.
 var testKeepers = map[string][]string{
-	"github.com/hashicorp/raft": {"api", "fsm/admission"},
+	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission"},
 }
 
 // checkImport returns why a file of package pkg may not import target, or "".

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+
+	"github.com/hashicorp/raft"
+
+	"pipesync/fsm"
+	"pipesync/storage"
+)
+
+// collecting is a state machine with tombstones, and a collector over it.
+type collecting struct {
+	t        *testing.T
+	state    *fsm.FSM
+	index    uint64
+	now      int64 // cluster time
+	leads    bool
+	proposed int
+	fault    error // of the next proposals
+	*collector
+}
+
+const collectRetention = int64(8e9)
+
+func newCollecting(t *testing.T) *collecting {
+	state, err := fsm.Open(fsm.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = state.Close() })
+	c := &collecting{t: t, state: state, leads: true, now: 1}
+	c.collector = &collector{
+		state: state,
+		clusterTime: func() int64 {
+			if !c.leads {
+				return 0
+			}
+			return c.now
+		},
+		propose: func(_ context.Context, body []byte) error {
+			c.proposed++
+			if c.fault == nil {
+				c.apply(body)
+			}
+			return c.fault
+		},
+		log: slog.New(slog.DiscardHandler),
+	}
+	c.command(&fsm.Bootstrap{ClusterID: "c", Epoch: storage.Epoch{1}, Settings: storage.Settings{
+		RequestsPerWindow: 100, WindowMillis: 1, TombstoneRetentionSeconds: uint32(collectRetention / 1e9),
+	}})
+	c.command(&fsm.KeyCreate{KeyID: "key", Org: "org", DefaultStore: "vs"})
+	for _, ns := range []string{"a", "b"} {
+		if got := c.sync(5, fsm.Operation{Action: fsm.Delete, Namespace: ns, ID: "gone"}); got != fsm.OK {
+			t.Fatalf("outcome %d", got)
+		}
+	}
+	return c
+}
+
+func (c *collecting) apply(body []byte) fsm.Outcome {
+	c.t.Helper()
+	c.index++
+	stamp := fsm.EncodeStamp(fsm.Stamp{Term: 1, ClusterTime: c.now, WallTime: 10}, body)
+	reply, ok := c.state.Apply(&raft.Log{Index: c.index, Term: 1, Data: body, Extensions: stamp}).([]byte)
+	if !ok {
+		c.t.Fatal("no reply")
+	}
+	result, err := fsm.DecodeResult(reply)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return result.Outcome
+}
+
+func (c *collecting) command(cmd any) fsm.Outcome {
+	c.t.Helper()
+	body, err := fsm.Encode(cmd)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return c.apply(body)
+}
+
+func (c *collecting) sync(timestamp int64, op fsm.Operation) fsm.Outcome {
+	c.t.Helper()
+	return c.command(&fsm.Sync{SyncID: "sync", Org: "org", KeyID: "key", Store: "vs", Mode: fsm.Incremental,
+		Timestamp: timestamp, HasTimestamp: true, OnStale: fsm.RejectStale, Operations: []fsm.Operation{op}})
+}
+
+// collected says which namespaces have forgotten what was deleted.
+func (c *collecting) collected() (names string) {
+	c.t.Helper()
+	for _, ns := range []string{"a", "b"} {
+		switch got := c.sync(4, fsm.Operation{Action: fsm.Upsert, Namespace: ns, ID: "gone"}); got {
+		case fsm.SyncTooOld:
+			names += ns
+		case fsm.StaleSync:
+		default:
+			c.t.Fatalf("outcome %d", got)
+		}
+	}
+	return names
+}
+
+func TestCollectorCollectsWhatIsDue(t *testing.T) {
+	t.Parallel()
+	c := newCollecting(t)
+	round := func(proposals int, want string) {
+		t.Helper()
+		before := c.proposed
+		if err := c.round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.collected(); got != want || c.proposed-before != proposals {
+			t.Errorf("collected %q by %d proposals, want %q by %d", got, c.proposed-before, want, proposals)
+		}
+	}
+	c.now += collectRetention
+	round(0, "") // not due yet: see fsm.View.Sweeps
+	c.now += collectRetention / 8
+	c.leads = false
+	round(0, "")
+	c.leads = true
+	round(2, "ab")
+	round(0, "ab")
+}
+
+// A proposal that fails ends the round; the next one begins again.
+func TestCollectorGivesUpARoundThatFails(t *testing.T) {
+	t.Parallel()
+	c := newCollecting(t)
+	c.now += 2 * collectRetention
+	c.fault = errors.New("no leader")
+	if err := c.round(t.Context()); !errors.Is(err, c.fault) || c.proposed != 1 {
+		t.Errorf("%v after %d proposals", err, c.proposed)
+	}
+	c.fault = nil
+	if err := c.round(t.Context()); err != nil || c.collected() != "ab" {
+		t.Errorf("then %v, collected %q", err, c.collected())
+	}
+}
+
+func TestCollectorStops(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := newCollecting(t)
+	c.now += 2 * collectRetention
+	c.gap = maxTestWait
+	if err := c.round(ctx); !errors.Is(err, context.Canceled) || c.proposed != 1 {
+		t.Errorf("%v after %d proposals", err, c.proposed)
+	}
+	c.run(ctx)
+}
