@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 const (
@@ -29,8 +29,7 @@ const (
 // core is a running Raft with all that it stands on.
 type core struct {
 	raft       *raft.Raft
-	store      *raftboltdb.BoltStore
-	log        *meteredLog
+	store      *logStore
 	answers    *answers
 	transport  *raft.NetworkTransport
 	stream     *raftStream
@@ -61,31 +60,32 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
 	}
-	if c.store, err = openBolt(dir); err != nil {
-		return nil, err
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = c.store.Close()
-		}
-	}()
 	logger := newRaftLogger(cfg.Logger)
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshots: %w", err)
 	}
+	c.store, err = openLogStore(dir, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = c.store.bolt.Close()
+		}
+	}()
 	if err := checkState(cfg.id, c.store, snapshots); err != nil {
 		return nil, err
 	}
-	c.log = &meteredLog{LogStore: c.store, fatal: cfg.Fatal}
-	cached, err := raft.NewLogCache(logCacheEntries, c.log)
-	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	rc, err := raftConfig(cfg, snapshots)
+	rc := raftConfig(cfg)
+	newest, err := newestSnapshot(snapshots)
 	if err != nil {
 		return nil, err
 	}
+	rc.NoSnapshotRestoreOnStart = newest > 0 && newest <= cfg.sm.Applied()
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
@@ -101,16 +101,34 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		first := raft.Configuration{Servers: []raft.Server{{
 			Suffrage: raft.Voter, ID: c.self, Address: numbered.LocalAddr(),
 		}}}
-		err := raft.BootstrapCluster(rc, cached, c.store, snapshots, numbered, first)
+		err := raft.BootstrapCluster(rc, c.store.log, c.store.variables, snapshots, numbered, first)
 		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
 			return nil, fmt.Errorf("writing the first configuration: %w", err)
 		}
 	}
-	if c.raft, err = raft.NewRaft(rc, cfg.sm, cached, c.store, snapshots, numbered); err != nil {
+	if c.raft, err = newRaft(rc, cfg.sm, c.store, snapshots, numbered); err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
 	c.run()
 	return c, nil
+}
+
+// newRaft is raft.NewRaft, which panics with the error of an entry that it can't
+// read. It has started nothing by then.
+func newRaft(rc *raft.Config, sm raft.FSM, store *logStore, snapshots raft.SnapshotStore, transport raft.Transport) (r *raft.Raft, err error) {
+	defer func() {
+		p := recover()
+		if perr, ok := p.(error); ok && r == nil {
+			err = perr
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	r, err = raft.NewRaft(rc, sm, store.log, store.variables, snapshots, transport)
+	if err == nil {
+		store.alarm.started.Store(true)
+	}
+	return r, err
 }
 
 func (c *core) run() {
@@ -123,8 +141,8 @@ func (c *core) run() {
 
 // checkState refuses a directory whose log is gone although the node was a
 // member: it may have voted and acknowledged what it no longer knows.
-func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.SnapshotStore) error {
-	has, err := raft.HasExistingState(store, store, snapshots)
+func checkState(id identity, store *logStore, snapshots raft.SnapshotStore) error {
+	has, err := raft.HasExistingState(store.log, store.variables, snapshots)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
@@ -134,7 +152,7 @@ func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.Snapsho
 	return nil
 }
 
-func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, error) {
+func raftConfig(cfg coreConfig) *raft.Config {
 	rc := raft.DefaultConfig()
 	rc.LocalID = raft.ServerID(cfg.id.NodeID)
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
@@ -146,12 +164,7 @@ func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, err
 	// The node notices its removal itself, and stops in order.
 	rc.ShutdownOnRemove = false
 	rc.NoLegacyTelemetry = true
-	list, err := snapshots.List()
-	if err != nil {
-		return nil, fmt.Errorf("listing the snapshots: %w", err)
-	}
-	rc.NoSnapshotRestoreOnStart = len(list) > 0 && list[0].Index <= cfg.sm.Applied()
-	return rc, nil
+	return rc
 }
 
 // shutdown stops Raft and closes the log. It is not to be called twice.
@@ -161,7 +174,7 @@ func (c *core) shutdown() error {
 	close(c.stopped)
 	c.transport.CloseStreams()
 	c.wg.Wait()
-	if cerr := c.store.Close(); err == nil && cerr != nil {
+	if cerr := c.store.bolt.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("closing the log: %w", cerr)
 	}
 	return err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -29,7 +30,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.log.bytes.Load() < snapshotBytes {
+		if c.store.metered.bytes.Load() < snapshotBytes {
 			continue
 		}
 		if err := c.snapshot(ctx); err != nil && ctx.Err() == nil {
@@ -41,7 +42,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 // snapshot takes one now and cuts the log behind it. It is refused while the
 // newest configuration has not been followed by an applied entry.
 func (c *core) snapshot(ctx context.Context) error {
-	bytes, entries := c.log.bytes.Load(), c.log.entries.Load()
+	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	reload := c.raft.ReloadableConfig()
 	reload.TrailingLogs = trailingEntries(bytes, entries)
 	if err := c.raft.ReloadConfig(reload); err != nil {
@@ -51,8 +52,8 @@ func (c *core) snapshot(ctx context.Context) error {
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return err
 	}
-	c.log.bytes.Add(-bytes)
-	c.log.entries.Add(-entries)
+	c.store.metered.bytes.Add(-bytes)
+	c.store.metered.entries.Add(-entries)
 	return nil
 }
 
@@ -64,4 +65,16 @@ func trailingEntries(bytes, entries int64) uint64 {
 	}
 	n := trailingBytes / max(bytes/entries, 1)
 	return uint64(min(max(n, minTrailingEntries), maxTrailingEntries))
+}
+
+// newestSnapshot is the index of the newest snapshot, 0 if there is none.
+func newestSnapshot(snapshots raft.SnapshotStore) (uint64, error) {
+	list, err := snapshots.List()
+	if err != nil {
+		return 0, fmt.Errorf("listing the snapshots: %w", err)
+	}
+	if len(list) == 0 {
+		return 0, nil
+	}
+	return list[0].Index, nil
 }
