@@ -81,11 +81,9 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	rc := raftConfig(cfg)
-	newest, err := newestSnapshot(snapshots)
-	if err != nil {
+	if rc.NoSnapshotRestoreOnStart, err = checkStart(cfg.sm, c.store.log, dir, snapshots); err != nil {
 		return nil, err
 	}
-	rc.NoSnapshotRestoreOnStart = newest > 0 && newest <= cfg.sm.Applied()
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -16,6 +17,13 @@ type StateMachine interface {
 	// Applied is the index of the last entry that Apply has seen. Raft's own
 	// no-ops, barriers and configuration entries never count.
 	Applied() uint64
+	// Position is that index with the term of its entry, 0 and 0 before the first.
+	Position() (index, term uint64)
+	// Covers reads the beginning of a snapshot's stream, as Persist wrote it, and
+	// reports whether the state holds all that the snapshot holds, so that it need
+	// not be restored. It fails if the stream is no snapshot that this program can
+	// read, or if snapshot and state are of different histories.
+	Covers(snapshot io.Reader) (bool, error)
 	// WaitApplied returns when Applied() >= index or ctx is done.
 	WaitApplied(ctx context.Context, index uint64) error
 }

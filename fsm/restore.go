@@ -157,7 +157,7 @@ func (f *FSM) swap(next *handle, system storage.System) error {
 	old.replaced = true
 	f.current = next
 	f.restoring = false
-	f.setApplied(system.AppliedIndex)
+	f.setApplied(system)
 	f.mu.Unlock()
 	return f.release(old)
 }
