@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"pipesync/storage"
 )
@@ -18,6 +19,10 @@ type FSM struct {
 	// Of raft's goroutine alone.
 	system      storage.System // as of the last applied entry
 	checkpoints int            // made by this process
+
+	flushing  sync.Mutex    // one flush at a time: its return says that all is on disk
+	unflushed atomic.Int64  // bytes of entries applied since the last flush
+	flushDue  chan struct{} // of capacity 1
 
 	mu        sync.Mutex // guards what follows
 	current   *handle
@@ -46,7 +51,7 @@ func Open(o Options) (*FSM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	f := &FSM{opts: o}
+	f := &FSM{opts: o, flushDue: make(chan struct{}, 1)}
 	h, system, err := f.openHandle(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)

@@ -85,7 +85,17 @@ func (n *node) openState() error {
 	}
 	n.state = state
 	n.gate = admission.New(state, admission.SystemClock{})
-	n.started("the state", func(context.Context) error { return state.Close() })
+	flushing, stopFlushing := context.WithCancel(context.Background())
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		keepFlushed(flushing, state, n.log)
+	}()
+	n.started("the state", func(context.Context) error {
+		stopFlushing()
+		<-flushed
+		return state.Close()
+	})
 	return nil
 }
 
