@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,11 +13,14 @@ import (
 // countedFlushes is a state that counts.
 type countedFlushes struct {
 	due     chan struct{}
-	flushes int
+	flushes atomic.Int32
 }
 
 func (c *countedFlushes) FlushDue() <-chan struct{} { return c.due }
-func (c *countedFlushes) Flush() error              { c.flushes++; return errors.New("told, and gone on after") }
+func (c *countedFlushes) Flush() error {
+	c.flushes.Add(1)
+	return errors.New("told, and gone on after")
+}
 
 func TestStateIsFlushedByTimeAndBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -27,11 +31,11 @@ func TestStateIsFlushedByTimeAndBytes(t *testing.T) {
 			defer close(done)
 			keepFlushed(ctx, state, slog.New(slog.DiscardHandler))
 		}()
-		expect := func(when string, want int) {
+		expect := func(when string, want int32) {
 			t.Helper()
 			synctest.Wait()
-			if state.flushes != want {
-				t.Errorf("%s: %d flushes, want %d", when, state.flushes, want)
+			if got := state.flushes.Load(); got != want {
+				t.Errorf("%s: %d flushes, want %d", when, got, want)
 			}
 		}
 		expect("at the start", 0)
