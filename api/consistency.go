@@ -67,7 +67,7 @@ func (s *server) caughtUp() bool {
 	if _, ok := s.fresh.age(0); ok {
 		return true
 	}
-	return s.Cluster.Status().Ready
+	return s.Cluster.Status().CaughtUp
 }
 
 // freshnessWanted is what a read asks for.
@@ -84,12 +84,12 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 	case "stale":
 		w.stale = true
 	default:
-		return w, invalidParam("consistency", "is linearizable or stale")
+		return w, invalidParam("consistency", "must be linearizable or stale")
 	}
 	if text := q.Get("max_staleness"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
-			return w, invalidParam("max_staleness", "is a duration above 0, such as 500ms or 5s")
+			return w, invalidParam("max_staleness", "must be a duration above 0, such as 500ms or 5s")
 		}
 		if !w.stale {
 			return w, invalidParam("max_staleness", "goes with consistency=stale only")
@@ -99,7 +99,7 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 	if text := q.Get("min_index"); text != "" {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return w, invalidParam("min_index", "is an index, as X-Pipesync-Index has it")
+			return w, invalidParam("min_index", "must be an index, as X-Pipesync-Index has it")
 		}
 		w.minIndex = index
 	}
@@ -107,7 +107,7 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 }
 
 func invalidParam(name, rule string) *failure {
-	return failField(codeValidationFailed, name, syncjson.InvalidValue, "%s %s", name, rule)
+	return failField(codeValidationFailed, name, syncjson.InvalidValue, rule)
 }
 
 // viewFor returns a view as fresh as the request's parameters want it, and sets
@@ -117,15 +117,15 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.caughtUp() {
-		return nil, fail(codeNotReady, "this node has not caught up with the cluster since it started")
-	}
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
-	if s.mustCatchUp(want) {
+	switch {
+	case s.mustCatchUp(want):
 		if err := s.catchUp(ctx); err != nil {
 			return nil, err
 		}
+	case !s.caughtUp():
+		return nil, fail(codeNotReady, "this node has not caught up with the cluster since it started")
 	}
 	if want.minIndex > s.State.Applied() {
 		if err := s.waitApplied(ctx, want.minIndex); err != nil {

@@ -133,6 +133,20 @@ func TestCursors(t *testing.T) {
 	e.do("GET", base+"?cursor="+ofNamespaces, "").want(200, "")
 }
 
+// A node that has caught up since its start goes on serving stale reads while
+// no leader is known, and a linearizable read needs nothing but its own index.
+func TestReadsAroundAnElection(t *testing.T) {
+	e := newEdge(t)
+	const path = "/v1/vector-stores/vs_main/namespaces"
+	status := cluster.Status{NodeID: "node_1", ClusterID: "cluster_1"}
+	e.cluster.status = func() cluster.Status { return status }
+	e.do("GET", path+"?consistency=stale", "").want(503, codeNotReady)
+	status.CaughtUp = true
+	e.do("GET", path+"?consistency=stale", "").want(200, "")
+	status.CaughtUp = false
+	e.do("GET", path, "").want(200, "")
+}
+
 // TestConsistency drives this node behind a leader that is ahead of it.
 func TestConsistency(t *testing.T) {
 	e := newEdge(t, func(d *Deps) { d.Limits.ReadTimeout = 20 * time.Millisecond })

@@ -36,7 +36,8 @@ func (n *Node) Status() Status {
 	if s.Role != RoleLeader {
 		s.LastContact = n.silence(c)
 	}
-	s.Ready = s.LeaderID != "" && n.isSettled()
+	s.CaughtUp = n.isSettled()
+	s.Ready = s.CaughtUp && s.LeaderID != ""
 	return s
 }
 

@@ -122,9 +122,11 @@ func (n *node) serveHTTP() error {
 		NodeID:              n.cluster.Status().NodeID,
 		Version:             buildVersion().Version,
 		AdminToken:          n.secrets.adminToken,
+		InsecureHTTP:        !n.listener.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		Logger:              n.log,
 		Registry:            n.registry,
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
+		ClusterTime:         n.gate.Estimate,
 		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
 	})
 	if err != nil {

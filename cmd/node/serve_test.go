@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,6 +86,20 @@ func TestJoinAndLeave(t *testing.T) {
 	}
 	push(t, n2.HTTP, key.Key, "org_a", "docs", "after")
 	wantRecord(t, n1.HTTP, key.Key, "vs_a", "docs", "after")
+}
+
+func TestStatusTellsThatTheHTTPPortIsOpen(t *testing.T) {
+	t.Parallel()
+	node := serveNode(t, t.TempDir(), mintGossipKey(), "--http-addr", "0.0.0.0:0", "--http-advertise", "127.0.0.1:0", "--insecure-http")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(node.HTTP, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It has joined nothing, which is exit code 3.
+	code, stdout, stderr := command(t, node.admin(), "status", "-o", "json", "--addr", "127.0.0.1:"+port)
+	if code != exitDegraded || !strings.Contains(stdout, `"insecure":true`) {
+		t.Errorf("%d, %s, %s", code, stdout, stderr)
+	}
 }
 
 func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
