@@ -23,7 +23,6 @@ const (
 	// maxAppendEntries bounds group commit and an AppendEntries; its bytes are
 	// bounded by the transport.
 	maxAppendEntries = 32
-	snapshotsKept    = 2
 )
 
 // core is a running Raft with all that it stands on.
@@ -31,6 +30,8 @@ type core struct {
 	raft       *raft.Raft
 	store      *raftboltdb.BoltStore
 	log        *meteredLog
+	entries    raft.LogStore // log, with Raft's cache before it
+	progress   *progress
 	answers    *answers
 	transport  *raft.NetworkTransport
 	stream     *raftStream
@@ -60,6 +61,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	c := &core{
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
+		progress: newProgress(cfg.sm),
 	}
 	if c.store, err = openBolt(dir); err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		}
 	}()
 	logger := newRaftLogger(cfg.Logger)
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	snapshots, newest, err := openSnapshots(dir, logger)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshots: %w", err)
 	}
@@ -78,14 +80,11 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	c.log = &meteredLog{LogStore: c.store, fatal: cfg.Fatal}
-	cached, err := raft.NewLogCache(logCacheEntries, c.log)
-	if err != nil {
+	c.log.measureFrom(newest + 1)
+	if c.entries, err = raft.NewLogCache(logCacheEntries, c.log); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	rc, err := raftConfig(cfg, snapshots)
-	if err != nil {
-		return nil, err
-	}
+	rc := raftConfig(cfg, newest)
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
@@ -98,25 +97,42 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		}
 	}()
 	if cfg.id.Pending == pendingBootstrap {
-		first := raft.Configuration{Servers: []raft.Server{{
-			Suffrage: raft.Voter, ID: c.self, Address: numbered.LocalAddr(),
-		}}}
-		err := raft.BootstrapCluster(rc, cached, c.store, snapshots, numbered, first)
-		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		if err := c.bootstrap(rc, snapshots, numbered); err != nil {
 			return nil, fmt.Errorf("writing the first configuration: %w", err)
 		}
 	}
-	if c.raft, err = raft.NewRaft(rc, cfg.sm, cached, c.store, snapshots, numbered); err != nil {
+	if c.raft, err = raft.NewRaft(rc, c.progress, c.entries, c.store, snapshots, numbered); err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
+	c.log.measured()
 	c.run()
 	return c, nil
+}
+
+// bootstrap writes the first configuration, if an earlier attempt hasn't. Raft
+// writes a term and then the entry: where it was cut off in between, it would
+// take the term for a log's and never write the entry.
+func (c *core) bootstrap(rc *raft.Config, snapshots raft.SnapshotStore, transport raft.Transport) error {
+	first := raft.Configuration{Servers: []raft.Server{{
+		Suffrage: raft.Voter, ID: c.self, Address: transport.LocalAddr(),
+	}}}
+	err := raft.BootstrapCluster(rc, c.entries, c.store, snapshots, transport, first)
+	if !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
+	}
+	last, err := c.entries.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	return c.entries.StoreLog(&raft.Log{
+		Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(first),
+	})
 }
 
 func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	c.leadership.raft = c.raft
+	c.leadership.raft, c.leadership.progress = c.raft, c.progress
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })
 }
@@ -134,7 +150,8 @@ func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.Snapsho
 	return nil
 }
 
-func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, error) {
+// raftConfig needs the index of the newest snapshot, 0 if there is none.
+func raftConfig(cfg coreConfig, newest uint64) *raft.Config {
 	rc := raft.DefaultConfig()
 	rc.LocalID = raft.ServerID(cfg.id.NodeID)
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
@@ -146,12 +163,8 @@ func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, err
 	// The node notices its removal itself, and stops in order.
 	rc.ShutdownOnRemove = false
 	rc.NoLegacyTelemetry = true
-	list, err := snapshots.List()
-	if err != nil {
-		return nil, fmt.Errorf("listing the snapshots: %w", err)
-	}
-	rc.NoSnapshotRestoreOnStart = len(list) > 0 && list[0].Index <= cfg.sm.Applied()
-	return rc, nil
+	rc.NoSnapshotRestoreOnStart = newest > 0 && newest <= cfg.sm.Applied()
+	return rc
 }
 
 // shutdown stops Raft and closes the log. It is not to be called twice.
