@@ -41,6 +41,12 @@ func (n *Node) Status() Status {
 	return s
 }
 
+// Bound returns where this node listens for peers and for gossip. A port that was
+// asked for as 0 is the one that the kernel chose.
+func (n *Node) Bound() (peer, gossip string) {
+	return n.ports.peer.Addr().String(), n.ports.gossipBound
+}
+
 func role(state raft.RaftState, voter bool) Role {
 	switch {
 	case state == raft.Leader:

@@ -62,16 +62,6 @@ func (n *node) bindHTTP() error {
 	return nil
 }
 
-// choosePorts settles ports 0 before the cluster binds them, so that all ports
-// can be told.
-func (n *node) choosePorts() (err error) {
-	if n.Peer.Addr, err = resolvePort(n.Peer.Addr); err != nil {
-		return err
-	}
-	n.Gossip.Addr, err = resolvePort(n.Gossip.Addr)
-	return err
-}
-
 func (n *node) openState() error {
 	state, err := fsm.Open(fsm.Options{
 		Dir:    filepath.Join(n.DataDir, stateName),

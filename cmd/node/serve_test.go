@@ -116,10 +116,11 @@ func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
 	t.Parallel()
 	dir, gossipKey := t.TempDir(), mintGossipKey()
-	peer, err := resolvePort("127.0.0.1:0")
+	free, err := newDevPorts(1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	peer := free[0].Peer
 	const token = "a token that both are told"
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", peer, "--join-token", token)
 	n1 := &testServer{dir: filepath.Join(dir, "n1"), env: map[string]string{
