@@ -36,17 +36,16 @@ func (f *freshness) age(sinceStart time.Duration) (time.Duration, bool) {
 }
 
 // catchUp returns when this node shows every write acknowledged before the call.
-func (s *server) catchUp(ctx context.Context) error {
+func (s *server) catchUp(ctx context.Context) (index uint64, err error) {
 	asked := time.Since(s.start)
-	index, err := s.Cluster.ReadIndex(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for a read index: %w", err)
+	if index, err = s.Cluster.ReadIndex(ctx); err != nil {
+		return 0, fmt.Errorf("asking for a read index: %w", err)
 	}
 	if err := s.waitApplied(ctx, index); err != nil {
-		return err
+		return 0, err
 	}
 	s.fresh.raise(asked)
-	return nil
+	return index, nil
 }
 
 func (s *server) waitApplied(ctx context.Context, index uint64) error {
@@ -119,11 +118,14 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	}
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
+	index := want.minIndex
 	switch {
 	case s.mustCatchUp(want):
-		if err := s.catchUp(ctx); err != nil {
+		confirmed, err := s.catchUp(ctx)
+		if err != nil {
 			return nil, err
 		}
+		index = max(index, confirmed)
 	case !s.caughtUp():
 		return nil, fail(codeNotReady, "this node has not caught up with the cluster since it started")
 	}
@@ -135,6 +137,11 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	view, err := s.State.View()
 	if err != nil {
 		return nil, fmt.Errorf("opening a view: %w", err)
+	}
+	if view.Applied() < index {
+		// A snapshot that took its time has put an older state here since.
+		view.Close()
+		return nil, fail(codeNotReady, "this node's state was replaced by an older one")
 	}
 	c.w.Header().Set("X-Pipesync-Index", strconv.FormatUint(view.Applied(), 10))
 	return view, nil

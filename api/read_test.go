@@ -147,6 +147,17 @@ func TestReadsAroundAnElection(t *testing.T) {
 	e.do("GET", path, "").want(200, "")
 }
 
+// movedBack is a state in which a snapshot has undone what was waited for.
+type movedBack struct{ State }
+
+func (movedBack) WaitApplied(context.Context, uint64) error { return nil }
+
+func TestAStateThatMovedBackIsNotServed(t *testing.T) {
+	e := newEdge(t, func(d *Deps) { d.State = movedBack{d.State} })
+	e.cluster.readIndex = func(context.Context) (uint64, error) { return e.log.sm.Applied() + 1, nil }
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces", "").want(503, codeNotReady)
+}
+
 // TestConsistency drives this node behind a leader that is ahead of it.
 func TestConsistency(t *testing.T) {
 	e := newEdge(t, func(d *Deps) { d.Limits.ReadTimeout = 20 * time.Millisecond })
