@@ -23,13 +23,13 @@ const (
 	// maxAppendEntries bounds group commit and an AppendEntries; its bytes are
 	// bounded by the transport.
 	maxAppendEntries = 32
-	snapshotsKept    = 2
 )
 
 // core is a running Raft with all that it stands on.
 type core struct {
 	raft       *raft.Raft
 	store      *logStore
+	progress   *progress
 	answers    *answers
 	transport  *raft.NetworkTransport
 	stream     *raftStream
@@ -59,12 +59,13 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	c := &core{
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
+		progress: newProgress(cfg.sm),
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	logger := newRaftLogger(cfg.Logger)
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	snapshots, newest, err := openSnapshots(dir, logger)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshots: %w", err)
 	}
@@ -96,17 +97,15 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		}
 	}()
 	if cfg.id.Pending == pendingBootstrap {
-		first := raft.Configuration{Servers: []raft.Server{{
-			Suffrage: raft.Voter, ID: c.self, Address: numbered.LocalAddr(),
-		}}}
-		err := raft.BootstrapCluster(rc, c.store.log, c.store.variables, snapshots, numbered, first)
-		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		if err := c.bootstrap(rc, snapshots, numbered); err != nil {
 			return nil, fmt.Errorf("writing the first configuration: %w", err)
 		}
 	}
-	if c.raft, err = newRaft(rc, cfg.sm, c.store, snapshots, numbered); err != nil {
+	c.store.metered.measureFrom(newest + 1)
+	if c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered); err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
+	c.store.metered.measured()
 	c.run()
 	return c, nil
 }
@@ -129,10 +128,30 @@ func newRaft(rc *raft.Config, sm raft.FSM, store *logStore, snapshots raft.Snaps
 	return r, err
 }
 
+// bootstrap writes the first configuration, if an earlier attempt hasn't. Raft
+// writes a term and then the entry: where it was cut off in between, it would
+// take the term for a log's and never write the entry.
+func (c *core) bootstrap(rc *raft.Config, snapshots raft.SnapshotStore, transport raft.Transport) error {
+	first := raft.Configuration{Servers: []raft.Server{{
+		Suffrage: raft.Voter, ID: c.self, Address: transport.LocalAddr(),
+	}}}
+	err := raft.BootstrapCluster(rc, c.store.log, c.store.variables, snapshots, transport, first)
+	if !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
+	}
+	last, err := c.store.log.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	return c.store.log.StoreLog(&raft.Log{
+		Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(first),
+	})
+}
+
 func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	c.leadership.raft = c.raft
+	c.leadership.raft, c.leadership.progress = c.raft, c.progress
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })
 }

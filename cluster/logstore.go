@@ -69,8 +69,32 @@ func openLogStore(dir string, fatal func(error), floor func() (uint64, error)) (
 // meteredLog counts what is appended, which is what snapshots are triggered by.
 type meteredLog struct {
 	raft.LogStore
-	bytes   atomic.Int64 // appended since the last reset
+	bytes   atomic.Int64 // appended since the last snapshot
 	entries atomic.Int64
+	measure atomic.Uint64 // the next entry to count when Raft reads it; 0: none
+}
+
+// measureFrom counts the entries from index on while Raft, which reads each of
+// them when it starts, does so: what an earlier process has appended behind the
+// last snapshot. measured ends that.
+func (l *meteredLog) measureFrom(index uint64) { l.measure.Store(index) }
+func (l *meteredLog) measured()                { l.measure.Store(0) }
+
+func (l *meteredLog) GetLog(index uint64, e *raft.Log) error {
+	err := l.LogStore.GetLog(index, e)
+	if err == nil && l.measure.CompareAndSwap(index, index+1) {
+		l.count([]*raft.Log{e})
+	}
+	return err
+}
+
+func (l *meteredLog) count(entries []*raft.Log) {
+	var n int64
+	for _, e := range entries {
+		n += int64(len(e.Data) + len(e.Extensions))
+	}
+	l.bytes.Add(n)
+	l.entries.Add(int64(len(entries)))
 }
 
 func (l *meteredLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
@@ -79,11 +103,6 @@ func (l *meteredLog) StoreLogs(entries []*raft.Log) error {
 	if err := l.LogStore.StoreLogs(entries); err != nil {
 		return err
 	}
-	var n int64
-	for _, e := range entries {
-		n += int64(len(e.Data) + len(e.Extensions))
-	}
-	l.bytes.Add(n)
-	l.entries.Add(int64(len(entries)))
+	l.count(entries)
 	return nil
 }

@@ -53,12 +53,12 @@ func (b *bytelog) Apply(l *raft.Log) any {
 	if l.Index <= b.applied {
 		return nil
 	}
-	b.applied, b.term = l.Index, l.Term
-	close(b.changed)
-	b.changed = make(chan struct{})
 	if len(l.Extensions) != 8 || binary.BigEndian.Uint64(l.Extensions) != l.Term {
 		return fencedError{}
 	}
+	b.applied, b.term = l.Index, l.Term
+	close(b.changed)
+	b.changed = make(chan struct{})
 	b.entries = append(b.entries, logged{l.Index, append([]byte(nil), l.Data...)})
 	if b.respond != nil {
 		if r, ok := b.respond(l.Data, l.Index); ok {

@@ -14,8 +14,9 @@ import (
 // response is an unknown outcome.
 type StateMachine interface {
 	raft.FSM
-	// Applied is the index of the last entry that Apply has seen. Raft's own
-	// no-ops, barriers and configuration entries never count.
+	// Applied is the index of the last entry that Apply has applied. Those that
+	// it fenced need not count; Raft's own no-ops, barriers and configuration
+	// entries never do.
 	Applied() uint64
 	// Position is that index with the term of its entry, 0 and 0 before the first.
 	Position() (index, term uint64)
@@ -80,7 +81,10 @@ type Status struct {
 	// FailuresTolerated is how many voters may be lost before writes stop.
 	FailuresTolerated int
 	Insecure          bool // a port is bound beyond loopback without TLS
-	Ready             bool // joined, a leader known, and caught up since start
+	// CaughtUp: the state machine has applied a read index that was obtained
+	// since this process started. It stays true.
+	CaughtUp bool
+	Ready    bool // caught up, and a leader is known
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
 }

@@ -103,11 +103,12 @@ type boundPorts struct {
 }
 
 func (n *node) bound() boundPorts {
+	peer, gossip := n.cluster.Bound()
 	return boundPorts{
 		NodeID: n.cluster.Status().NodeID,
 		HTTP:   "http://" + n.listener.Addr().String(),
-		Peer:   n.Peer.Addr,
-		Gossip: n.Gossip.Addr,
+		Peer:   peer,
+		Gossip: gossip,
 	}
 }
 
