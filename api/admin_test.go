@@ -104,6 +104,7 @@ func TestAdminBodies(t *testing.T) {
 		{"stores", `{"organization_id":"org_a"}`, codeValidationFailed, "vector_store_id"},
 		{"members/join", `{"token":"t"}`, codeValidationFailed, "peer"},
 		{"members/join", `{"peer":"h:1"}`, codeValidationFailed, "token"},
+		{"members/join", `{"peer":"10.0.0.7","token":"t"}`, codeValidationFailed, "peer"},
 	} {
 		got := e.do("POST", "/v1/admin/"+test.path, test.body).want(400, test.code).failure()
 		if test.field != "" && (len(got.Details) == 0 || got.Details[0].Field != test.field) {
@@ -112,6 +113,36 @@ func TestAdminBodies(t *testing.T) {
 	}
 	e.do("POST", "/v1/admin/keys", strings.Repeat(" ", maxAdminBodyBytes+1)).want(413, codePayloadTooLarge)
 	e.do("GET", "/v1/admin/keys?organization_id=acme", "").want(400, codeValidationFailed)
+}
+
+// TestAdminRefusalsAreWorded as those of a sync: the field stands before the
+// rule in the message and beside it in the details.
+func TestAdminRefusalsAreWorded(t *testing.T) {
+	e := newEdge(t)
+	for _, test := range []struct{ method, path, body, want, detail string }{
+		{"POST", "keys", `[]`, "the body must be a JSON object", "must be a JSON object"},
+		{"POST", "keys", `{"organization_id":5}`, "organization_id must be a string", "must be a string"},
+		{"POST", "members/join", `{"nonvoter":"no"}`, "nonvoter must be true or false", "must be true or false"},
+		{"POST", "keys", `{"nmae":"x"}`, "nmae is not a field of this request", "is not a field of this request"},
+		{"POST", "stores", `{}`, "2 problems; the first: organization_id is required", "is required"},
+		{"POST", "keys", `{"name":"a","name":"b"}`, "the body is not acceptable JSON: an object has the same key twice at byte 12",
+			"an object has the same key twice (at byte 12)"},
+		{"POST", "keys", `{"name":"a"} x`, "the body is not acceptable JSON: a character that JSON does not allow there at byte 13",
+			"a character that JSON does not allow there (at byte 13)"},
+		{"GET", "keys?limit=0", "", "limit must be a number from 1 to 1000", "must be a number from 1 to 1000"},
+	} {
+		got := e.do(test.method, "/v1/admin/"+test.path, test.body).failure()
+		if got.Message != test.want || len(got.Details) == 0 || got.Details[0].Message != test.detail {
+			t.Errorf("%s: %q, %+v", test.body, got.Message, got.Details)
+		}
+	}
+}
+
+func TestStatusTellsAnOpenHTTPPort(t *testing.T) {
+	e := newEdge(t, func(d *Deps) { d.InsecureHTTP = true })
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `"insecure":true`) {
+		t.Errorf("got %s", body)
+	}
 }
 
 func TestMembers(t *testing.T) {
@@ -134,7 +165,11 @@ func TestMembershipChanges(t *testing.T) {
 	}
 	e.do("POST", "/v1/admin/members/join", `{"peer":"10.0.0.2:8801","token":"secret","nonvoter":true}`).want(200, "").
 		wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","voter":false}`)
-	e.cluster.remove = func(_ context.Context, node string, force bool) error {
+	e.cluster.remove = func(ctx context.Context, node string, force bool) error {
+		// Whoever asks hears that there is no leader before their patience ends.
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > 30*time.Second {
+			t.Errorf("a removal may last until %v", deadline)
+		}
 		if node != "node 2" || !force {
 			t.Errorf("removed %q, %v", node, force)
 		}

@@ -3,12 +3,12 @@ package api
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"pipesync/api/syncjson"
 )
@@ -37,19 +37,22 @@ func (s *server) readAdminBody(c *call, v any) error {
 	if err == nil {
 		return nil
 	}
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
-		return fail(codeMalformedJSON, "the body is not acceptable JSON at byte %d", syntax.ByteOffset).because(err)
-	}
 	var semantic *json.SemanticError
 	if !errors.As(err, &semantic) {
-		return fail(codeMalformedJSON, "the body is not acceptable JSON").because(err)
+		return problemsFailure(syncjson.Malformed(body, err))
 	}
 	field := strings.TrimPrefix(string(semantic.JSONPointer), "/")
 	if errors.Is(err, json.ErrUnknownName) {
-		return failField(codeValidationFailed, field, syncjson.UnknownField, "%s is not a field of this request", field)
+		return failField(codeValidationFailed, field, syncjson.UnknownField, "is not a field of this request")
 	}
-	return failField(codeValidationFailed, field, syncjson.WrongType, "%s has the wrong type", field)
+	rule := "must be a JSON object"
+	switch semantic.GoType.Kind() {
+	case reflect.String:
+		rule = "must be a string"
+	case reflect.Bool:
+		rule = "must be true or false"
+	}
+	return failField(codeValidationFailed, field, syncjson.WrongType, rule)
 }
 
 // fieldRules collects what is wrong with the fields of an admin request.
@@ -62,19 +65,19 @@ func (r *fieldRules) add(field, code, format string, args ...any) {
 func (r *fieldRules) name(field, value, prefix string, required bool) {
 	if value == "" {
 		if required {
-			r.add(field, syncjson.Required, "%s is required", field)
+			r.add(field, syncjson.Required, "is required")
 		}
 		return
 	}
 	if !validName(value, prefix) {
-		r.add(field, syncjson.InvalidValue, "%s is %s and 1 to %d letters, digits, underscores or hyphens",
-			field, prefix, maxNameSuffixChars)
+		r.add(field, syncjson.InvalidValue, "must be %q followed by 1 to %d letters, digits, underscores or hyphens",
+			prefix, maxNameSuffixChars)
 	}
 }
 
 func (r *fieldRules) text(field, value string, maxChars int) {
 	if utf8.RuneCountInString(value) > maxChars || strings.ContainsFunc(value, unicode.IsControl) {
-		r.add(field, syncjson.InvalidValue, "%s is at most %d characters, none of them a control character", field, maxChars)
+		r.add(field, syncjson.InvalidValue, "must have at most %d characters, none of them a control character", maxChars)
 	}
 }
 
@@ -83,10 +86,12 @@ func (r *fieldRules) err() error {
 	if len(r.details) == 0 {
 		return nil
 	}
-	return &failure{
-		code: codeValidationFailed, message: r.details[0].Message,
-		details: r.details, total: len(r.details),
+	f := fail(codeValidationFailed, "%s %s", r.details[0].Field, r.details[0].Message)
+	if f.total = len(r.details); f.total > 1 {
+		f.message = fmt.Sprintf("%d problems; the first: %s", f.total, f.message)
 	}
+	f.details = r.details
+	return f
 }
 
 func validName(name, prefix string) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -43,13 +44,13 @@ func (s *server) handleMembers(c *call) error {
 	return nil
 }
 
-// membership bounds a change of membership, and keeps the server's write
-// deadline from ending its reply.
-func (s *server) membership(c *call) (context.Context, context.CancelFunc) {
+// joining bounds a join, and keeps the server's write deadline from ending its
+// reply.
+func (s *server) joining(c *call) (context.Context, context.CancelFunc) {
 	const toReply = 10 * time.Second
 	control := http.NewResponseController(c.w)
-	_ = control.SetWriteDeadline(time.Now().Add(s.Limits.MembershipTimeout + toReply)) // best effort
-	return c.within(s.Limits.MembershipTimeout)
+	_ = control.SetWriteDeadline(time.Now().Add(s.Limits.JoinTimeout + toReply)) // best effort
+	return c.within(s.Limits.JoinTimeout)
 }
 
 func (s *server) handleJoin(c *call) error {
@@ -63,15 +64,17 @@ func (s *server) handleJoin(c *call) error {
 	}
 	var rules fieldRules
 	if request.Peer == "" {
-		rules.add("peer", syncjson.Required, "peer is required")
+		rules.add("peer", syncjson.Required, "is required")
+	} else if _, _, err := net.SplitHostPort(request.Peer); err != nil {
+		rules.add("peer", syncjson.InvalidValue, "must be HOST:PORT, such as 10.0.0.7:8801 or [::1]:8801")
 	}
 	if request.Token == "" {
-		rules.add("token", syncjson.Required, "token is required")
+		rules.add("token", syncjson.Required, "is required")
 	}
 	if err := rules.err(); err != nil {
 		return err
 	}
-	ctx, cancel := s.membership(c)
+	ctx, cancel := s.joining(c)
 	defer cancel()
 	if err := s.Cluster.Join(ctx, request.Peer, request.Token, request.Nonvoter); err != nil {
 		return membershipFailure(err, codeNotJoined, "joining failed")
@@ -92,9 +95,9 @@ func (s *server) handleRemove(c *call) error {
 	case "true":
 		force = true
 	default:
-		return invalidParam("force", "is true or false")
+		return invalidParam("force", "must be true or false")
 	}
-	ctx, cancel := s.membership(c)
+	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()
 	node := c.param("node")
 	if err := s.Cluster.Remove(ctx, node, force); err != nil {
@@ -115,7 +118,7 @@ func (s *server) handleTransfer(c *call) error {
 		return err
 	}
 	before := s.Cluster.Status().LeaderID
-	ctx, cancel := s.membership(c)
+	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()
 	if err := s.Cluster.TransferLeadership(ctx, request.Node); err != nil {
 		return membershipFailure(err, codeLeaderTransferFailed, "the transfer failed")

@@ -38,8 +38,8 @@ func (s *server) handleStatus(c *call) error {
 	reply := statusReply{
 		NodeID: st.NodeID, ClusterID: st.ClusterID, Version: st.Version, Role: st.Role, Term: st.Term,
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
-		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure,
-		Ready: st.Ready, LastContactMS: st.LastContact.Milliseconds(),
+		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP,
+		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(),
 	}
 	var members []cluster.Member
 	if st.ClusterID != "" {

@@ -55,7 +55,8 @@ type Limits struct {
 	BodyTimeout          time.Duration // to receive a body; 60 s
 	SyncTimeout          time.Duration // from a body received to its decision; 10 s
 	ReadTimeout          time.Duration // for a read, its wait for an index included; 10 s
-	MembershipTimeout    time.Duration // for a join, a removal or a transfer; 10 min
+	ChangeTimeout        time.Duration // for a removal or a transfer of leadership; 25 s
+	JoinTimeout          time.Duration // for a join, which copies the state; 10 min
 }
 
 func (l Limits) withDefaults() Limits {
@@ -66,7 +67,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.BodyTimeout, 60*time.Second)
 	setDefault(&l.SyncTimeout, 10*time.Second)
 	setDefault(&l.ReadTimeout, 10*time.Second)
-	setDefault(&l.MembershipTimeout, 10*time.Minute)
+	setDefault(&l.ChangeTimeout, 25*time.Second)
+	setDefault(&l.JoinTimeout, 10*time.Minute)
 	return l
 }
 
@@ -87,9 +89,12 @@ type Deps struct {
 	// AdminToken is this node's own admin token; empty: only the cluster's is
 	// accepted.
 	AdminToken string
-	Logger     *slog.Logger
-	Registry   *prometheus.Registry // served at /metrics; the edge's families are added
-	Limits     Limits
+	// InsecureHTTP says that the HTTP port is open beyond this machine without
+	// TLS, for the status.
+	InsecureHTTP bool
+	Logger       *slog.Logger
+	Registry     *prometheus.Registry // served at /metrics; the edge's families are added
+	Limits       Limits
 	// IgnoreUnknownFields accepts sync bodies with fields that the API does not
 	// have, instead of refusing them by name.
 	IgnoreUnknownFields bool

@@ -94,14 +94,18 @@ func (s *server) authenticateAdmin(r *http.Request) error {
 			return nil
 		}
 	}
-	ok, err := s.inView(func(v *fsm.View) (bool, error) {
+	matches := false
+	known, err := s.inView(func(v *fsm.View) (bool, error) {
 		settings, ok, err := v.Settings()
-		return ok && subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1, err
+		matches = ok && subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1
+		return ok, err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !ok {
+	case !known && s.isJoined(): // it starts, and its state is still to come
+		return fail(codeNotReady, "this node can't tell yet whether the admin token is the cluster's")
+	case !matches:
 		return fail(codeInvalidAdminToken, "the admin token is not valid here")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pipesync/cluster"
 	"pipesync/fsm"
 )
 
@@ -116,6 +117,17 @@ func TestAdminTokens(t *testing.T) {
 	}
 	e = newEdge(t, func(d *Deps) { d.AdminToken = "" })
 	e.do("GET", "/v1/admin/members", "", header{"Authorization", "Bearer "}).want(401, codeMissingAdminToken)
+}
+
+// TestAdminTokenBeforeTheState: a member that has just started can't judge the
+// cluster's token before its state is there, and says so instead of refusing it.
+func TestAdminTokenBeforeTheState(t *testing.T) {
+	e := newEdge(t, func(d *Deps) { d.State = emptyState(t) })
+	e.do("GET", "/v1/admin/status", "").want(200, "")
+	e.do("GET", "/v1/admin/status", "", header{"Authorization", "Bearer " + testClusterAdmin}).want(503, codeNotReady)
+	e = newEdge(t, func(d *Deps) { d.State = emptyState(t) })
+	e.cluster.status = func() cluster.Status { return cluster.Status{NodeID: "node_1", Role: cluster.RoleUnjoined} }
+	e.do("GET", "/v1/admin/status", "", header{"Authorization", "Bearer " + testClusterAdmin}).want(401, codeInvalidAdminToken)
 }
 
 func FuzzParseKey(f *testing.F) {

@@ -36,17 +36,16 @@ func (f *freshness) age(sinceStart time.Duration) (time.Duration, bool) {
 }
 
 // catchUp returns when this node shows every write acknowledged before the call.
-func (s *server) catchUp(ctx context.Context) error {
+func (s *server) catchUp(ctx context.Context) (index uint64, err error) {
 	asked := time.Since(s.start)
-	index, err := s.Cluster.ReadIndex(ctx)
-	if err != nil {
-		return fmt.Errorf("asking for a read index: %w", err)
+	if index, err = s.Cluster.ReadIndex(ctx); err != nil {
+		return 0, fmt.Errorf("asking for a read index: %w", err)
 	}
 	if err := s.waitApplied(ctx, index); err != nil {
-		return err
+		return 0, err
 	}
 	s.fresh.raise(asked)
-	return nil
+	return index, nil
 }
 
 func (s *server) waitApplied(ctx context.Context, index uint64) error {
@@ -67,7 +66,7 @@ func (s *server) caughtUp() bool {
 	if _, ok := s.fresh.age(0); ok {
 		return true
 	}
-	return s.Cluster.Status().Ready
+	return s.Cluster.Status().CaughtUp
 }
 
 // freshnessWanted is what a read asks for.
@@ -84,12 +83,12 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 	case "stale":
 		w.stale = true
 	default:
-		return w, invalidParam("consistency", "is linearizable or stale")
+		return w, invalidParam("consistency", "must be linearizable or stale")
 	}
 	if text := q.Get("max_staleness"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil || d <= 0 {
-			return w, invalidParam("max_staleness", "is a duration above 0, such as 500ms or 5s")
+			return w, invalidParam("max_staleness", "must be a duration above 0, such as 500ms or 5s")
 		}
 		if !w.stale {
 			return w, invalidParam("max_staleness", "goes with consistency=stale only")
@@ -99,7 +98,7 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 	if text := q.Get("min_index"); text != "" {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
-			return w, invalidParam("min_index", "is an index, as X-Pipesync-Index has it")
+			return w, invalidParam("min_index", "must be an index, as X-Pipesync-Index has it")
 		}
 		w.minIndex = index
 	}
@@ -107,7 +106,7 @@ func parseFreshness(q url.Values) (freshnessWanted, error) {
 }
 
 func invalidParam(name, rule string) *failure {
-	return failField(codeValidationFailed, name, syncjson.InvalidValue, "%s %s", name, rule)
+	return failField(codeValidationFailed, name, syncjson.InvalidValue, rule)
 }
 
 // viewFor returns a view as fresh as the request's parameters want it, and sets
@@ -117,15 +116,18 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.caughtUp() {
-		return nil, fail(codeNotReady, "this node has not caught up with the cluster since it started")
-	}
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
-	if s.mustCatchUp(want) {
-		if err := s.catchUp(ctx); err != nil {
+	index := want.minIndex
+	switch {
+	case s.mustCatchUp(want):
+		confirmed, err := s.catchUp(ctx)
+		if err != nil {
 			return nil, err
 		}
+		index = max(index, confirmed)
+	case !s.caughtUp():
+		return nil, fail(codeNotReady, "this node has not caught up with the cluster since it started")
 	}
 	if want.minIndex > s.State.Applied() {
 		if err := s.waitApplied(ctx, want.minIndex); err != nil {
@@ -135,6 +137,11 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	view, err := s.State.View()
 	if err != nil {
 		return nil, fmt.Errorf("opening a view: %w", err)
+	}
+	if view.Applied() < index {
+		// A snapshot that took its time has put an older state here since.
+		view.Close()
+		return nil, fail(codeNotReady, "this node's state was replaced by an older one")
 	}
 	c.w.Header().Set("X-Pipesync-Index", strconv.FormatUint(view.Applied(), 10))
 	return view, nil

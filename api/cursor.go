@@ -87,7 +87,7 @@ func parsePage(q url.Values, scope, generation uint32) (page, error) {
 	if text := q.Get("limit"); text != "" {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > maxPage {
-			return p, invalidParam("limit", "is a number from 1 to "+strconv.Itoa(maxPage))
+			return p, invalidParam("limit", "must be a number from 1 to "+strconv.Itoa(maxPage))
 		}
 		p.limit = limit
 	}
@@ -97,7 +97,7 @@ func parsePage(q url.Values, scope, generation uint32) (page, error) {
 	}
 	c, ok := decodeCursor(text)
 	if !ok {
-		return p, failField(codeValidationFailed, "cursor", syncjson.InvalidValue, "cursor is not one that this API gave")
+		return p, failField(codeValidationFailed, "cursor", syncjson.InvalidValue, "is not one that this API gave")
 	}
 	if c.scope != scope {
 		return p, fail(codeCursorExpired, "the cursor belongs to another list")

@@ -137,11 +137,26 @@ func TestUnjoined(t *testing.T) {
 	}
 }
 
+// TestReadyOnceFormed: a founder that leads is ready only once its state has
+// the cluster's first command.
+func TestReadyOnceFormed(t *testing.T) {
+	e := newEdge(t, func(d *Deps) { d.State = emptyState(t) })
+	e.do("GET", "/readyz", "").want(503, "").wantBody("not ready\n")
+	if body := e.do("GET", "/readyz?verbose", "").want(503, "").body; !strings.Contains(body, "[+] caught-up\n[-] formed: ") {
+		t.Errorf("got %s", body)
+	}
+	for path, status := range map[string]int{"/v1/pipeline/health": 503, "/v1/admin/status": 200} {
+		if body := e.do("GET", path, "").want(status, "").body; !strings.Contains(body, `"ready":false`) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+}
+
 func TestProbes(t *testing.T) {
 	e := newEdge(t)
 	e.do("GET", "/livez", "").want(200, "").wantBody("ok\n")
 	e.do("GET", "/readyz", "").want(200, "").wantBody("ok\n")
-	e.do("GET", "/healthz?verbose", "").want(200, "").wantBody("[+] joined\n[+] leader\n[+] caught-up\nok\n")
+	e.do("GET", "/healthz?verbose", "").want(200, "").wantBody("[+] joined\n[+] leader\n[+] caught-up\n[+] formed\nok\n")
 	e.do("GET", "/v1/pipeline/health", "").want(200, "").
 		wantBody(`{"status":"ok","node_id":"node_1","role":"leader","leader_id":"node_1","ready":true,"version":"test"}`)
 	e.cluster.status = func() cluster.Status { return cluster.Status{ClusterID: "c", Role: cluster.RoleFollower} }

@@ -162,7 +162,7 @@ var provocations = map[Code]func(e *edge) *reply{
 	},
 	codeNotReady: func(e *edge) *reply {
 		e.cluster.status = func() cluster.Status { return cluster.Status{NodeID: "node_1", ClusterID: "cluster_1"} }
-		return e.do("GET", "/v1/vector-stores/vs_main/namespaces", "")
+		return e.do("GET", "/v1/vector-stores/vs_main/namespaces?consistency=stale", "")
 	},
 	codeLeaderTransferFailed: func(e *edge) *reply {
 		e.cluster.transfer = func(context.Context, string) error { return errors.New("no answer") }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -36,10 +37,11 @@ func fail(code Code, format string, args ...any) *failure {
 	return &failure{code: code, message: fmt.Sprintf(format, args...)}
 }
 
-// failField is a failure about one field, header or parameter of the request.
-func failField(code Code, field, reason, format string, args ...any) *failure {
-	f := fail(code, format, args...)
-	f.details = []detail{{Field: field, Code: reason, Message: f.message}}
+// failField is a failure about one field, header or parameter of the request, or
+// about its body where field is empty. rule goes on after its name.
+func failField(code Code, field, reason, rule string) *failure {
+	f := fail(code, "%s %s", cmp.Or(field, "the body"), rule)
+	f.details = []detail{{Field: field, Code: reason, Message: rule}}
 	f.total = 1
 	return f
 }

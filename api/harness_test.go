@@ -101,7 +101,7 @@ func (f *fakeCluster) Status() cluster.Status {
 	return cluster.Status{
 		NodeID: "node_1", ClusterID: "cluster_1", Version: "test", Role: cluster.RoleLeader, Term: 1,
 		LeaderID: "node_1", LeaderPeer: "127.0.0.1:8801", AppliedIndex: f.log.sm.Applied(),
-		Voters: 3, FailuresTolerated: 1, Ready: true,
+		Voters: 3, FailuresTolerated: 1, CaughtUp: true, Ready: true,
 	}
 }
 
@@ -140,14 +140,7 @@ type edge struct {
 
 func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	t.Helper()
-	sm, err := fsm.Open(fsm.Options{
-		Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), CacheBytes: 1 << 20,
-		Fatal: func(err error) { panic(err) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = sm.Close() })
+	sm := emptyState(t)
 	log := &testLog{sm: sm, clusterTime: int64(time.Hour), wallTime: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).UnixNano()}
 	bootstrap := &fsm.Bootstrap{RequestID: mintRequestID(), ClusterID: "cluster_1", Epoch: [16]byte{1}}
 	bootstrap.Settings.RequestsPerWindow = 5
@@ -164,10 +157,25 @@ func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	for _, f := range change {
 		f(&d)
 	}
+	var err error
 	if e.handler, err = New(d); err != nil {
 		t.Fatal(err)
 	}
 	return e
+}
+
+// emptyState has not even the cluster's first command applied.
+func emptyState(t testing.TB) *fsm.FSM {
+	t.Helper()
+	sm, err := fsm.Open(fsm.Options{
+		Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler), CacheBytes: 1 << 20,
+		Fatal: func(err error) { panic(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sm.Close() })
+	return sm
 }
 
 func (e *edge) mustApply(cmd any) *fsm.Result {

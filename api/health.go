@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pipesync/cluster"
+	"pipesync/fsm"
 )
 
 // handleLive says that the process serves requests, and nothing else.
@@ -23,25 +24,36 @@ type readyCheck struct {
 	why  string // where it isn't
 }
 
-func readyChecks(st cluster.Status) []readyCheck {
+func (s *server) readyChecks(st cluster.Status) []readyCheck {
 	return []readyCheck{
 		{"joined", st.ClusterID != "", "this node belongs to no cluster yet"},
 		{"leader", st.LeaderID != "", "no leader is known"},
-		{"caught-up", st.Ready, "not every entry acknowledged before the start has been applied"},
+		{"caught-up", st.CaughtUp, "not every entry acknowledged before the start has been applied"},
+		{"formed", s.isFormed(), "the cluster's first command is not in this node's state"},
 	}
+}
+
+// isReady says whether reads and syncs will work on this node.
+func (s *server) isReady(st cluster.Status) bool { return st.Ready && s.isFormed() }
+
+// isFormed says whether the state has the cluster's first command, which a
+// founder applies a moment after it leads: until then no key can be made.
+func (s *server) isFormed() bool {
+	formed, err := s.inView(func(v *fsm.View) (bool, error) { return v.System().ClusterID != "", nil })
+	return err == nil && formed
 }
 
 // handleReady is for load balancers: 200 where reads and syncs will work.
 func (s *server) handleReady(c *call) error {
 	st := s.Cluster.Status()
 	status, text := http.StatusOK, "ok\n"
-	if !st.Ready {
+	if !s.isReady(st) {
 		status, text = http.StatusServiceUnavailable, "not ready\n"
 		c.code = codeNotReady
 	}
 	if c.r.URL.Query().Has("verbose") {
 		var lines strings.Builder
-		for _, check := range readyChecks(st) {
+		for _, check := range s.readyChecks(st) {
 			if check.ok {
 				fmt.Fprintf(&lines, "[+] %s\n", check.name)
 			} else {
@@ -57,7 +69,8 @@ func (s *server) handleReady(c *call) error {
 func (s *server) handleHealth(c *call) error {
 	st := s.Cluster.Status()
 	status, word := http.StatusOK, "ok"
-	if !st.Ready {
+	ready := s.isReady(st)
+	if !ready {
 		status, word = http.StatusServiceUnavailable, "degraded"
 	}
 	c.reply(status, struct {
@@ -67,6 +80,6 @@ func (s *server) handleHealth(c *call) error {
 		LeaderID string       `json:"leader_id"`
 		Ready    bool         `json:"ready"`
 		Version  string       `json:"version"`
-	}{word, s.NodeID, st.Role, st.LeaderID, st.Ready, s.Version})
+	}{word, s.NodeID, st.Role, st.LeaderID, ready, s.Version})
 	return nil
 }

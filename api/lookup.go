@@ -24,7 +24,7 @@ func (s *server) lookup(ctx context.Context, name string, find func(*fsm.View) (
 	default:
 		return false, fail(codeOverloaded, "too many look-ups of unknown keys and stores are under way")
 	}
-	if err := s.catchUp(ctx); err != nil {
+	if _, err := s.catchUp(ctx); err != nil {
 		return false, fmt.Errorf("looking up at the read index: %w", err)
 	}
 	found, err = s.inView(find)

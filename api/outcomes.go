@@ -9,6 +9,8 @@ import (
 	"pipesync/fsm"
 )
 
+const noSuchStore = "the organization has no vector store of the name in vector_store_id; 'pipesync stores create' makes one"
+
 // outcomeCodes tells each refusal of the state machine.
 var outcomeCodes = map[fsm.Outcome]struct {
 	code    Code
@@ -17,8 +19,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 	fsm.RateLimited:     {codeRateLimitExceeded, "the organization's syncs of this window are used up"},
 	fsm.KeyNotFound:     {codeInvalidAPIKey, "the API key is not known"},
 	fsm.KeyRevoked:      {codeInvalidAPIKey, "the API key has been revoked"},
-	fsm.OrgMismatch:     {codeOrganizationMismatch, "the API key belongs to another organization"},
-	fsm.StoreNotFound:   {codeVectorStoreNotFound, "the organization has no such vector store"},
+	fsm.OrgMismatch:     {codeOrganizationMismatch, "organization_id is not the API key's organization"},
+	fsm.StoreNotFound:   {codeVectorStoreNotFound, noSuchStore},
 	fsm.NotBootstrapped: {codeNotReady, "the cluster is being formed"},
 	fsm.TimestampInFuture: {codeTimestampInFuture,
 		"sync_timestamp is more than 5 minutes ahead of the cluster's clock"},
@@ -55,7 +57,7 @@ var errorCodes = []struct {
 	{fsm.ErrNotReady, codeNotReady, "this node's state is being replaced by a snapshot"},
 	{fsm.ErrClosed, codeNotReady, "this node is stopping"},
 	{fsm.ErrGenerationGone, codeCursorExpired, "the namespace has been refreshed since the list was begun"},
-	{fsm.ErrStoreNotFound, codeVectorStoreNotFound, "the organization has no such vector store"},
+	{fsm.ErrStoreNotFound, codeVectorStoreNotFound, noSuchStore},
 	{fsm.ErrNamespaceNotFound, codeNamespaceNotFound, "the vector store has no such namespace"},
 	{context.DeadlineExceeded, codeNoLeader, "no leader answered in time"},
 	{context.Canceled, codeNoLeader, "the client went away"},

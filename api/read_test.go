@@ -133,6 +133,31 @@ func TestCursors(t *testing.T) {
 	e.do("GET", base+"?cursor="+ofNamespaces, "").want(200, "")
 }
 
+// A node that has caught up since its start goes on serving stale reads while
+// no leader is known, and a linearizable read needs nothing but its own index.
+func TestReadsAroundAnElection(t *testing.T) {
+	e := newEdge(t)
+	const path = "/v1/vector-stores/vs_main/namespaces"
+	status := cluster.Status{NodeID: "node_1", ClusterID: "cluster_1"}
+	e.cluster.status = func() cluster.Status { return status }
+	e.do("GET", path+"?consistency=stale", "").want(503, codeNotReady)
+	status.CaughtUp = true
+	e.do("GET", path+"?consistency=stale", "").want(200, "")
+	status.CaughtUp = false
+	e.do("GET", path, "").want(200, "")
+}
+
+// movedBack is a state in which a snapshot has undone what was waited for.
+type movedBack struct{ State }
+
+func (movedBack) WaitApplied(context.Context, uint64) error { return nil }
+
+func TestAStateThatMovedBackIsNotServed(t *testing.T) {
+	e := newEdge(t, func(d *Deps) { d.State = movedBack{d.State} })
+	e.cluster.readIndex = func(context.Context) (uint64, error) { return e.log.sm.Applied() + 1, nil }
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces", "").want(503, codeNotReady)
+}
+
 // TestConsistency drives this node behind a leader that is ahead of it.
 func TestConsistency(t *testing.T) {
 	e := newEdge(t, func(d *Deps) { d.Limits.ReadTimeout = 20 * time.Millisecond })

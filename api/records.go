@@ -11,13 +11,9 @@ import (
 	"pipesync/fsm"
 )
 
-const (
-	// maxPageBytes ends a page of records early, after the record that reaches
-	// it; next_cursor goes on from there.
-	maxPageBytes = 8 << 20
-	// recordsAtOnce bounds how many records a page holds beyond its bytes.
-	recordsAtOnce = 32
-)
+// maxPageBytes ends a page of records early, after the record that reaches it;
+// next_cursor goes on from there.
+const maxPageBytes = 8 << 20
 
 func (s *server) handleRecord(c *call) error {
 	return s.readNamespace(c, func(v *fsm.View, n fsm.NamespaceInfo, org, store string) error {
@@ -79,29 +75,22 @@ func (l *recordList) encode() ([]byte, error) {
 
 // appendRecords says whether there are more records than the page holds.
 func (l *recordList) appendRecords() (more bool, err error) {
-	l.last = l.page.after
-	for left := l.page.limit; ; {
-		// One more than is left, to know whether the list ends here.
-		want := min(left+1, recordsAtOnce)
-		found, err := l.view.Records(l.org, l.store, l.namespace.Name, l.namespace.Generation, l.last, want)
+	left := l.page.limit
+	for record, err := range l.view.Records(l.org, l.store, l.namespace.Name, l.namespace.Generation, l.page.after) {
 		if err != nil {
 			return false, fmt.Errorf("listing records: %w", err)
 		}
-		for i := range found {
-			if left == 0 || len(l.body) >= maxPageBytes {
-				return true, nil
-			}
-			if left < l.page.limit {
-				l.body = append(l.body, ',')
-			}
-			l.body = appendRecord(l.body, &found[i])
-			l.last = found[i].ID
-			left--
+		if left == 0 || len(l.body) >= maxPageBytes {
+			return true, nil
 		}
-		if len(found) < want {
-			return false, nil
+		if left < l.page.limit {
+			l.body = append(l.body, ',')
 		}
+		l.body = appendRecord(l.body, &record)
+		l.last = record.ID
+		left--
 	}
+	return false, nil
 }
 
 // appendRecord encodes a record. A field that was absent when it was pushed is

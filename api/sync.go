@@ -100,10 +100,10 @@ func (s *server) address(ctx context.Context, who caller, request *syncjson.Requ
 func refuseUnsupported(c *call) error {
 	if _, ok := c.r.Header["Idempotency-Key"]; ok {
 		return failField(codeNotSupported, "Idempotency-Key", syncjson.NotSupported,
-			"the Idempotency-Key header is not supported yet")
+			"is not supported by this server yet")
 	}
 	if c.r.URL.Query().Has("dry_run") {
-		return failField(codeNotSupported, "dry_run", syncjson.NotSupported, "dry_run is not supported yet")
+		return failField(codeNotSupported, "dry_run", syncjson.NotSupported, "is not supported by this server yet")
 	}
 	return nil
 }

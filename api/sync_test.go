@@ -175,3 +175,16 @@ func TestIgnoreUnknownFields(t *testing.T) {
 	}
 	newEdge(t, func(d *Deps) { d.IgnoreUnknownFields = true }).sync(body).want(200, "")
 }
+
+// TestRefusalsNameTheField that has to be corrected.
+func TestRefusalsNameTheField(t *testing.T) {
+	e := newEdge(t)
+	for field, body := range map[string]string{
+		"organization_id": strings.Replace(goodSync, "org_acme", "org_other", 1),
+		"vector_store_id": strings.Replace(goodSync, "{", `{"vector_store_id":"vs_none",`, 1),
+	} {
+		if got := e.sync(body).failure(); !strings.Contains(got.Message, field) {
+			t.Errorf("%s %s does not name %s", got.Code, got.Message, field)
+		}
+	}
+}

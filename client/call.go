@@ -38,12 +38,9 @@ type call struct {
 func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	var payload []byte
-	if k.body != nil {
-		var err error
-		if payload, err = json.Marshal(k.body); err != nil {
-			return nil, fmt.Errorf("encoding the body of %s %s: %w", k.method, k.path, err)
-		}
+	payload, err := encodeBody(k.body)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the body of %s %s: %w", k.method, k.path, err)
 	}
 	var failures []error
 	first := int(c.preferred.Load())
@@ -153,4 +150,16 @@ func segment(name string) string {
 		return strings.ReplaceAll(name, ".", "%2E")
 	}
 	return url.PathEscape(name)
+}
+
+// encodeBody leaves <, > and & in records as they are; a nil body is empty.
+func encodeBody(body any) ([]byte, error) {
+	if body == nil {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(body)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

@@ -262,3 +262,16 @@ func TestTimeoutBoundsACall(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestRecordsAreSentAsTheyRead(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, http.StatusOK, nil, `{}`)
+	c := New(Options{Addrs: []string{n.URL}, APIKey: "k"})
+	t.Cleanup(c.Close)
+	_, err := c.Sync(context.Background(), SyncRequest{OrganizationID: "org_a", Mode: Incremental, Operations: []Operation{
+		{Action: Upsert, ID: "1", Namespace: "n", Data: json.RawMessage(`{"html":"<b>R&D</b>","n":1.0}`)},
+	}})
+	if err != nil || !strings.Contains(n.last.body, `"data":{"html":"<b>R&D</b>","n":1.0}`) {
+		t.Errorf("sent %s, %v", n.last.body, err)
+	}
+}

@@ -8,7 +8,7 @@ import (
 // Live returns nil if the process answers at all.
 func (c *Client) Live(ctx context.Context) error { return c.probe(ctx, "/livez") }
 
-// Ready returns nil if the node has caught up and knows a leader.
+// Ready returns nil if syncs and reads work on the node.
 func (c *Client) Ready(ctx context.Context) error { return c.probe(ctx, "/readyz") }
 
 func (c *Client) probe(ctx context.Context, path string) error {

@@ -38,6 +38,8 @@ type SyncRequest struct {
 }
 
 // Operation upserts or deletes one record. A Delete has only Namespace and ID.
+// Data and File are sent without the white space between their tokens, which
+// changes no content hash.
 type Operation struct {
 	Action       string          `json:"action"`
 	ID           string          `json:"id"`

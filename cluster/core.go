@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 const (
@@ -23,14 +23,13 @@ const (
 	// maxAppendEntries bounds group commit and an AppendEntries; its bytes are
 	// bounded by the transport.
 	maxAppendEntries = 32
-	snapshotsKept    = 2
 )
 
 // core is a running Raft with all that it stands on.
 type core struct {
 	raft       *raft.Raft
-	store      *raftboltdb.BoltStore
-	log        *meteredLog
+	store      *logStore
+	progress   *progress
 	answers    *answers
 	transport  *raft.NetworkTransport
 	stream     *raftStream
@@ -60,30 +59,30 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	c := &core{
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
+		progress: newProgress(cfg.sm),
 	}
-	if c.store, err = openBolt(dir); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	logger := newRaftLogger(cfg.Logger)
+	snapshots, newest, err := openSnapshots(dir, logger)
+	if err != nil {
+		return nil, fmt.Errorf("opening the snapshots: %w", err)
+	}
+	c.store, err = openLogStore(dir, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
+	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = c.store.Close()
+			_ = c.store.bolt.Close()
 		}
 	}()
-	logger := newRaftLogger(cfg.Logger)
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
-	if err != nil {
-		return nil, fmt.Errorf("opening the snapshots: %w", err)
-	}
 	if err := checkState(cfg.id, c.store, snapshots); err != nil {
 		return nil, err
 	}
-	c.log = &meteredLog{LogStore: c.store, fatal: cfg.Fatal}
-	cached, err := raft.NewLogCache(logCacheEntries, c.log)
-	if err != nil {
-		return nil, fmt.Errorf("opening the log: %w", err)
-	}
-	rc, err := raftConfig(cfg, snapshots)
-	if err != nil {
+	rc := raftConfig(cfg)
+	if rc.NoSnapshotRestoreOnStart, err = checkStart(cfg.sm, c.store.log, dir, snapshots); err != nil {
 		return nil, err
 	}
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
@@ -98,33 +97,69 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		}
 	}()
 	if cfg.id.Pending == pendingBootstrap {
-		first := raft.Configuration{Servers: []raft.Server{{
-			Suffrage: raft.Voter, ID: c.self, Address: numbered.LocalAddr(),
-		}}}
-		err := raft.BootstrapCluster(rc, cached, c.store, snapshots, numbered, first)
-		if err != nil && !errors.Is(err, raft.ErrCantBootstrap) {
+		if err := c.bootstrap(rc, snapshots, numbered); err != nil {
 			return nil, fmt.Errorf("writing the first configuration: %w", err)
 		}
 	}
-	if c.raft, err = raft.NewRaft(rc, cfg.sm, cached, c.store, snapshots, numbered); err != nil {
+	c.store.metered.measureFrom(newest + 1)
+	if c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered); err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
+	c.store.metered.measured()
 	c.run()
 	return c, nil
+}
+
+// newRaft is raft.NewRaft, which panics with the error of an entry that it can't
+// read. It has started nothing by then.
+func newRaft(rc *raft.Config, sm raft.FSM, store *logStore, snapshots raft.SnapshotStore, transport raft.Transport) (r *raft.Raft, err error) {
+	defer func() {
+		p := recover()
+		if perr, ok := p.(error); ok && r == nil {
+			err = perr
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	r, err = raft.NewRaft(rc, sm, store.log, store.variables, snapshots, transport)
+	if err == nil {
+		store.alarm.started.Store(true)
+	}
+	return r, err
+}
+
+// bootstrap writes the first configuration, if an earlier attempt hasn't. Raft
+// writes a term and then the entry: where it was cut off in between, it would
+// take the term for a log's and never write the entry.
+func (c *core) bootstrap(rc *raft.Config, snapshots raft.SnapshotStore, transport raft.Transport) error {
+	first := raft.Configuration{Servers: []raft.Server{{
+		Suffrage: raft.Voter, ID: c.self, Address: transport.LocalAddr(),
+	}}}
+	err := raft.BootstrapCluster(rc, c.store.log, c.store.variables, snapshots, transport, first)
+	if !errors.Is(err, raft.ErrCantBootstrap) {
+		return err
+	}
+	last, err := c.store.log.LastIndex()
+	if err != nil || last > 0 {
+		return err
+	}
+	return c.store.log.StoreLog(&raft.Log{
+		Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(first),
+	})
 }
 
 func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
-	c.leadership.raft = c.raft
+	c.leadership.raft, c.leadership.progress = c.raft, c.progress
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })
 }
 
 // checkState refuses a directory whose log is gone although the node was a
 // member: it may have voted and acknowledged what it no longer knows.
-func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.SnapshotStore) error {
-	has, err := raft.HasExistingState(store, store, snapshots)
+func checkState(id identity, store *logStore, snapshots raft.SnapshotStore) error {
+	has, err := raft.HasExistingState(store.log, store.variables, snapshots)
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
@@ -134,7 +169,7 @@ func checkState(id identity, store *raftboltdb.BoltStore, snapshots raft.Snapsho
 	return nil
 }
 
-func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, error) {
+func raftConfig(cfg coreConfig) *raft.Config {
 	rc := raft.DefaultConfig()
 	rc.LocalID = raft.ServerID(cfg.id.NodeID)
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
@@ -146,12 +181,7 @@ func raftConfig(cfg coreConfig, snapshots raft.SnapshotStore) (*raft.Config, err
 	// The node notices its removal itself, and stops in order.
 	rc.ShutdownOnRemove = false
 	rc.NoLegacyTelemetry = true
-	list, err := snapshots.List()
-	if err != nil {
-		return nil, fmt.Errorf("listing the snapshots: %w", err)
-	}
-	rc.NoSnapshotRestoreOnStart = len(list) > 0 && list[0].Index <= cfg.sm.Applied()
-	return rc, nil
+	return rc
 }
 
 // shutdown stops Raft and closes the log. It is not to be called twice.
@@ -161,7 +191,7 @@ func (c *core) shutdown() error {
 	close(c.stopped)
 	c.transport.CloseStreams()
 	c.wg.Wait()
-	if cerr := c.store.Close(); err == nil && cerr != nil {
+	if cerr := c.store.bolt.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("closing the log: %w", cerr)
 	}
 	return err

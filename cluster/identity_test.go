@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Bootstrap and wiped logs: a directory is never taken for what it is not.
@@ -80,6 +81,35 @@ func TestBootstrapIsResumed(t *testing.T) {
 	m.restart(true)
 	if got := m.read(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("read %q", got)
+	}
+}
+
+// As if the process had died between the two writes of raft's own bootstrap:
+// the term is there, the first entry isn't.
+func TestHalfABootstrapIsResumed(t *testing.T) {
+	m := newMember(t, "n1")
+	m.stop()
+	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: mintClusterID(), Founder: true, Pending: pendingBootstrap}
+	if err := id.save(m.cfg.DataDir); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(m.cfg.DataDir, "raft")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, err := openLogStore(dir, m.cfg.Fatal, func() (uint64, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.variables.SetUint64([]byte("CurrentTerm"), 1), store.bolt.Close()); err != nil {
+		t.Fatal(err)
+	}
+	m.gate = &testGate{}
+	m.start()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if _, err := m.Propose(ctx, []byte("a")); err != nil {
+		t.Errorf("after a bootstrap cut in half: %v", err)
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 // Barrier has completed, so every entry of earlier terms has been applied, and
 // the gate has been told.
 type leadership struct {
-	raft   *raft.Raft
-	gate   Gate
-	notify chan bool // Raft blocks on it, so it is always drained
+	raft     *raft.Raft
+	progress *progress
+	gate     Gate
+	notify   chan bool // Raft blocks on it, so it is always drained
 
 	mu      sync.Mutex
 	ready   uint64        // term; 0: not a ready leader
@@ -56,10 +57,12 @@ func (l *leadership) run(ctx context.Context) {
 func (l *leadership) establish(ctx context.Context) {
 	for ctx.Err() == nil {
 		term := l.raft.CurrentTerm()
+		before := l.raft.LastIndex() // of a leader, whose log only grows
 		err := await(ctx, func() error { return l.raft.Barrier(barrierEnqueueTimeout).Error() })
 		switch {
 		case err == nil:
 			if leads(l.raft, term) {
+				l.progress.reach(before)
 				l.become(ctx, term)
 			}
 			return

@@ -38,7 +38,7 @@ func (n *Node) registerMetrics(c *core) {
 	if reg == nil {
 		return
 	}
-	collectors := []prometheus.Collector{boltCollector{c.store.Stats}}
+	collectors := []prometheus.Collector{boltCollector{c.store.bolt.Stats}}
 	raftSink, err := raftMetrics()
 	if err == nil {
 		collectors = append(collectors, raftSink)

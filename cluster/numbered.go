@@ -77,7 +77,7 @@ func (a *answers) since(mark, term uint64) (map[raft.ServerID]bool, <-chan struc
 }
 
 // numberedTransport is Raft's network transport with numbered AppendEntries
-// whose entries are bounded in bytes.
+// whose entries are bounded in bytes, and whose commit index by its entries.
 type numberedTransport struct {
 	*raft.NetworkTransport
 	answers *answers
@@ -86,6 +86,7 @@ type numberedTransport struct {
 // AppendEntries implements raft.Transport.
 func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	limitEntries(args)
+	limitCommit(args)
 	number := t.answers.next()
 	if err := t.NetworkTransport.AppendEntries(id, target, args, resp); err != nil {
 		return err
@@ -109,6 +110,7 @@ type limitedPipeline struct{ raft.AppendPipeline }
 
 func (p limitedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	limitEntries(args)
+	limitCommit(args)
 	return p.AppendPipeline.AppendEntries(args, resp)
 }
 
@@ -127,4 +129,13 @@ func limitEntries(args *raft.AppendEntriesRequest) {
 			return
 		}
 	}
+}
+
+// limitCommit bounds the leader's commit index by the last entry that the
+// request speaks of, as the paper's figure 2 does at the receiver. Raft's
+// receiver takes its own last entry instead, which may be one of a former leader
+// that nobody else has: after failed appends, on a full disk, a leader goes back
+// further than to the first entry that differs.
+func limitCommit(args *raft.AppendEntriesRequest) {
+	args.LeaderCommitIndex = min(args.LeaderCommitIndex, args.PrevLogEntry+uint64(len(args.Entries)))
 }

@@ -14,6 +14,7 @@ type ports struct {
 	peer            net.Listener
 	peerAdvertise   string
 	gossip          *memberlist.NetTransport
+	gossipBound     string
 	gossipIP        net.IP
 	gossipPort      int
 	gossipAdvertise string
@@ -67,13 +68,14 @@ func (p *ports) bindGossip(cfg Config) error {
 		return fmt.Errorf("binding the gossip port: %w", err)
 	}
 	bound := p.gossip.GetAutoBindPort()
+	p.gossipBound = net.JoinHostPort(ip.String(), strconv.Itoa(bound))
 	advertise := cfg.GossipAdvertise
 	if advertise == "" && ip.IsUnspecified() {
 		// The host that others reach the peer port at serves gossip too.
 		host, _, _ := net.SplitHostPort(p.peerAdvertise)
 		advertise = net.JoinHostPort(host, strconv.Itoa(bound))
 	}
-	p.gossipAdvertise, err = advertised(advertise, net.JoinHostPort(ip.String(), strconv.Itoa(bound)))
+	p.gossipAdvertise, err = advertised(advertise, p.gossipBound)
 	if err == nil {
 		p.gossipIP, p.gossipPort, err = resolve(p.gossipAdvertise)
 	}

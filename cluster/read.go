@@ -6,9 +6,9 @@ import (
 )
 
 // ReadIndex returns an index such that a state machine which has applied it
-// holds every write acknowledged before the call, anywhere in the cluster. The
-// caller waits for its own state machine to apply it. Errors match
-// ErrNotApplied; a read can always be repeated.
+// holds every write that was acknowledged, or shown by a state machine, before
+// the call, anywhere in the cluster. The caller waits for its own state machine
+// to apply it. Errors match ErrNotApplied; a read can always be repeated.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -59,7 +59,7 @@ func (n *Node) confirmReadPoint(ctx context.Context) (readPoint, error) {
 	if err != nil {
 		return readPoint{}, err
 	}
-	return c.readIndex(ctx, n.sm)
+	return c.readIndex(ctx)
 }
 
 func (n *Node) serveReadIndex(ctx context.Context, c *core, term uint64, _ []byte) ([]byte, error) {

@@ -55,7 +55,7 @@ func TestDeposedLeaderGivesNoReadIndex(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), awaitTime)
 	defer cancel()
 	go func() {
-		point, err := core.readIndex(ctx, old.sm)
+		point, err := core.readIndex(ctx)
 		if err == nil && point.index < next.sm.Applied() {
 			err = fmt.Errorf("a stale read index %d was confirmed, the new leader has applied %d", point.index, next.sm.Applied())
 		} else if errors.Is(err, errNotLeader) || errors.Is(err, errOtherTerm) {
@@ -198,5 +198,66 @@ func TestRoundsAreShared(t *testing.T) {
 	r.close()
 	if _, err := r.join(t.Context()); !errors.Is(err, ErrStopped) {
 		t.Errorf("after close: %v", err)
+	}
+}
+
+// What one read has shown, no later read misses, whichever nodes they are made
+// on: also while the leader's own state machine is behind a follower's.
+func TestReadsNeverGoBack(t *testing.T) {
+	all := newCluster(t, 3)
+	leader := leaderOf(t, all)
+	leader.mustPropose("before")
+	stalled := make(chan struct{})
+	var once sync.Once
+	proceed := func() { once.Do(func() { close(stalled) }) }
+	defer proceed()
+	leader.sm.setStall(func([]byte) { <-stalled })
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := leader.Propose(leader.ctx(), []byte("new"))
+		wrote <- err
+	}()
+	follower := followerOf(all, leader)
+	want := []string{"before", "new"}
+	eventually(t, "the follower to apply it", func() bool { return slices.Equal(follower.sm.bodies(), want) })
+
+	// The follower would show the new entry now. Whoever reads at the leader after
+	// that has to wait for it.
+	read := make(chan []string, 1)
+	go func() { read <- leader.read() }()
+	select {
+	case got := <-read:
+		t.Fatalf("a read at the leader shows %q after one at a follower showed %q", got, want)
+	case <-time.After(200 * time.Millisecond):
+	}
+	proceed()
+	if got := <-read; !slices.Equal(got, want) {
+		t.Errorf("read %q", got)
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+}
+
+// A fenced entry never counts as applied. Where it is the last one, a read doesn't
+// wait for it.
+func TestReadsDoNotWaitForFencedEntries(t *testing.T) {
+	all := newCluster(t, 2)
+	leader := leaderOf(t, all)
+	leader.mustPropose("before")
+	leader.gate.set(func(g *testGate) { g.stamp = func(term uint64) uint64 { return term - 1 } })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := leader.Propose(ctx, []byte("fenced")); class(t, err) != "not applied" {
+		t.Fatalf("a fenced entry: %v", err)
+	}
+	for _, m := range all {
+		index, err := m.ReadIndex(m.ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if applied := leader.sm.Applied(); index > applied {
+			t.Errorf("%s is told to wait for %d, the leader has applied %d", m.name(), index, applied)
+		}
 	}
 }

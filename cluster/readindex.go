@@ -89,21 +89,24 @@ func (r *rounds) close() {
 	r.wg.Wait()
 }
 
-// readIndex is one round on the leader. The index is the state machine's: the
-// first Barrier of the term has brought every earlier entry into it, and no
-// write is acknowledged before it has been applied, so it covers all that was
-// acknowledged when the round began. Raft's own indexes would not do: barriers
-// and no-ops never reach a state machine, which would wait for them for ever.
-func (c *core) readIndex(ctx context.Context, sm StateMachine) (readPoint, error) {
+// readIndex is one round on the leader. The index covers all that was committed
+// when the round began, not only what the leader's own state machine has applied
+// by then: a follower's may be ahead of it, and what that has shown to a reader
+// must not be missing afterwards. Raft's own indexes would not do: barriers and
+// no-ops never reach a state machine, which would wait for them for ever.
+func (c *core) readIndex(ctx context.Context) (readPoint, error) {
 	term := c.raft.CurrentTerm()
 	if err := c.leadership.await(ctx, term); err != nil {
 		return readPoint{}, err
 	}
-	point := readPoint{index: sm.Applied(), term: term}
+	index, err := c.committed(ctx)
+	if err != nil {
+		return readPoint{}, err
+	}
 	if err := c.confirm(ctx, term); err != nil {
 		return readPoint{}, err
 	}
-	return point, nil
+	return readPoint{index: index, term: term}, nil
 }
 
 // confirm returns nil only if no later leader than this node, in term, existed

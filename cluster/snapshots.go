@@ -3,8 +3,14 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -17,7 +23,38 @@ const (
 	trailingBytes      = 256 << 20
 	minTrailingEntries = 128
 	maxTrailingEntries = 10240
+
+	snapshotsKept = 2
 )
+
+// openSnapshots opens the store in dir and returns the index of its newest
+// snapshot, 0 if there is none. Raft's store never removes what a process left
+// unfinished that was killed while it wrote or received one: a copy of the whole
+// state each time.
+func openSnapshots(dir string, logger hclog.Logger) (_ raft.SnapshotStore, newest uint64, err error) {
+	if err := removeUnfinished(filepath.Join(dir, "snapshots")); err != nil {
+		return nil, 0, err
+	}
+	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	if err != nil {
+		return nil, 0, err
+	}
+	newest, err = newestSnapshot(store)
+	return store, newest, err
+}
+
+func removeUnfinished(dir string) error {
+	found, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range found {
+		if strings.HasSuffix(e.Name(), ".tmp") {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
 
 // snapshotByBytes takes a snapshot whenever snapshotBytes have been logged.
 func (c *core) snapshotByBytes(ctx context.Context) {
@@ -29,7 +66,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.log.bytes.Load() < snapshotBytes {
+		if c.store.metered.bytes.Load() < snapshotBytes {
 			continue
 		}
 		if err := c.snapshot(ctx); err != nil && ctx.Err() == nil {
@@ -41,7 +78,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 // snapshot takes one now and cuts the log behind it. It is refused while the
 // newest configuration has not been followed by an applied entry.
 func (c *core) snapshot(ctx context.Context) error {
-	bytes, entries := c.log.bytes.Load(), c.log.entries.Load()
+	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	reload := c.raft.ReloadableConfig()
 	reload.TrailingLogs = trailingEntries(bytes, entries)
 	if err := c.raft.ReloadConfig(reload); err != nil {
@@ -51,8 +88,8 @@ func (c *core) snapshot(ctx context.Context) error {
 	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return err
 	}
-	c.log.bytes.Add(-bytes)
-	c.log.entries.Add(-entries)
+	c.store.metered.bytes.Add(-bytes)
+	c.store.metered.entries.Add(-entries)
 	return nil
 }
 
@@ -64,4 +101,16 @@ func trailingEntries(bytes, entries int64) uint64 {
 	}
 	n := trailingBytes / max(bytes/entries, 1)
 	return uint64(min(max(n, minTrailingEntries), maxTrailingEntries))
+}
+
+// newestSnapshot is the index of the newest snapshot, 0 if there is none.
+func newestSnapshot(snapshots raft.SnapshotStore) (uint64, error) {
+	list, err := snapshots.List()
+	if err != nil {
+		return 0, fmt.Errorf("listing the snapshots: %w", err)
+	}
+	if len(list) == 0 {
+		return 0, nil
+	}
+	return list[0].Index, nil
 }

@@ -2,7 +2,10 @@ package cluster
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -143,5 +146,61 @@ func TestLargeEntriesReplicate(t *testing.T) {
 	}
 	if len(other.read()) != len(leader.read()) {
 		t.Error("the logs differ")
+	}
+}
+
+// What was logged since the last snapshot counts after a restart as well: a node
+// that restarts more often than it fills the measure would never cut its log.
+func TestRestartKeepsTheMeasureOfTheLog(t *testing.T) {
+	m := newMember(t, "solo")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.Repeat("x", 1000)
+	logged := func() int64 {
+		c, err := m.running()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.store.metered.bytes.Load()
+	}
+	m.mustPropose(body)
+	m.cutLog()
+	m.mustPropose(body)
+	m.mustPropose(body)
+	m.restart(false)
+	if got := logged(); got < 2000 || got >= 3000 {
+		t.Errorf("after a restart %d bytes count as logged since the snapshot, two entries have 2000", got)
+	}
+	m.read()
+	if got := logged(); got < 2000 || got >= 3000 {
+		t.Errorf("after the replay %d bytes count as logged since the snapshot", got)
+	}
+}
+
+// What a process left behind that ended while it wrote or received a snapshot
+// goes at the next start.
+func TestUnfinishedSnapshotsGo(t *testing.T) {
+	m := newMember(t, "solo")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	m.mustPropose("a")
+	m.cutLog()
+	dir := filepath.Join(m.cfg.DataDir, "raft", "snapshots")
+	half := filepath.Join(dir, "2-10-1700000000000.tmp")
+	if err := os.Mkdir(half, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(half, "state.bin"), []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.restart(true)
+	if got := m.read(); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("read %q", got)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("%d snapshots are left, want the finished one: %v", len(left), err)
 	}
 }

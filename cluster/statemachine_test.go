@@ -17,9 +17,11 @@ import (
 type bytelog struct {
 	mu      sync.Mutex
 	applied uint64
+	term    uint64
 	entries []logged
 	changed chan struct{}
-	images  int // restored
+	images  int          // restored
+	image   bytelogImage // the newest one made
 
 	// respond replaces the response to an applied entry, if it returns true.
 	respond func(body []byte, index uint64) (any, bool)
@@ -51,12 +53,12 @@ func (b *bytelog) Apply(l *raft.Log) any {
 	if l.Index <= b.applied {
 		return nil
 	}
-	b.applied = l.Index
-	close(b.changed)
-	b.changed = make(chan struct{})
 	if len(l.Extensions) != 8 || binary.BigEndian.Uint64(l.Extensions) != l.Term {
 		return fencedError{}
 	}
+	b.applied, b.term = l.Index, l.Term
+	close(b.changed)
+	b.changed = make(chan struct{})
 	b.entries = append(b.entries, logged{l.Index, append([]byte(nil), l.Data...)})
 	if b.respond != nil {
 		if r, ok := b.respond(l.Data, l.Index); ok {
@@ -90,6 +92,33 @@ func (b *bytelog) Applied() uint64 {
 	return b.applied
 }
 
+func (b *bytelog) Position() (index, term uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.applied, b.term
+}
+
+// copy is the state as another process would find it.
+func (b *bytelog) copy() *bytelog {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := newBytelog()
+	c.applied, c.term, c.entries, c.image = b.applied, b.term, append(c.entries, b.entries...), b.image
+	return c
+}
+
+func (b *bytelog) Covers(snapshot io.Reader) (bool, error) {
+	var i bytelogImage
+	if err := json.NewDecoder(snapshot).Decode(&i); err != nil {
+		return false, err
+	}
+	index, term := b.Position()
+	if index == i.Applied && term != i.Term {
+		return false, errors.New("another history")
+	}
+	return index >= i.Applied, nil
+}
+
 func (b *bytelog) WaitApplied(ctx context.Context, index uint64) error {
 	for {
 		b.mu.Lock()
@@ -117,14 +146,15 @@ func (b *bytelog) bodies() []string {
 }
 
 type bytelogImage struct {
-	Applied uint64
-	Entries []logged
+	Applied, Term uint64
+	Entries       []logged
 }
 
 func (b *bytelog) Snapshot() (raft.FSMSnapshot, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return bytelogImage{b.applied, append([]logged(nil), b.entries...)}, nil
+	b.image = bytelogImage{b.applied, b.term, append([]logged(nil), b.entries...)}
+	return b.image, nil
 }
 
 func (i bytelogImage) Persist(sink raft.SnapshotSink) error {
@@ -143,7 +173,7 @@ func (b *bytelog) Restore(r io.ReadCloser) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.applied, b.entries = i.Applied, i.Entries
+	b.applied, b.term, b.entries = i.Applied, i.Term, i.Entries
 	b.images++
 	close(b.changed)
 	b.changed = make(chan struct{})

@@ -36,8 +36,15 @@ func (n *Node) Status() Status {
 	if s.Role != RoleLeader {
 		s.LastContact = n.silence(c)
 	}
-	s.Ready = s.LeaderID != "" && n.isSettled()
+	s.CaughtUp = n.isSettled()
+	s.Ready = s.CaughtUp && s.LeaderID != ""
 	return s
+}
+
+// Bound returns where this node listens for peers and for gossip. A port that was
+// asked for as 0 is the one that the kernel chose.
+func (n *Node) Bound() (peer, gossip string) {
+	return n.ports.peer.Addr().String(), n.ports.gossipBound
 }
 
 func role(state raft.RaftState, voter bool) Role {

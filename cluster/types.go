@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -13,9 +14,17 @@ import (
 // response is an unknown outcome.
 type StateMachine interface {
 	raft.FSM
-	// Applied is the index of the last entry that Apply has seen. Raft's own
-	// no-ops, barriers and configuration entries never count.
+	// Applied is the index of the last entry that Apply has applied. Those that
+	// it fenced need not count; Raft's own no-ops, barriers and configuration
+	// entries never do.
 	Applied() uint64
+	// Position is that index with the term of its entry, 0 and 0 before the first.
+	Position() (index, term uint64)
+	// Covers reads the beginning of a snapshot's stream, as Persist wrote it, and
+	// reports whether the state holds all that the snapshot holds, so that it need
+	// not be restored. It fails if the stream is no snapshot that this program can
+	// read, or if snapshot and state are of different histories.
+	Covers(snapshot io.Reader) (bool, error)
 	// WaitApplied returns when Applied() >= index or ctx is done.
 	WaitApplied(ctx context.Context, index uint64) error
 }
@@ -72,7 +81,10 @@ type Status struct {
 	// FailuresTolerated is how many voters may be lost before writes stop.
 	FailuresTolerated int
 	Insecure          bool // a port is bound beyond loopback without TLS
-	Ready             bool // joined, a leader known, and caught up since start
+	// CaughtUp: the state machine has applied a read index that was obtained
+	// since this process started. It stays true.
+	CaughtUp bool
+	Ready    bool // caught up, and a leader is known
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
 }

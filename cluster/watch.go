@@ -88,10 +88,13 @@ func (n *Node) serveMembership(ctx context.Context, c *core, term uint64, body [
 	_, member := c.server(raft.ServerID(req.NodeID))
 	if !member {
 		// The entry that removed it lies before this barrier, and is committed
-		// with it.
+		// with it, unless the leader has changed in between.
 		err := await(ctx, func() error { return c.raft.Barrier(enqueueTime(ctx)).Error() })
 		if err != nil {
 			return nil, errors.Join(errNotLeader, err)
+		}
+		if !leads(c.raft, term) {
+			return nil, errOtherTerm
 		}
 	}
 	return json.Marshal(membershipReply{Member: member})

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,11 +57,11 @@ func openDir(dir string) (string, error) {
 // firstCurrent writes CURRENT before there is a database. One that is there
 // already has lost its CURRENT, and may be older or newer than others beside it.
 func firstCurrent(dir, name string) error {
-	found, err := filepath.Glob(filepath.Join(dir, databasePrefix+"*"))
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	if len(found) > 0 {
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), databasePrefix) }) {
 		return fmt.Errorf("%s has databases but no %s: empty the node's data directory and join it again under a new id", dir, currentName)
 	}
 	_, err = writeCurrent(dir, name)

@@ -178,10 +178,12 @@ func TestOpenRefuses(t *testing.T) {
 			t.Errorf("CURRENT of %q was accepted", current)
 		}
 	}
-	dir := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(dir, "db-0000000002"), 0o700))
-	if _, err := Open(Options{Dir: dir, Fatal: fatal}); err == nil || !strings.Contains(err.Error(), "join it again") {
-		t.Errorf("a database without CURRENT: %v", err)
+	for _, name := range []string{"state", "[state", "st[a-b]te"} { // names are no patterns
+		dir := filepath.Join(t.TempDir(), name)
+		must(t, os.MkdirAll(filepath.Join(dir, "db-0000000002"), 0o700))
+		if _, err := Open(Options{Dir: dir, Fatal: fatal}); err == nil || !strings.Contains(err.Error(), "join it again") {
+			t.Errorf("a database without CURRENT in %s: %v", name, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"pipesync/storage"
 )
@@ -19,11 +20,16 @@ type FSM struct {
 	system      storage.System // as of the last applied entry
 	checkpoints int            // made by this process
 
+	flushing  sync.Mutex    // one flush at a time: its return says that all is on disk
+	unflushed atomic.Int64  // bytes of entries applied since the last flush
+	flushDue  chan struct{} // of capacity 1
+
 	mu        sync.Mutex // guards what follows
 	current   *handle
 	restoring bool
 	closed    bool
 	applied   uint64
+	term      uint64 // of the entry at applied
 	waiters   []*waiter
 }
 
@@ -45,12 +51,13 @@ func Open(o Options) (*FSM, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	f := &FSM{opts: o}
+	f := &FSM{opts: o, flushDue: make(chan struct{}, 1)}
 	h, system, err := f.openHandle(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	f.current, f.system, f.applied = h, system, system.AppliedIndex
+	f.current, f.system = h, system
+	f.applied, f.term = system.AppliedIndex, system.AppliedTerm
 	return f, nil
 }
 
@@ -60,6 +67,13 @@ func (f *FSM) Applied() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.applied
+}
+
+// Position is Applied with the term of that entry.
+func (f *FSM) Position() (index, term uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.applied, f.term
 }
 
 // WaitApplied returns nil when Applied() >= index. Otherwise its error matches
@@ -125,13 +139,13 @@ func (f *FSM) publish(s storage.System) {
 	f.opts.Observe(s.AppliedIndex, s.ClusterTime)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.setApplied(s.AppliedIndex)
+	f.setApplied(s)
 }
 
 // setApplied needs f.mu.
-func (f *FSM) setApplied(index uint64) {
-	f.applied = index
-	f.wake(func(w *waiter) bool { return w.index <= index }, nil)
+func (f *FSM) setApplied(s storage.System) {
+	f.applied, f.term = s.AppliedIndex, s.AppliedTerm
+	f.wake(func(w *waiter) bool { return w.index <= s.AppliedIndex }, nil)
 }
 
 // View returns a consistent view of the state, to be closed soon: it holds back

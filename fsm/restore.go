@@ -152,12 +152,13 @@ func (f *FSM) moveCurrent(next *handle) error {
 // when its last view is closed. Its error is about the old database only.
 func (f *FSM) swap(next *handle, system storage.System) error {
 	f.system = system
+	f.unflushed.Store(0) // it is all on disk
 	f.mu.Lock()
 	old := f.current
 	old.replaced = true
 	f.current = next
 	f.restoring = false
-	f.setApplied(system.AppliedIndex)
+	f.setApplied(system)
 	f.mu.Unlock()
 	return f.release(old)
 }

@@ -212,13 +212,27 @@ func (r *rig) restore(stream []byte) error {
 	return r.fsm.Restore(io.NopCloser(bytes.NewReader(stream)))
 }
 
+func readPage(v *View, org, store, ns string, gen storage.Generation, after string, limit int) ([]Record, error) {
+	var page []Record
+	for r, err := range v.Records(org, store, ns, gen, after) {
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, r)
+		if len(page) == limit {
+			break
+		}
+	}
+	return page, nil
+}
+
 // readAll returns all records of a namespace, by pages.
 func readAll(t testing.TB, v *View, ns string) []Record {
 	t.Helper()
 	var all []Record
 	after := ""
 	for {
-		page, err := v.Records(testOrg, testStore, ns, 0, after, 7)
+		page, err := readPage(v, testOrg, testStore, ns, 0, after, 7)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,8 +29,13 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 	f.checkpoints++
 	dir := filepath.Join(f.opts.Dir, checkpointPrefix+strconv.Itoa(f.checkpoints))
 	h := f.handle()
-	// Without a log of its own the database keeps in a checkpoint only what is flushed.
-	if err := h.db.Flush(); err != nil {
+	// Without a log of its own the database keeps in a checkpoint only what is
+	// flushed. Raft cuts its log behind a snapshot: after this flush, what it cuts
+	// is on disk in the live database too, whatever a crash takes from memory.
+	f.flushing.Lock()
+	err := f.flush(h)
+	f.flushing.Unlock()
+	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	if err := h.db.Checkpoint(dir); err != nil {

@@ -46,7 +46,7 @@ func TestListsArePaged(t *testing.T) {
 	check("organizations", names(orgs, func(o OrgInfo) string { return o.Name }), err, testOrg)
 	spaces, err := v.Namespaces(testOrg, testStore, "n", 1)
 	check("namespaces", names(spaces, func(n NamespaceInfo) string { return n.Name }), err, "n/1")
-	recs, err := v.Records(testOrg, testStore, "n", 0, "", 5)
+	recs, err := readPage(v, testOrg, testStore, "n", 0, "", 5)
 	check("records", names(recs, func(r Record) string { return r.ID }), err, "..", "a/b")
 }
 
@@ -66,7 +66,7 @@ func TestWhatIsMissing(t *testing.T) {
 		{testOrg, testStore, "n", "gone", nil},
 		{testOrg, testStore, "n", "x", nil},
 	} {
-		if _, err := v.Records(c.org, c.store, c.ns, 0, "", 1); !errors.Is(err, c.want) {
+		if _, err := readPage(v, c.org, c.store, c.ns, 0, "", 1); !errors.Is(err, c.want) {
 			t.Errorf("records of %v: %v", c, err)
 		}
 		if _, found, err := v.Namespace(c.org, c.store, c.ns); found != (c.want == nil) || err != nil {
@@ -90,7 +90,7 @@ func TestGenerations(t *testing.T) {
 		info, _, err := v.Namespace(testOrg, testStore, "n")
 		must(t, err)
 		for gen := range info.Generation + 2 {
-			_, err := v.Records(testOrg, testStore, "n", gen, "", 10)
+			_, err := readPage(v, testOrg, testStore, "n", gen, "", 10)
 			if live := gen == 0 || gen == info.Generation; errors.Is(err, ErrGenerationGone) == live {
 				t.Errorf("generation %d of %d: %v", gen, info.Generation, err)
 			}

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"errors"
+	"iter"
 
 	"pipesync/storage"
 )
@@ -39,24 +40,30 @@ func (v *View) Namespace(org, store, name string) (NamespaceInfo, bool, error) {
 	return namespaceInfo(name, ns), true, nil
 }
 
-// Records lists the live records of a namespace by id. gen 0 means the live
-// generation; the error matches ErrGenerationGone where another is live now,
-// ErrStoreNotFound or ErrNamespaceNotFound where one of those is missing.
-func (v *View) Records(org, store, ns string, gen storage.Generation, after string, limit int) ([]Record, error) {
-	s, row, err := v.findNamespace(org, store, ns)
-	if err != nil {
-		return nil, err
+// Records goes through the live records of a namespace by id, strictly after
+// `after`; what it isn't asked for isn't read. gen 0 means the live generation.
+// An error ends it: one that matches ErrGenerationGone where another generation
+// is live now, ErrStoreNotFound or ErrNamespaceNotFound where one of those is
+// missing.
+func (v *View) Records(org, store, ns string, gen storage.Generation, after string) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		s, row, err := v.findNamespace(org, store, ns)
+		if err == nil && gen != 0 && gen != row.Live {
+			err = ErrGenerationGone
+		}
+		if err == nil {
+			err = v.snapshot.ScanRecords(s.Num, row.Num, row.Live, after, scanAll,
+				func(id string, f storage.Fingerprint, c storage.Content) error {
+					if !yield(newRecord(ns, id, f, c), nil) {
+						return errListFull
+					}
+					return nil
+				})
+		}
+		if err != nil && !errors.Is(err, errListFull) {
+			yield(Record{}, err)
+		}
 	}
-	if gen != 0 && gen != row.Live {
-		return nil, ErrGenerationGone
-	}
-	var list []Record
-	err = v.snapshot.ScanRecords(s.Num, row.Num, row.Live, after, limit,
-		func(id string, f storage.Fingerprint, c storage.Content) error {
-			list = append(list, newRecord(ns, id, f, c))
-			return nil
-		})
-	return list, err
 }
 
 // Record returns one live record; false where it, its namespace, store or

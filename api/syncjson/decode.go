@@ -65,7 +65,7 @@ func Decode(body []byte, o Options) (*Request, *Problems) {
 		return nil, d.tooLarge()
 	}
 	if err != nil {
-		return nil, malformed(body, err)
+		return nil, Malformed(body, err)
 	}
 	if p := d.found.problems(); p != nil {
 		return nil, p

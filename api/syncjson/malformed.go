@@ -12,9 +12,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// malformed reports body as JSON that can't be read. err comes from jsontext;
+// Malformed reports body as JSON that can't be read. err comes from jsontext;
 // its own text is not passed on, because it quotes the input.
-func malformed(body []byte, err error) *Problems {
+func Malformed(body []byte, err error) *Problems {
 	var syntactic *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &syntactic):

@@ -29,6 +29,9 @@ func (f *adminFlags) add(cmd *cobra.Command, timeout time.Duration) {
 
 // client makes the client of one command.
 func (f *adminFlags) client(a *app) (*client.Client, error) {
+	if f.timeout <= 0 {
+		return nil, fmt.Errorf("--timeout is %s: it must be above 0", f.timeout)
+	}
 	token, err := f.token(a)
 	if err != nil {
 		return nil, fmt.Errorf("reading the admin token: %w", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -26,6 +27,9 @@ It is refused where the rest could not commit any more, unless --force is given.
 		if len(args) == 1 {
 			node = args[0]
 		} else {
+			if len(c.Addrs()) > 1 {
+				return errors.New("--addr names several nodes: name only the one that shall leave, or say which NODE")
+			}
 			status, err := c.Status(cmd.Context())
 			if err != nil {
 				return fmt.Errorf("asking the node for its name: %w", err)

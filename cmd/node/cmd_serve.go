@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -70,11 +71,24 @@ func (a *app) ended(ctx context.Context, n *node, fault error) error {
 	return errors.Join(fault, stopFault)
 }
 
+// maxLastWords bounds the writing of why the process ends: the log may be on the
+// disk that hangs.
+const maxLastWords = 2 * time.Second
+
 // fatal ends the process on an error after which going on could lose or fork
-// data: a failed sync, a corrupt entry, a panic while applying one.
+// data: a failed sync, a corrupt entry, a panic while applying one, a disk that
+// doesn't answer.
 func (a *app) fatal(log *slog.Logger) func(error) {
 	return func(err error) {
-		log.Error("stopping at once: going on could lose data", "error", err)
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			log.Error("stopping at once: going on could lose data", "error", err)
+		}()
+		select {
+		case <-told:
+		case <-time.After(maxLastWords):
+		}
 		a.exit(exitRemote)
 		select {} // where exit was replaced by a test: never return
 	}
@@ -89,11 +103,12 @@ type boundPorts struct {
 }
 
 func (n *node) bound() boundPorts {
+	peer, gossip := n.cluster.Bound()
 	return boundPorts{
 		NodeID: n.cluster.Status().NodeID,
 		HTTP:   "http://" + n.listener.Addr().String(),
-		Peer:   n.Peer.Addr,
-		Gossip: n.Gossip.Addr,
+		Peer:   peer,
+		Gossip: gossip,
 	}
 }
 

@@ -25,8 +25,9 @@ func newStatusCommand(a *app) *cobra.Command {
 		Short: "Show a node's view of the cluster; exit code 3 where it is degraded",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until the node has caught up and knows a leader")
-	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every 2 s until interrupted")
+	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until syncs and reads work on the node")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every 2 s until interrupted; --timeout bounds each")
+	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
 	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		switch {
 		case wait == "ready":
@@ -130,7 +131,7 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "leader\t%s\n", leader)
 		fmt.Fprintf(w, "term\t%d\n", s.Term)
 		fmt.Fprintf(w, "ready\t%s\n", yesNo(s.Ready))
-		fmt.Fprintf(w, "index\tapplied %d, committed %d, last in the log %d\n", s.AppliedIndex, s.CommitIndex, s.LastLogIndex)
+		fmt.Fprintf(w, "index\tlast command applied %d, committed %d, last in the log %d\n", s.AppliedIndex, s.CommitIndex, s.LastLogIndex)
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,9 @@ const (
 	devNodeStep     = 10  // ports from one node to the next
 	devBusyStep     = 100 // ports from one attempt to the next
 	maxDevMoves     = 20
+
+	firstChancePort = 12_000
+	lastChancePort  = 30_000
 )
 
 // devState is what a development cluster keeps beside its nodes' directories,
@@ -77,11 +81,13 @@ func (s devState) save(dir string) error {
 	return syncDir(dir)
 }
 
-// newDevPorts gives each of count nodes its ports: all free ones if base is 0,
-// else base + 10·i, moved on by 100 until none of them is busy.
+// newDevPorts gives each of count nodes its ports, base + 10·i, moved on by 100
+// until none of them is busy. A base of 0 is one by chance, below the range from
+// which Linux takes the ports of connections going out: a cluster that comes back
+// finds its ports free.
 func newDevPorts(count, base int) ([]devPorts, error) {
 	if base == 0 {
-		return freeDevPorts(count)
+		base = firstChancePort + rand.IntN(lastChancePort-firstChancePort)
 	}
 	for range maxDevMoves {
 		nodes := devPortsAt(count, base)
@@ -100,21 +106,6 @@ func devPortsAt(count, base int) []devPorts {
 		nodes[i] = devPorts{HTTP: loopback(port), Peer: loopback(port + 1), Gossip: loopback(port + 2)}
 	}
 	return nodes
-}
-
-func freeDevPorts(count int) ([]devPorts, error) {
-	nodes := devPortsAt(count, 0)
-	for i := range nodes {
-		nodes[i] = devPorts{HTTP: loopback(0), Peer: loopback(0), Gossip: loopback(0)}
-		for _, addr := range []*string{&nodes[i].Peer, &nodes[i].Gossip} {
-			free, err := resolvePort(*addr)
-			if err != nil {
-				return nil, err
-			}
-			*addr = free
-		}
-	}
-	return nodes, nil
 }
 
 // moveHTTP gives the nodes of a cluster that comes back their HTTP ports: those

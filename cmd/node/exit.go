@@ -63,8 +63,10 @@ func report(w io.Writer, err error) {
 	fmt.Fprintf(w, "pipesync: %v\n", err)
 	var refused *client.Error
 	if errors.As(err, &refused) {
-		for _, d := range refused.Details {
-			fmt.Fprintf(w, "  %s: %s\n", d.Field, d.Message)
+		if len(refused.Details) > 1 { // one alone is in the message
+			for _, d := range refused.Details {
+				fmt.Fprintf(w, "  %s: %s\n", d.Field, d.Message)
+			}
 		}
 		if refused.RequestID != "" {
 			fmt.Fprintf(w, "  request: %s\n", refused.RequestID)

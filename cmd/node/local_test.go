@@ -86,6 +86,26 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+func TestReportTellsEachProblemOnce(t *testing.T) {
+	t.Parallel()
+	id := client.Detail{Field: "organization_id", Message: "is required"}
+	store := client.Detail{Field: "vector_store_id", Message: "is required"}
+	one := &client.Error{Addr: "http://n", Status: 400, Code: "VALIDATION_FAILED", Message: "organization_id is required"}
+	one.Details = []client.Detail{id}
+	two := *one
+	two.Message, two.Details = "2 problems; the first: organization_id is required", []client.Detail{id, store}
+	for want, err := range map[string]error{
+		"pipesync: http://n answered 400 VALIDATION_FAILED: organization_id is required\n": one,
+		"pipesync: http://n answered 400 VALIDATION_FAILED: 2 problems; the first: organization_id is required\n" +
+			"  organization_id: is required\n  vector_store_id: is required\n": &two,
+	} {
+		var got strings.Builder
+		if report(&got, err); got.String() != want {
+			t.Errorf("got %q, want %q", got.String(), want)
+		}
+	}
+}
+
 func TestDegradation(t *testing.T) {
 	t.Parallel()
 	leader := &client.Leader{ID: "a"}

@@ -63,7 +63,6 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"locking the data directory", func() error { return n.lockData(ctx) }},
 		{"making an admin token", n.makeAdminToken},
 		{"binding the HTTP port", n.bindHTTP},
-		{"choosing free ports", n.choosePorts},
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},

@@ -62,16 +62,6 @@ func (n *node) bindHTTP() error {
 	return nil
 }
 
-// choosePorts settles ports 0 before the cluster binds them, so that all ports
-// can be told.
-func (n *node) choosePorts() (err error) {
-	if n.Peer.Addr, err = resolvePort(n.Peer.Addr); err != nil {
-		return err
-	}
-	n.Gossip.Addr, err = resolvePort(n.Gossip.Addr)
-	return err
-}
-
 func (n *node) openState() error {
 	state, err := fsm.Open(fsm.Options{
 		Dir:    filepath.Join(n.DataDir, stateName),
@@ -85,7 +75,17 @@ func (n *node) openState() error {
 	}
 	n.state = state
 	n.gate = admission.New(state, admission.SystemClock{})
-	n.started("the state", func(context.Context) error { return state.Close() })
+	flushing, stopFlushing := context.WithCancel(context.Background())
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		keepFlushed(flushing, state, n.log)
+	}()
+	n.started("the state", func(context.Context) error {
+		stopFlushing()
+		<-flushed
+		return state.Close()
+	})
 	return nil
 }
 
@@ -122,9 +122,11 @@ func (n *node) serveHTTP() error {
 		NodeID:              n.cluster.Status().NodeID,
 		Version:             buildVersion().Version,
 		AdminToken:          n.secrets.adminToken,
+		InsecureHTTP:        !n.listener.Addr().(*net.TCPAddr).IP.IsLoopback(),
 		Logger:              n.log,
 		Registry:            n.registry,
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
+		ClusterTime:         n.gate.Estimate,
 		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
 	})
 	if err != nil {

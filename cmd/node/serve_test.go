@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -87,6 +88,20 @@ func TestJoinAndLeave(t *testing.T) {
 	wantRecord(t, n1.HTTP, key.Key, "vs_a", "docs", "after")
 }
 
+func TestStatusTellsThatTheHTTPPortIsOpen(t *testing.T) {
+	t.Parallel()
+	node := serveNode(t, t.TempDir(), mintGossipKey(), "--http-addr", "0.0.0.0:0", "--http-advertise", "127.0.0.1:0", "--insecure-http")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(node.HTTP, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It has joined nothing, which is exit code 3.
+	code, stdout, stderr := command(t, node.admin(), "status", "-o", "json", "--addr", "127.0.0.1:"+port)
+	if code != exitDegraded || !strings.Contains(stdout, `"insecure":true`) {
+		t.Errorf("%d, %s, %s", code, stdout, stderr)
+	}
+}
+
 func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	dir, gossipKey := t.TempDir(), mintGossipKey()
@@ -101,10 +116,11 @@ func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
 	t.Parallel()
 	dir, gossipKey := t.TempDir(), mintGossipKey()
-	peer, err := resolvePort("127.0.0.1:0")
+	free, err := newDevPorts(1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
+	peer := free[0].Peer
 	const token = "a token that both are told"
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", peer, "--join-token", token)
 	n1 := &testServer{dir: filepath.Join(dir, "n1"), env: map[string]string{

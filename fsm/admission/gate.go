@@ -111,6 +111,17 @@ func (g *Gate) ClusterTime(term uint64) int64 {
 	return t.now()
 }
 
+// Estimate is cluster time as any node can tell it: that of the last entry that this
+// process applied, and the time since. It may be behind the leader's, and is 0 before
+// the first entry. It decides nothing.
+func (g *Gate) Estimate() int64 {
+	o := g.observed.Load()
+	if o == nil {
+		return 0
+	}
+	return o.clusterTime + int64(g.clock.Monotonic()-o.at)
+}
+
 // Stamp returns the extension bytes for an entry about to be appended in term. A stamp
 // for a term that has passed is harmless: no log holds an entry of that term to come,
 // so Apply fences it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"pipesync/fsm"
 )
@@ -271,5 +272,29 @@ func TestTheFence(t *testing.T) {
 	assertIdle(t, n.gate)
 	if got := decode(t, g.propose(t, n, body)); got.Outcome != fsm.OK || got.Sync.Window.Remaining != testLimit-1 {
 		t.Errorf("sent again: %+v", got)
+	}
+}
+
+// A node that doesn't lead tells cluster time from what it has applied, and never
+// more than the leader's.
+func TestEstimate(t *testing.T) {
+	g := newGroup(t, 2)
+	leader, follower := g.nodes[0], g.nodes[1]
+	for _, n := range g.nodes {
+		n.clock.advance(time.Second)
+	}
+	g.propose(t, leader, syncBody(t, 1))
+	applied := follower.gate.Estimate()
+	if applied != leader.gate.ClusterTime(g.term) {
+		t.Errorf("%d when the entry is applied, the leader's is %d", applied, leader.gate.ClusterTime(g.term))
+	}
+	for _, n := range g.nodes {
+		n.clock.advance(time.Minute)
+	}
+	if got := follower.gate.Estimate(); got != applied+int64(time.Minute) || got > leader.gate.ClusterTime(g.term) {
+		t.Errorf("%d a minute later, was %d", got, applied)
+	}
+	if got := New(follower.fsm, follower.clock).Estimate(); got != 0 {
+		t.Errorf("%d in a process that has applied nothing", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"pipesync/client"
@@ -159,7 +160,7 @@ func showKill(ctx context.Context, c *cluster, records []client.Operation, out i
 // showUse prints what to paste into a shell.
 func showUse(c *cluster, r client.Operation, out io.Writer) {
 	fmt.Fprintf(out, `
-Nodes: %v
+Nodes: %s
 Try it:
 
 export PIPESYNC_URL=%s
@@ -174,6 +175,6 @@ curl -H "X-API-Key: $PIPESYNC_API_KEY" -H "Content-Type: application/json" "$PIP
   "operations": [{"action": "upsert", "namespace": "notes", "id": "1", "data": {"text": "hello"}}]}'
 
 ./examples/curl.sh; bin/pipesync status --addr $PIPESYNC_URL
-`, c.addrs, c.addrs[0], c.key, c.adminToken, c.store, url.PathEscape(r.Namespace), url.PathEscape(r.ID),
+`, strings.Join(c.addrs, ", "), c.addrs[0], c.key, c.adminToken, c.store, url.PathEscape(r.Namespace), url.PathEscape(r.ID),
 		c.org, c.store, time.Now().UTC().Format(time.RFC3339))
 }
