@@ -2,9 +2,12 @@ package fsm
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,12 +16,33 @@ import (
 )
 
 // crash returns a copy of the directory as a process that was killed now would
-// leave it: without what is in memory.
+// leave it: without what is in memory. Pebble makes and removes files meanwhile:
+// only a copy during which none came or went is of one moment.
 func (r *rig) crash() *rig {
 	r.t.Helper()
-	dir := filepath.Join(r.t.TempDir(), "crashed")
-	must(r.t, os.CopyFS(dir, os.DirFS(r.dir)))
-	return newRigIn(r.t, dir)
+	for {
+		dir := filepath.Join(r.t.TempDir(), "crashed")
+		before := r.files()
+		err := os.CopyFS(dir, os.DirFS(r.dir))
+		if errors.Is(err, fs.ErrNotExist) || !slices.Equal(before, r.files()) {
+			continue
+		}
+		must(r.t, err)
+		return newRigIn(r.t, dir)
+	}
+}
+
+func (r *rig) files() (names []string) {
+	r.t.Helper()
+	err := filepath.WalkDir(r.dir, func(name string, _ fs.DirEntry, err error) error {
+		names = append(names, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	must(r.t, err)
+	return names
 }
 
 func (r *rig) expectApplied(when string, want uint64) {
