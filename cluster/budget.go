@@ -45,7 +45,8 @@ func (b *budget) take(bodyBytes int64) (free func(), err error) {
 	}, nil
 }
 
-// flights counts the proposals whose outcome is open.
+// flights counts what is under way and has to end before a stop: proposals whose
+// outcome is open, questions to Raft.
 type flights struct {
 	mu     sync.Mutex
 	open   int

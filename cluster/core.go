@@ -34,6 +34,7 @@ type core struct {
 	transport  *raft.NetworkTransport
 	stream     *raftStream
 	leadership *leadership
+	questions  flights // of verify
 	self       raft.ServerID
 	logger     *slog.Logger
 
@@ -187,6 +188,9 @@ func raftConfig(cfg coreConfig) *raft.Config {
 // shutdown stops Raft and closes the log. It is not to be called twice.
 func (c *core) shutdown() error {
 	c.stop()
+	answered, cancel := context.WithTimeout(context.Background(), shutdownPatience)
+	defer cancel()
+	c.questions.drain(answered)
 	err := c.raft.Shutdown().Error()
 	close(c.stopped)
 	c.transport.CloseStreams()

@@ -117,7 +117,7 @@ func (c *core) confirm(ctx context.Context, term uint64) error {
 		deposed := c.leadership.change()
 		// Raft sends a heartbeat to each peer at once, and notices if it has
 		// been deposed. Its verdict alone is not a confirmation.
-		if err := await(ctx, func() error { return c.raft.VerifyLeader().Error() }); err != nil {
+		if err := c.verify(ctx); err != nil {
 			return fmt.Errorf("confirming leadership: %w: %w", errNotLeader, err)
 		}
 		got, changed := c.answers.since(mark, term)
@@ -135,6 +135,18 @@ func (c *core) confirm(ctx context.Context, term uint64) error {
 		return fmt.Errorf("confirming leadership of term %d: %w", term, errNotLeader)
 	}
 	return nil
+}
+
+// verify asks Raft whether it leads. A question that Raft has not taken up when it
+// stops is never answered: shutdown waits for those that are open.
+func (c *core) verify(ctx context.Context) error {
+	if !c.questions.begin() {
+		return raft.ErrRaftShutdown
+	}
+	return await(ctx, func() error {
+		defer c.questions.end()
+		return c.raft.VerifyLeader().Error()
+	})
 }
 
 // quorum reports whether the peers, with this node, are a majority of the

@@ -111,7 +111,7 @@ func (c *core) reachable(ctx context.Context, patience time.Duration) map[raft.S
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	term, mark := c.raft.CurrentTerm(), c.answers.mark()
-	_ = await(ctx, func() error { return c.raft.VerifyLeader().Error() })
+	_ = c.verify(ctx)
 	for {
 		got, changed := c.answers.since(mark, term)
 		missing := slices.ContainsFunc(c.servers(), func(s raft.Server) bool {
