@@ -36,6 +36,7 @@ type joinReply struct {
 type memberRequest struct {
 	NodeID   string `json:"node_id"`
 	PeerAddr string `json:"peer_addr,omitempty"`
+	Force    bool   `json:"force,omitempty"` // of a removal
 }
 
 // maxJoinTimeout bounds a join whose caller has no deadline: catching up with a
@@ -242,5 +243,8 @@ func (n *Node) changeMember(ctx context.Context, c *core, term uint64, body []by
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", req.NodeID, ErrUnknownMember)
 	}
-	return []byte{}, change(p, s, req)
+	if err := change(p, s, req); err != nil {
+		return nil, err
+	}
+	return []byte{}, nil
 }

@@ -12,11 +12,6 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-type removeRequest struct {
-	NodeID string `json:"node_id"`
-	Force  bool   `json:"force,omitempty"`
-}
-
 // Remove takes nodeID out of the configuration, from any member. A leader that
 // is named hands leadership over first. It refuses with ErrQuorumAtRisk, and
 // the arithmetic, if the voters that remain and answer would be no quorum;
@@ -26,7 +21,7 @@ type removeRequest struct {
 // Errors: ErrUnknownMember, ErrQuorumAtRisk, ErrTransferFailed, or one of
 // Propose's classes.
 func (n *Node) Remove(ctx context.Context, nodeID string, force bool) error {
-	body, err := json.Marshal(removeRequest{NodeID: nodeID, Force: force})
+	body, err := json.Marshal(memberRequest{NodeID: nodeID, Force: force})
 	if err != nil {
 		return fmt.Errorf("removing %s: %w", nodeID, err)
 	}
@@ -47,33 +42,18 @@ func (n *Node) Remove(ctx context.Context, nodeID string, force bool) error {
 }
 
 func (n *Node) serveRemove(ctx context.Context, c *core, term uint64, body []byte) ([]byte, error) {
-	if err := c.leadership.await(ctx, term); err != nil {
-		return nil, err
-	}
-	var req removeRequest
-	if err := decodeStrict(body, &req); err != nil {
-		return nil, err
-	}
-	n.changes.Lock()
-	defer n.changes.Unlock()
-	p, err := c.pinConfiguration(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s, ok := p.server(raft.ServerID(req.NodeID))
-	if !ok {
-		return nil, fmt.Errorf("%q: %w", req.NodeID, ErrUnknownMember)
-	}
-	if err := n.checkQuorumWithout(ctx, c, p, s, req.Force); err != nil {
-		return nil, err
-	}
-	if s.ID != c.self {
-		return []byte{}, c.drop(ctx, p, s.ID)
-	}
-	if err := c.transfer(ctx, ""); err != nil {
-		return nil, err
-	}
-	return nil, fmt.Errorf("leadership was handed over: %w", errNotLeader)
+	return n.changeMember(ctx, c, term, body, func(p pinned, s raft.Server, req memberRequest) error {
+		if err := n.checkQuorumWithout(ctx, c, p, s, req.Force); err != nil {
+			return err
+		}
+		if s.ID != c.self {
+			return c.drop(ctx, p, s.ID)
+		}
+		if err := c.transfer(ctx, ""); err != nil {
+			return err
+		}
+		return fmt.Errorf("leadership was handed over: %w", errNotLeader)
+	})
 }
 
 // checkQuorumWithout does the arithmetic of a removal. Only voters that answer
