@@ -145,10 +145,7 @@ func (s *server) handleKeys(c *call) error {
 		Keys       []keyReply `json:"keys"`
 		NextCursor *string    `json:"next_cursor"`
 	}
-	if len(found) > p.limit {
-		found = found[:p.limit]
-		reply.NextCursor = p.next(found[p.limit-1].ID)
-	}
+	found, reply.NextCursor = cutPage(p, found, func(k fsm.KeyInfo) string { return k.ID })
 	for _, k := range found {
 		reply.Keys = append(reply.Keys, newKeyReply(k))
 	}

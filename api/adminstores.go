@@ -72,12 +72,9 @@ func (s *server) handleStores(c *call) error {
 		Stores     []storeReply `json:"stores"`
 		NextCursor *string      `json:"next_cursor"`
 	}
-	if len(found) > p.limit {
-		found = found[:p.limit]
-		last := found[p.limit-1]
-		reply.NextCursor = p.next(last.OrganizationID + "/" + last.VectorStoreID)
-	}
-	reply.Stores = found
+	reply.Stores, reply.NextCursor = cutPage(p, found, func(s storeReply) string {
+		return s.OrganizationID + "/" + s.VectorStoreID
+	})
 	c.reply(http.StatusOK, reply)
 	return nil
 }

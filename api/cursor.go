@@ -109,6 +109,16 @@ func parsePage(q url.Values, scope, generation uint32) (page, error) {
 	return p, nil
 }
 
+// cutPage cuts found, of which one more than p.limit was asked for, to p, and
+// returns the next_cursor, nil at the end. name is what the list is ordered by.
+func cutPage[T any](p page, found []T, name func(T) string) ([]T, *string) {
+	if len(found) <= p.limit {
+		return found, nil
+	}
+	found = found[:p.limit]
+	return found, p.next(name(found[p.limit-1]))
+}
+
 // next is the next_cursor of a page that ended with last.
 func (p page) next(last string) *string {
 	p.after = last

@@ -66,10 +66,7 @@ func (s *server) handleNamespaces(c *call) error {
 			Namespaces []namespaceReply `json:"namespaces"`
 			NextCursor *string          `json:"next_cursor"`
 		}
-		if len(found) > p.limit {
-			found = found[:p.limit]
-			reply.NextCursor = p.next(found[p.limit-1].Name)
-		}
+		found, reply.NextCursor = cutPage(p, found, func(n fsm.NamespaceInfo) string { return n.Name })
 		for _, n := range found {
 			reply.Namespaces = append(reply.Namespaces, newNamespaceReply(n))
 		}
