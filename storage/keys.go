@@ -20,12 +20,15 @@ const (
 	kindNamespace   kind = 0x15
 	kindFingerprint kind = 0x20
 	kindContent     kind = 0x21
+	kindHistory     kind = 0x30
+
+	kindIdempotency     kind = 0x32
+	kindIdempotencySlot kind = 0x33
+	kindIdempotencyHead kind = 0x34
 
 	// Reserved for rows to come.
 	kindChangeIndex kind = 0x22
-	kindHistory     kind = 0x30
 	kindRequestID   kind = 0x31
-	kindIdempotency kind = 0x32
 )
 
 // A key is the kind, then numbers of fixed width, big-endian so that their
@@ -39,10 +42,14 @@ const (
 //	+------+--------++--------+
 //	| kind | org u32 | name … |                                    vector store
 //	+------+---------+--------+
-//	| kind | org u32 |                                             window head
+//	| kind | org u32 |                                             window head, idempotency head
 //	+------+---------+---------+
-//	| kind | org u32 | seq u64 |                                   window slot
-//	+------+---------+-+-------+
+//	| kind | org u32 | seq u64 |                                   window slot, idempotency slot
+//	+------+---------+---------+-+
+//	| kind | org u32 | index u64 |                                 history
+//	+------+---------+-----------+-+
+//	| kind | org u32 | key hash 32 |                               idempotency
+//	+------+---------+-+-----------+
 //	| kind | store u32 | name … |                                  namespace
 //	+------+-----------+--------+------+----------------+------+
 //	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
@@ -74,6 +81,25 @@ func appendWindowHeadKey(dst []byte, org OrgNum) []byte {
 func appendWindowSlotKey(dst []byte, org OrgNum, seq uint64) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindWindowSlot)), uint32(org))
 	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendHistoryKey(dst []byte, org OrgNum, index uint64) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindHistory)), uint32(org))
+	return binary.BigEndian.AppendUint64(dst, index)
+}
+
+func appendIdempotencyKey(dst []byte, org OrgNum, key KeyHash) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotency)), uint32(org))
+	return append(dst, key[:]...)
+}
+
+func appendIdempotencySlotKey(dst []byte, org OrgNum, seq uint64) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotencySlot)), uint32(org))
+	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendIdempotencyHeadKey(dst []byte, org OrgNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotencyHead)), uint32(org))
 }
 
 func appendNamespaceKey(dst []byte, store StoreNum, name string) []byte {
@@ -111,7 +137,8 @@ type rowKey struct {
 	store StoreNum
 	ns    NamespaceNum
 	gen   Generation
-	seq   uint64
+	seq   uint64 // of a slot, or the index of a history row
+	hash  KeyHash
 	name  string // of an organization, a store or a namespace, or the id of a key or a record
 }
 
@@ -125,9 +152,12 @@ func parseKey(key []byte) (rowKey, error) {
 		k.name = r.rest()
 	case kindStore:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
-	case kindWindowHead:
+	case kindWindowHead, kindIdempotencyHead:
 		k.org = OrgNum(r.u32())
-	case kindWindowSlot:
+	case kindIdempotency:
+		k.org = OrgNum(r.u32())
+		copy(k.hash[:], r.take(uint64(len(k.hash))))
+	case kindWindowSlot, kindIdempotencySlot, kindHistory:
 		k.org, k.seq = OrgNum(r.u32()), r.u64()
 	case kindNamespace:
 		k.store, k.name = StoreNum(r.u32()), r.rest()
@@ -161,6 +191,14 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("window head of organization %d", k.org)
 	case kindWindowSlot:
 		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
+	case kindHistory:
+		return fmt.Sprintf("history row %d of organization %d", k.seq, k.org)
+	case kindIdempotency:
+		return fmt.Sprintf("idempotency row of organization %d", k.org)
+	case kindIdempotencySlot:
+		return fmt.Sprintf("idempotency slot %d of organization %d", k.seq, k.org)
+	case kindIdempotencyHead:
+		return fmt.Sprintf("idempotency head of organization %d", k.org)
 	case kindNamespace:
 		return fmt.Sprintf("namespace row of store %d", k.store)
 	case kindFingerprint:
