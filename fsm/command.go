@@ -70,6 +70,7 @@ type Sync struct {
 	Timestamp    int64
 	HasTimestamp bool
 	OnStale      OnStale
+	Idempotency  Idempotency
 	Operations   []Operation
 }
 

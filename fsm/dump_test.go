@@ -23,7 +23,14 @@ type dumped struct {
 	Namespaces   map[string]storage.Namespace
 	Fingerprints map[string]storage.Fingerprint
 	Contents     map[string]storage.Content
+	KeyHeads     map[string]storage.IdempotencyHead
+	KeySlots     map[string]storage.IdempotencySlot
+	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
+	History      map[string]storage.History
 }
+
+// dumpKeys are the idempotency keys that tests use together with dump.
+var dumpKeys = []string{"k1", "k2", "k3", "k4", "k5"}
 
 // dumpIDs are the record ids that tests use together with dump.
 var dumpIDs = []string{"a", "b", "c", "d", "e", "f", "g", "h", "z", "zz"}
@@ -45,6 +52,10 @@ func dump(t testing.TB, f *FSM) *dumped {
 		Namespaces:   map[string]storage.Namespace{},
 		Fingerprints: map[string]storage.Fingerprint{},
 		Contents:     map[string]storage.Content{},
+		KeyHeads:     map[string]storage.IdempotencyHead{},
+		KeySlots:     map[string]storage.IdempotencySlot{},
+		Remembered:   map[string]storage.Idempotency{},
+		History:      map[string]storage.History{},
 	}
 	s := v.snapshot
 	d.Settings, _, err = s.Settings()
@@ -53,6 +64,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 	must(t, s.ScanOrgs("", scanAll, func(org string, o storage.Org) error {
 		d.Orgs[org] = o
 		d.window(t, s, org, o)
+		d.idempotency(t, s, org, o)
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
@@ -75,6 +87,36 @@ func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage
 		must(t, err)
 		if found {
 			d.Slots[fmt.Sprint(org, "#", seq)] = at
+		}
+	}
+}
+
+// idempotency looks for every slot and history row that there may ever have
+// been: what is left over shows.
+func (d *dumped) idempotency(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {
+	t.Helper()
+	head, err := s.IdempotencyHead(o.Num)
+	must(t, err)
+	d.KeyHeads[org] = head
+	for seq := range head.Next + 1 {
+		slot, found, err := s.IdempotencySlot(o.Num, seq)
+		must(t, err)
+		if found {
+			d.KeySlots[fmt.Sprint(org, "#", seq)] = slot
+		}
+	}
+	for _, key := range dumpKeys {
+		record, found, err := s.Idempotency(o.Num, HashIdempotencyKey("sync", key))
+		must(t, err)
+		if found {
+			d.Remembered[org+"/"+key] = record
+		}
+	}
+	for index := range d.System.AppliedIndex + 1 {
+		history, found, err := s.History(o.Num, index)
+		must(t, err)
+		if found {
+			d.History[fmt.Sprint(org, "@", index)] = history
 		}
 	}
 }
