@@ -27,6 +27,9 @@ type dumped struct {
 	KeySlots     map[string]storage.IdempotencySlot
 	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
 	History      map[string]storage.History
+	RequestHead  storage.RequestHead
+	RequestSlots map[uint64]storage.RequestSlot
+	Requests     map[storage.RequestID]storage.Request // of the ids in slots, those that are gone too
 }
 
 // dumpKeys are the idempotency keys that tests use together with dump.
@@ -56,8 +59,11 @@ func dump(t testing.TB, f *FSM) *dumped {
 		KeySlots:     map[string]storage.IdempotencySlot{},
 		Remembered:   map[string]storage.Idempotency{},
 		History:      map[string]storage.History{},
+		RequestSlots: map[uint64]storage.RequestSlot{},
+		Requests:     map[storage.RequestID]storage.Request{},
 	}
 	s := v.snapshot
+	d.requests(t, s)
 	d.Settings, _, err = s.Settings()
 	must(t, err)
 	must(t, s.ScanKeys("", scanAll, func(id string, k storage.Key) error { d.Keys[id] = k; return nil }))
@@ -87,6 +93,29 @@ func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage
 		must(t, err)
 		if found {
 			d.Slots[fmt.Sprint(org, "#", seq)] = at
+		}
+	}
+}
+
+// requests looks for all ids that tests give: see proposed.
+func (d *dumped) requests(t testing.TB, s *storage.Snapshot) {
+	t.Helper()
+	var err error
+	d.RequestHead, err = s.RequestHead()
+	must(t, err)
+	for seq := range d.RequestHead.Next + 1 {
+		slot, found, err := s.RequestSlot(seq)
+		must(t, err)
+		if found {
+			d.RequestSlots[seq] = slot
+		}
+	}
+	for n := range 50 {
+		id := storage.RequestID(newSync(Incremental).proposed(n).RequestID)
+		record, found, err := s.Request(id)
+		must(t, err)
+		if found {
+			d.Requests[id] = record
 		}
 	}
 }

@@ -20,6 +20,7 @@ type model struct {
 	revoked     bool
 	namespaces  map[string]*modelNamespace
 	keys        map[storage.KeyHash]modelKey
+	requests    map[RequestID]modelKey
 }
 
 // modelKey is the first sync that came with an idempotency key.
@@ -46,7 +47,7 @@ type modelNamespace struct {
 type modelTombstone struct{ timestamp, buriedAt int64 }
 
 func newModel(limit int) *model {
-	return &model{limit: limit, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}}
+	return &model{limit: limit, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
 }
 
 func (m *model) window(now int64) (counted int, oldest int64) {
@@ -76,6 +77,9 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	result := &Result{Outcome: OK, Index: index, Sync: &SyncResult{SyncID: s.SyncID}}
 	m.forget()
+	if first, ok := m.requests[s.RequestID]; ok {
+		return first.result
+	}
 	if first, ok := m.keys[s.Idempotency.Key]; ok && s.Idempotency.given() {
 		if sameSync(first.request, s) {
 			sync := *first.result.Sync
@@ -119,6 +123,9 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 			}
 		}
 	}
+	if s.RequestID != (RequestID{}) {
+		m.requests[s.RequestID] = modelKey{s, result, m.clusterTime}
+	}
 	if s.Idempotency.given() {
 		m.keys[s.Idempotency.Key] = modelKey{s, result, m.clusterTime}
 	}
@@ -130,6 +137,11 @@ func (m *model) forget() {
 	for key, k := range m.keys {
 		if k.at <= m.clusterTime-idempotencySeconds*second {
 			delete(m.keys, key)
+		}
+	}
+	for id, q := range m.requests {
+		if q.at <= m.clusterTime-600*second {
+			delete(m.requests, id)
 		}
 	}
 }

@@ -67,10 +67,15 @@ func drawCollect(t *rapid.T, clusterTime int64) *Collect {
 	return c
 }
 
-// drawKeyed gives some syncs an idempotency key, and sends some again: all of
-// sent have been proposed.
+// drawKeyed gives some syncs an idempotency key or a request id, and sends some
+// again, as the client or as the node does: all of sent have been proposed.
 func drawKeyed(t *rapid.T, s *Sync, sent []*Sync) *Sync {
-	switch n := rapid.IntRange(0, 5).Draw(t, "keyed"); {
+	if rapid.Bool().Draw(t, "request id") {
+		s.proposed(len(sent))
+	}
+	switch n := rapid.IntRange(0, 6).Draw(t, "keyed"); {
+	case n == 6 && len(sent) > 0:
+		return rapid.SampledFrom(sent).Draw(t, "proposed again")
 	case n == 0 && len(sent) > 0:
 		return rapid.SampledFrom(sent).Draw(t, "again").again(s.SyncID)
 	case n <= 3:
@@ -92,6 +97,9 @@ func TestAgainstModel(t *testing.T) {
 		for n := range rapid.IntRange(1, 40).Draw(rt, "syncs") {
 			r.now += rapid.Int64Range(-2, 9).Draw(rt, "cluster time") * second
 			r.wall += rapid.Int64Range(-1, 3).Draw(rt, "wall time") * second
+			if rapid.IntRange(0, 12).Draw(rt, "a long time") == 0 {
+				r.now += 300 * second
+			}
 			if rapid.IntRange(0, 40).Draw(rt, "revoke") == 0 {
 				r.mustApply(&KeyRevoke{KeyID: testKey})
 				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
@@ -143,7 +151,7 @@ func compareEarly(t *rapid.T, early, applied *Result) {
 		}
 		return
 	}
-	if early.Outcome != Replayed {
+	if early.Outcome != Replayed && early.Outcome != OK {
 		early.Index = applied.Index
 	}
 	if diff := cmp.Diff(applied, early); diff != "" {

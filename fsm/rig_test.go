@@ -156,7 +156,7 @@ func (r *rig) view() *View {
 
 func newSync(mode Mode, ops ...Operation) *Sync {
 	return &Sync{
-		RequestID: RequestID{2}, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
+		SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
 		Mode: mode, Operations: ops,
 	}
 }
@@ -179,10 +179,16 @@ func (s *Sync) keyed(key string) *Sync {
 	return s
 }
 
+// proposed gives s the request id that a node would mint.
+func (s *Sync) proposed(n int) *Sync {
+	s.RequestID = RequestID{0xee, byte(n >> 8), byte(n)}
+	return s
+}
+
 // again is s as another node would propose it when it is sent a second time.
 func (s *Sync) again(syncID string) *Sync {
 	c := *s
-	c.SyncID, c.RequestID = syncID, RequestID{7}
+	c.SyncID, c.RequestID = syncID, RequestID{}
 	return &c
 }
 

@@ -151,6 +151,31 @@ func (b *Batch) PutIdempotencyHead(org OrgNum, h IdempotencyHead) {
 	put(b, h)
 }
 
+func (b *Batch) PutRequest(id RequestID, q Request) {
+	b.key = appendRequestKey(b.key[:0], id)
+	put(b, q)
+}
+
+func (b *Batch) DeleteRequest(id RequestID) {
+	b.key = appendRequestKey(b.key[:0], id)
+	b.delete()
+}
+
+func (b *Batch) PutRequestSlot(seq uint64, s RequestSlot) {
+	b.key = appendRequestSlotKey(b.key[:0], seq)
+	put(b, s)
+}
+
+func (b *Batch) DeleteRequestSlot(seq uint64) {
+	b.key = appendRequestSlotKey(b.key[:0], seq)
+	b.delete()
+}
+
+func (b *Batch) PutRequestHead(h RequestHead) {
+	b.key = appendRequestHeadKey(b.key[:0])
+	put(b, h)
+}
+
 func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) {
 	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
 	put(b, f)

@@ -22,13 +22,15 @@ const (
 	kindContent     kind = 0x21
 	kindHistory     kind = 0x30
 
+	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
 	kindIdempotencySlot kind = 0x33
 	kindIdempotencyHead kind = 0x34
+	kindRequestSlot     kind = 0x35
+	kindRequestHead     kind = 0x36
 
 	// Reserved for rows to come.
 	kindChangeIndex kind = 0x22
-	kindRequestID   kind = 0x31
 )
 
 // A key is the kind, then numbers of fixed width, big-endian so that their
@@ -36,7 +38,7 @@ const (
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings
+//	| kind |                                                       system, settings, request head
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
@@ -49,7 +51,11 @@ const (
 //	| kind | org u32 | index u64 |                                 history
 //	+------+---------+-----------+-+
 //	| kind | org u32 | key hash 32 |                               idempotency
-//	+------+---------+-+-----------+
+//	+------+---------+-----+-------+
+//	| kind | request id 16 |                                       request
+//	+------+---------+-----+
+//	| kind | seq u64 |                                             request slot
+//	+------+---------+-+
 //	| kind | store u32 | name … |                                  namespace
 //	+------+-----------+--------+------+----------------+------+
 //	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
@@ -92,6 +98,16 @@ func appendIdempotencyKey(dst []byte, org OrgNum, key KeyHash) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotency)), uint32(org))
 	return append(dst, key[:]...)
 }
+
+func appendRequestKey(dst []byte, id RequestID) []byte {
+	return append(append(dst, byte(kindRequest)), id[:]...)
+}
+
+func appendRequestSlotKey(dst []byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, byte(kindRequestSlot)), seq)
+}
+
+func appendRequestHeadKey(dst []byte) []byte { return append(dst, byte(kindRequestHead)) }
 
 func appendIdempotencySlotKey(dst []byte, org OrgNum, seq uint64) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotencySlot)), uint32(org))
@@ -139,6 +155,7 @@ type rowKey struct {
 	gen   Generation
 	seq   uint64 // of a slot, or the index of a history row
 	hash  KeyHash
+	id    RequestID
 	name  string // of an organization, a store or a namespace, or the id of a key or a record
 }
 
@@ -147,7 +164,11 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings:
+	case kindSystem, kindSettings, kindRequestHead:
+	case kindRequest:
+		copy(k.id[:], r.take(uint64(len(k.id))))
+	case kindRequestSlot:
+		k.seq = r.u64()
 	case kindOrg, kindKey:
 		k.name = r.rest()
 	case kindStore:
@@ -193,6 +214,12 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
 	case kindHistory:
 		return fmt.Sprintf("history row %d of organization %d", k.seq, k.org)
+	case kindRequest:
+		return "request row"
+	case kindRequestSlot:
+		return fmt.Sprintf("request slot %d", k.seq)
+	case kindRequestHead:
+		return "request head"
 	case kindIdempotency:
 		return fmt.Sprintf("idempotency row of organization %d", k.org)
 	case kindIdempotencySlot:

@@ -34,6 +34,11 @@ type Reader interface {
 	// IdempotencyHead is zero for an organization that never sent a key.
 	IdempotencyHead(org OrgNum) (IdempotencyHead, error)
 
+	Request(id RequestID) (Request, bool, error)
+	RequestSlot(seq uint64) (RequestSlot, bool, error)
+	// RequestHead is zero before the first request.
+	RequestHead() (RequestHead, error)
+
 	// Fingerprints visits the fingerprint of each of the ids, which must be
 	// ascending and distinct, in their order; found is false for one without a
 	// row. An error of visit stops it and is returned.
@@ -154,5 +159,18 @@ func (rs rows) IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, e
 
 func (rs rows) IdempotencyHead(org OrgNum) (IdempotencyHead, error) {
 	h, _, err := get[IdempotencyHead](rs, appendIdempotencyHeadKey(nil, org))
+	return h, err
+}
+
+func (rs rows) Request(id RequestID) (Request, bool, error) {
+	return get[Request](rs, appendRequestKey(nil, id))
+}
+
+func (rs rows) RequestSlot(seq uint64) (RequestSlot, bool, error) {
+	return get[RequestSlot](rs, appendRequestSlotKey(nil, seq))
+}
+
+func (rs rows) RequestHead() (RequestHead, error) {
+	h, _, err := get[RequestHead](rs, appendRequestHeadKey(nil))
 	return h, err
 }

@@ -198,3 +198,24 @@ type HistoryNamespace struct {
 	Name string
 	HistoryCounts
 }
+
+// RequestID identifies one proposal.
+type RequestID [16]byte
+
+// Request is the record of a proposal that was applied, by request id.
+type Request struct {
+	StoredAt int64  // cluster time
+	Reply    []byte // what was answered
+}
+
+// RequestSlot names one proposal. Slots are in the order of storing.
+type RequestSlot struct {
+	StoredAt int64
+	ID       RequestID
+}
+
+// RequestHead is which slots there are: from First up to, but without, Next.
+type RequestHead struct {
+	First uint64
+	Next  uint64
+}

@@ -29,6 +29,9 @@ var (
 	anIdempotency     = Idempotency{Request: RequestHash{1}, Index: 2, SyncID: "s", StoredAt: 3}
 	anIdempotencySlot = IdempotencySlot{StoredAt: 1, Index: 2, Key: KeyHash{3}}
 	anIdempotencyHead = IdempotencyHead{First: 1, Next: 2}
+	aRequest          = Request{StoredAt: 1, Reply: []byte("r")}
+	aRequestSlot      = RequestSlot{StoredAt: 1, ID: RequestID{2}}
+	aRequestHead      = RequestHead{First: 1, Next: 2}
 
 	aHead        = WindowHead{Admitted: 9}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
@@ -58,6 +61,13 @@ func writeRows(tb tester, db *DB) {
 		b.PutIdempotencySlot(1, 1, anIdempotencySlot)
 		b.PutIdempotencySlot(1, 2, anIdempotencySlot)
 		b.DeleteIdempotencySlot(1, 2)
+		b.PutRequest(RequestID{1}, aRequest)
+		b.PutRequest(RequestID{2}, aRequest)
+		b.DeleteRequest(RequestID{2})
+		b.PutRequestSlot(1, aRequestSlot)
+		b.PutRequestSlot(2, aRequestSlot)
+		b.DeleteRequestSlot(2)
+		b.PutRequestHead(aRequestHead)
 		b.PutIdempotencyHead(1, anIdempotencyHead)
 		b.PutFingerprint(1, 2, 3, "live", aFingerprint)
 		b.PutContent(1, 2, 3, "live", aContent)
@@ -123,6 +133,17 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "idempotency slot", anIdempotencySlot, keySlot, found, err)
 	keyHead, err := r.IdempotencyHead(1)
 	same(tb, "idempotency head", anIdempotencyHead, keyHead, true, err)
+	request, found, err := r.Request(RequestID{1})
+	same(tb, "request", aRequest, request, found, err)
+	requestSlot, found, err := r.RequestSlot(1)
+	same(tb, "request slot", aRequestSlot, requestSlot, found, err)
+	requestHead, err := r.RequestHead()
+	same(tb, "request head", aRequestHead, requestHead, true, err)
+	_, gone4, err4 := r.Request(RequestID{2})
+	_, gone5, err5 := r.RequestSlot(2)
+	if gone4 || gone5 || errors.Join(err4, err5) != nil {
+		tb.Errorf("deleted: request %v, slot %v, %v", gone4, gone5, errors.Join(err4, err5))
+	}
 	_, gone1, err1 := r.History(1, 8)
 	_, gone2, err2 := r.Idempotency(1, KeyHash{2})
 	_, gone3, err3 := r.IdempotencySlot(1, 2)

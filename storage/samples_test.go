@@ -81,6 +81,9 @@ func samples() []sample {
 			StoredAt: 60_000_000_009, Index: 77, Key: [32]byte(fill(32, 0x10)),
 		})},
 		{"idempotency head", appendIdempotencyHeadKey(nil, 2), encodeRow(IdempotencyHead{First: 3, Next: 100_003})},
+		{"request", appendRequestKey(nil, [16]byte(fill(16, 0x30))), encodeRow(Request{StoredAt: 60_000_000_010, Reply: []byte("reply")})},
+		{"request slot", appendRequestSlotKey(nil, 0x0102030405060708), encodeRow(RequestSlot{StoredAt: 60_000_000_010, ID: [16]byte(fill(16, 0x30))})},
+		{"request head", appendRequestHeadKey(nil), encodeRow(RequestHead{First: 4, Next: 1_000_004})},
 		{"namespace", appendNamespaceKey(nil, 3, "articles/de"), encodeRow(Namespace{
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
@@ -119,6 +122,12 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Idempotency](value)
 	case kindIdempotencySlot:
 		return recode[IdempotencySlot](value)
+	case kindRequest:
+		return recode[Request](value)
+	case kindRequestSlot:
+		return recode[RequestSlot](value)
+	case kindRequestHead:
+		return recode[RequestHead](value)
 	case kindIdempotencyHead:
 		return recode[IdempotencyHead](value)
 	case kindNamespace:
@@ -163,6 +172,12 @@ func (k rowKey) rebuild() []byte {
 		return appendIdempotencyKey(nil, k.org, k.hash)
 	case kindIdempotencySlot:
 		return appendIdempotencySlotKey(nil, k.org, k.seq)
+	case kindRequest:
+		return appendRequestKey(nil, k.id)
+	case kindRequestSlot:
+		return appendRequestSlotKey(nil, k.seq)
+	case kindRequestHead:
+		return appendRequestHeadKey(nil)
 	case kindIdempotencyHead:
 		return appendIdempotencyHeadKey(nil, k.org)
 	case kindNamespace:
