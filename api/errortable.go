@@ -166,7 +166,7 @@ var errorTable = []errorRow{
 		"Too much is in flight on this node or on the leader. Nothing was written.",
 		"Send it again after the seconds in Retry-After, with fewer requests at once."},
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, true,
-		"The leader was lost after it had taken the request: it may have been committed, or may be yet.",
+		"The leader was lost after it had taken the request: it may have been committed, or may be yet. A sync was proposed again until the deadline, and its outcome could not be learnt.",
 		"Where retryable is true, send the same request again, with the same Idempotency-Key if it had one: then it is applied once. Where it is false, read back what is there before sending it again: it could undo a newer write, or be made twice."},
 	{codeNotJoined, http.StatusServiceUnavailable, true,
 		"This node belongs to no cluster yet.",

@@ -206,7 +206,7 @@ func TestEveryErrorIsProvoked(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing provokes this row")
 			}
-			r := provoke(newEdge(t)).want(row.status, row.code)
+			r := provoke(newEdge(t, shortSyncs)).want(row.status, row.code)
 			got := r.failure()
 			unkeyed := row.code == codeOutcomeUnknown // the sync had no timestamp
 			if got.Retryable != (row.retryable && !unkeyed) {

@@ -140,6 +140,9 @@ type edge struct {
 	lines   *bytes.Buffer // of the access log
 }
 
+// shortSyncs lets a sync whose outcome stays unknown give up soon.
+func shortSyncs(d *Deps) { d.Limits.SyncTimeout = 50 * time.Millisecond }
+
 func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	t.Helper()
 	sm := emptyState(t)

@@ -125,7 +125,7 @@ func TestUnsupportedIsNamed(t *testing.T) {
 // TestOutcomeUnknownRetryable: a sync with a timestamp may be sent again, one
 // without could undo a newer writer's work.
 func TestOutcomeUnknownRetryable(t *testing.T) {
-	e := newEdge(t)
+	e := newEdge(t, shortSyncs)
 	e.cluster.propose = func(context.Context, []byte) ([]byte, error) { return nil, cluster.ErrOutcomeUnknown }
 	stamped := strings.Replace(goodSync, "{", `{"sync_timestamp":"2026-01-01T00:00:00Z",`, 1)
 	if !e.sync(stamped).want(503, codeOutcomeUnknown).failure().Retryable {
