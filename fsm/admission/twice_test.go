@@ -56,8 +56,9 @@ func TestAProposalDelayedPastTheLookUp(t *testing.T) {
 	if got := decode(t, again); got.Outcome != fsm.OK || string(again) != string(first) {
 		t.Errorf("answered %+v, and then %+v", got, decode(t, first))
 	}
-	if got := g.propose(t, leader, body); string(got) != string(again) {
-		t.Errorf("before the log: %+v", decode(t, got))
+	last := g.index
+	if got := g.propose(t, leader, body); string(got) != string(again) || g.index != last {
+		t.Errorf("before the log: %+v, after %d entries", decode(t, got), g.index-last)
 	}
 	if n := g.applications(t); n != 1 {
 		t.Errorf("applied %d times", n)
@@ -118,8 +119,9 @@ func TestTwoWithOneKeyInFlight(t *testing.T) {
 	if one.Outcome != fsm.OK || two.Outcome != fsm.Replayed || two.Index != one.Index || two.Sync.SyncID != "sync_1" {
 		t.Errorf("%+v, then %+v", one, two)
 	}
+	last := g.index
 	third := decode(t, g.propose(t, g.nodes[0], syncBody(t, 3, key)))
-	if third.Outcome != fsm.Replayed || g.applications(t) != 1 {
+	if third.Outcome != fsm.Replayed || g.index != last || g.applications(t) != 1 {
 		t.Errorf("%+v", third)
 	}
 }
