@@ -35,7 +35,9 @@ const (
 	codeCursorExpired          Code = "CURSOR_EXPIRED"
 	codePayloadTooLarge        Code = "PAYLOAD_TOO_LARGE"
 	codeUnsupportedMediaType   Code = "UNSUPPORTED_MEDIA_TYPE"
+	codeIdempotencyKeyReused   Code = "IDEMPOTENCY_KEY_REUSED"
 	codeRateLimitExceeded      Code = "RATE_LIMIT_EXCEEDED"
+	codeIdempotencyStoreFull   Code = "IDEMPOTENCY_STORE_FULL"
 	codeInternal               Code = "INTERNAL"
 	codeNoLeader               Code = "NO_LEADER"
 	codeOverloaded             Code = "OVERLOADED"
@@ -145,12 +147,18 @@ var errorTable = []errorRow{
 	{codeUnsupportedMediaType, http.StatusUnsupportedMediaType, false,
 		"The Content-Type is not application/json, or the Content-Encoding is not gzip, zstd or identity.",
 		"Send `Content-Type: application/json`."},
+	{codeIdempotencyKeyReused, http.StatusUnprocessableEntity, false,
+		"The Idempotency-Key was used in the last 24 hours for another request. Nothing was written.",
+		"Use a new key for each request, and the same one only to send that request again, unchanged."},
 	{codeRateLimitExceeded, http.StatusTooManyRequests, true,
 		"The organization has used up its syncs of the window. Refused requests do not count.",
 		"Wait for the seconds in Retry-After. Larger batches use fewer requests."},
+	{codeIdempotencyStoreFull, http.StatusTooManyRequests, true,
+		"The organization has as many idempotency keys as the cluster keeps for it (100,000 unless configured); each is kept for 24 hours, and none is dropped before. Nothing was written.",
+		"Send it again once older keys have expired. Larger batches use fewer keys. Without a key it is taken at once."},
 	{codeInternal, http.StatusInternalServerError, false,
 		"The node failed in a way that it does not know. Its log has the cause under the request id.",
-		"Report it with the request id. A sync with a sync_timestamp may be sent again."},
+		"Report it with the request id. A sync with a sync_timestamp or an Idempotency-Key may be sent again."},
 	{codeNoLeader, http.StatusServiceUnavailable, true,
 		"No leader could be reached before the deadline. Nothing was written.",
 		"Send it again, after the seconds in Retry-After; if it lasts, see `pipesync status` for voters that are down."},
@@ -158,8 +166,8 @@ var errorTable = []errorRow{
 		"Too much is in flight on this node or on the leader. Nothing was written.",
 		"Send it again after the seconds in Retry-After, with fewer requests at once."},
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, true,
-		"The leader was lost after it had taken the request: it may have been committed, or may be yet.",
-		"Where retryable is true, send the same request again. Where it is false, read back what is there before sending it again: it could undo a newer write, or be made twice."},
+		"The leader was lost after it had taken the request: it may have been committed, or may be yet. A sync was proposed again until the deadline, and its outcome could not be learnt.",
+		"Where retryable is true, send the same request again, with the same Idempotency-Key if it had one: then it is applied once. Where it is false, read back what is there before sending it again: it could undo a newer write, or be made twice."},
 	{codeNotJoined, http.StatusServiceUnavailable, true,
 		"This node belongs to no cluster yet.",
 		"Run `pipesync join` on it, or ask another node."},

@@ -78,7 +78,17 @@ var provocations = map[Code]func(e *edge) *reply{
 		op := `,{"action":"delete","id":"1","namespace":"n"}`
 		return e.sync(`{"organization_id":"org_acme","sync_mode":"incremental","operations":[` + strings.Repeat(op, 5001)[1:] + `]}`)
 	},
-	codeNotSupported:      func(e *edge) *reply { return e.sync(goodSync, header{"Idempotency-Key", "k"}) },
+	codeNotSupported: func(e *edge) *reply { return e.do("POST", "/v1/pipeline/sync?dry_run=true", goodSync) },
+	codeIdempotencyKeyReused: func(e *edge) *reply {
+		e.sync(goodSync, header{"Idempotency-Key", "k"}).want(200, "")
+		return e.sync(strings.Replace(goodSync, `"id":"1"`, `"id":"2"`, 1), header{"Idempotency-Key", "k"})
+	},
+	codeIdempotencyStoreFull: func(e *edge) *reply {
+		for i := range testKeysMax {
+			e.sync(goodSync, header{"Idempotency-Key", fmt.Sprint("k", i)}).want(200, "")
+		}
+		return e.sync(goodSync, header{"Idempotency-Key", "more"})
+	},
 	codeTimestampInFuture: func(e *edge) *reply { return e.syncAt("12:05:01", "", up("n", "1", "1")) },
 	codeStaleSync: func(e *edge) *reply {
 		e.syncAt("11:00:02", "", up("n", "1", "2")).want(200, "")
@@ -196,7 +206,7 @@ func TestEveryErrorIsProvoked(t *testing.T) {
 			if !ok {
 				t.Fatal("nothing provokes this row")
 			}
-			r := provoke(newEdge(t)).want(row.status, row.code)
+			r := provoke(newEdge(t, shortSyncs)).want(row.status, row.code)
 			got := r.failure()
 			unkeyed := row.code == codeOutcomeUnknown // the sync had no timestamp
 			if got.Retryable != (row.retryable && !unkeyed) {
@@ -228,6 +238,9 @@ func TestTablesAreComplete(t *testing.T) {
 	for outcome := fsm.OK + 1; ; outcome++ {
 		if _, err := fsm.DecodeResult((&fsm.Result{Outcome: outcome}).Encode()); err != nil {
 			break // the state machine has no more
+		}
+		if outcome == fsm.Replayed {
+			continue // is no refusal
 		}
 		if f := refusal(outcome); f.code == codeInternal {
 			t.Errorf("outcome %d has no code", outcome)

@@ -28,7 +28,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	testOrg   = "org_acme"
 	testStore = "vs_main"
-	testAdmin = "the-node's-own-token"
+	// testKeysMax is less than the rate limit of 5.
+	testKeysMax = 4
+	testAdmin   = "the-node's-own-token"
 	// testClusterAdmin is the token whose hash is in the replicated settings.
 	testClusterAdmin = "the-cluster's-token"
 )
@@ -138,6 +140,9 @@ type edge struct {
 	lines   *bytes.Buffer // of the access log
 }
 
+// shortSyncs lets a sync whose outcome stays unknown give up soon.
+func shortSyncs(d *Deps) { d.Limits.SyncTimeout = 50 * time.Millisecond }
+
 func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	t.Helper()
 	sm := emptyState(t)
@@ -146,6 +151,8 @@ func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	bootstrap.Settings.RequestsPerWindow = 5
 	bootstrap.Settings.WindowMillis = 60_060
 	bootstrap.Settings.TombstoneRetentionSeconds = 60
+	bootstrap.Settings.IdempotencyRetentionSeconds = 3600
+	bootstrap.Settings.IdempotencyKeysMax = testKeysMax
 	bootstrap.Settings.AdminTokenHash = sha256.Sum256([]byte(testClusterAdmin))
 	e := &edge{t: t, log: log, cluster: &fakeCluster{log: log}, lines: new(bytes.Buffer)}
 	e.mustApply(bootstrap)

@@ -24,21 +24,41 @@ func (s *server) handleSync(c *call) error {
 	if err != nil {
 		return err
 	}
-	if result.Outcome != fsm.OK {
-		f := refusal(result.Outcome)
-		if result.Outcome == fsm.RateLimited {
-			f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
-		}
-		return f
+	switch result.Outcome {
+	case fsm.OK:
+		s.metrics.operations.Add(float64(c.operations))
+	case fsm.Replayed:
+		c.w.Header().Set(headerReplayed, "true")
+	default:
+		return syncRefusal(result.Outcome, window)
 	}
-	s.metrics.operations.Add(float64(c.operations))
 	c.reply(http.StatusOK, newSyncReply(result, c.operations, time.Since(c.started)))
 	return nil
 }
 
+// syncRefusal is refusal, with when to come back.
+func syncRefusal(o fsm.Outcome, window fsm.Window) *failure {
+	f := refusal(o)
+	switch o {
+	case fsm.RateLimited:
+		f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
+	case fsm.IdempotencyStoreFull:
+		f.retryAfter = storeFullRetryAfter
+	}
+	return f
+}
+
+// storeFullRetryAfter is a guess: keys expire one after another, the first at
+// any time in the next day.
+const storeFullRetryAfter = time.Minute
+
 // sync takes the batch from its bytes to the cluster's decision.
 func (s *server) sync(c *call) (*fsm.Result, error) {
 	if err := refuseUnsupported(c); err != nil {
+		return nil, err
+	}
+	key, err := idempotencyKey(c.r.Header)
+	if err != nil {
 		return nil, err
 	}
 	body, err := s.readJSONBody(c, s.Limits.MaxBodyBytes)
@@ -62,14 +82,18 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 	}
 	command.SyncID = "sync_" + mintULID()
 	command.RequestID = mintRequestID()
+	if key != "" {
+		command.SetIdempotencyKey(syncRoute, key)
+	}
 	encoded, err := fsm.EncodeSync(command)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a sync: %w", err)
 	}
-	result, err := s.propose(ctx, encoded)
+	result, err := s.proposeSync(ctx, encoded)
 	if errors.Is(err, cluster.ErrOutcomeUnknown) {
 		f := asFailure(err)
-		f.unsafeRetry = !command.HasTimestamp // a later writer could be undone
+		// With neither, a later writer could be undone.
+		f.unsafeRetry = !command.HasTimestamp && key == ""
 		return nil, f
 	}
 	return result, err
@@ -98,10 +122,6 @@ func (s *server) address(ctx context.Context, who caller, request *syncjson.Requ
 // refuseUnsupported names what a later version will do: silence would let a
 // client believe that it is done.
 func refuseUnsupported(c *call) error {
-	if _, ok := c.r.Header["Idempotency-Key"]; ok {
-		return failField(codeNotSupported, "Idempotency-Key", syncjson.NotSupported,
-			"is not supported by this server yet")
-	}
 	if c.r.URL.Query().Has("dry_run") {
 		return failField(codeNotSupported, "dry_run", syncjson.NotSupported, "is not supported by this server yet")
 	}

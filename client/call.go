@@ -31,6 +31,9 @@ type call struct {
 	credential credential
 	body       any // nil: none
 	out        any // nil: the reply's body is not wanted
+	// repeatable calls may go to another node after one that may have done them;
+	// those with GET always may.
+	repeatable bool
 	// alsoOK is one more status, besides 2xx, whose body is decoded into out.
 	alsoOK int
 }
@@ -52,7 +55,7 @@ func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 			return header, nil
 		}
 		failures = append(failures, err)
-		if ctx.Err() != nil || !nextMayTry(err, k.method) {
+		if ctx.Err() != nil || !nextMayTry(err, k.repeatable || k.method == http.MethodGet) {
 			break
 		}
 	}
@@ -60,13 +63,13 @@ func (c *Client) do(ctx context.Context, k call) (http.Header, error) {
 }
 
 // nextMayTry says whether the same request may go to another node after err.
-func nextMayTry(err error, method string) bool {
+func nextMayTry(err error, repeatable bool) bool {
 	var refused *Error
 	if errors.As(err, &refused) {
 		return refused.Code == "NOT_JOINED" || refused.Code == "NOT_READY"
 	}
 	var conn *ConnectionError
-	return errors.As(err, &conn) && (method == http.MethodGet || !conn.Sent)
+	return errors.As(err, &conn) && (repeatable || !conn.Sent)
 }
 
 func (c *Client) ask(ctx context.Context, addr string, k call, payload []byte) (http.Header, error) {

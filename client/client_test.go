@@ -239,6 +239,21 @@ func TestSyncReadsTheRateLimit(t *testing.T) {
 	}
 }
 
+// A keyed sync goes on where an unkeyed one may have been taken already.
+func TestSyncWithAnIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, 200, http.Header{"Idempotent-Replayed": {"true"}}, `{"status":"success","sync_id":"sync_1"}`)
+	c := New(Options{Addrs: []string{hangUp(t), n.URL}})
+	var gone *ConnectionError
+	if _, err := c.Sync(context.Background(), SyncRequest{}); !errors.As(err, &gone) || n.asked.Load() != 0 {
+		t.Errorf("without a key: %v, %d requests", err, n.asked.Load())
+	}
+	reply, err := c.Sync(context.Background(), SyncRequest{IdempotencyKey: "run-1"})
+	if err != nil || !reply.Replayed || n.last.header.Get("Idempotency-Key") != "run-1" || strings.Contains(n.last.body, "run-1") {
+		t.Errorf("with a key: %+v, %v; sent %v %s", reply, err, n.last.header, n.last.body)
+	}
+}
+
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	elsewhere := newNode(t, 200, nil, `{}`)

@@ -35,6 +35,9 @@ type SyncRequest struct {
 	Timestamp      string      `json:"sync_timestamp,omitempty"` // RFC 3339
 	OnStale        string      `json:"on_stale,omitempty"`       // empty: Skip
 	Operations     []Operation `json:"operations"`
+	// IdempotencyKey has the batch applied once, however often it is sent: 1 to
+	// 255 visible ASCII characters, new for each batch. Empty: none.
+	IdempotencyKey string `json:"-"`
 }
 
 // Operation upserts or deletes one record. A Delete has only Namespace and ID.
@@ -62,6 +65,9 @@ type SyncReply struct {
 	Index            uint64            `json:"index"`
 	ProcessingTimeMS float64           `json:"processing_time_ms"`
 	Warnings         []Warning         `json:"warnings,omitempty"`
+	// Replayed is set where the batch had been applied before, under the same
+	// IdempotencyKey; the reply is that of the first time.
+	Replayed bool `json:"-"`
 	// RateLimit is the organization's window after this request.
 	RateLimit RateLimit `json:"-"`
 }
@@ -96,20 +102,27 @@ type RateLimit struct {
 }
 
 // Sync sends one batch. On a *ConnectionError with Sent it may or may not have
-// been applied: every operation is idempotent, so that sending it again is
-// right unless a later batch has gone out in between.
+// been applied: with an IdempotencyKey it goes on to the next address, and may be
+// sent again by the caller too. Without one, sending it again is right unless a
+// later batch has gone out in between.
 func (c *Client) Sync(ctx context.Context, req SyncRequest) (SyncReply, error) {
 	if req.Operations == nil {
 		req.Operations = []Operation{}
 	}
 	var reply SyncReply
-	header, err := c.do(ctx, call{
+	k := call{
 		method: http.MethodPost, path: "/v1/pipeline/sync",
 		credential: withAPIKey, body: req, out: &reply,
-	})
+	}
+	if req.IdempotencyKey != "" {
+		k.header = http.Header{"Idempotency-Key": {req.IdempotencyKey}}
+		k.repeatable = true
+	}
+	header, err := c.do(ctx, k)
 	if err != nil {
 		return SyncReply{}, err
 	}
+	reply.Replayed = header.Get("Idempotent-Replayed") == "true"
 	reply.RateLimit = RateLimit{
 		Limit:     headerInt(header, "X-RateLimit-Limit"),
 		Remaining: headerInt(header, "X-RateLimit-Remaining"),

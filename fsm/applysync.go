@@ -10,9 +10,12 @@ import (
 )
 
 func (tx *transaction) sync(e *syncEntry) (*Result, error) {
+	if result, err := recallRequest(tx.db, e.RequestID, tx.system.ClusterTime); result != nil || err != nil {
+		return result, err
+	}
 	h := Header{
 		SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store, Mode: e.Mode,
-		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale,
+		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Idempotency: e.Idempotency,
 	}
 	check, err := checkSync(tx.db, &h, e.names, Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
 	if err != nil {
@@ -32,7 +35,10 @@ func (tx *transaction) sync(e *syncEntry) (*Result, error) {
 	result := check.result(&h, tx.index)
 	w.result = result.Sync
 	w.write()
-	return result, nil
+	if err := check.keys.update(tx.batch, e.Idempotency, result, tx.wall); err != nil {
+		return nil, fmt.Errorf("remember sync: %w", err)
+	}
+	return result, tx.rememberRequest(e.RequestID, result)
 }
 
 // syncWriter decides about the records of one sync and then, if the sync is

@@ -40,7 +40,8 @@ const (
 	Delete Action = 2
 )
 
-// RequestID identifies one proposal; the proposing node mints it.
+// RequestID identifies one proposal; the proposing node mints it. A sync that is
+// proposed again under its id is applied once; the zero id protects nothing.
 type RequestID [16]byte
 
 // Operation is one upsert or delete. A nil slice means that the field was
@@ -70,6 +71,7 @@ type Sync struct {
 	Timestamp    int64
 	HasTimestamp bool
 	OnStale      OnStale
+	Idempotency  Idempotency
 	Operations   []Operation
 }
 

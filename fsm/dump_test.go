@@ -23,7 +23,17 @@ type dumped struct {
 	Namespaces   map[string]storage.Namespace
 	Fingerprints map[string]storage.Fingerprint
 	Contents     map[string]storage.Content
+	KeyHeads     map[string]storage.IdempotencyHead
+	KeySlots     map[string]storage.IdempotencySlot
+	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
+	History      map[string]storage.History
+	RequestHead  storage.RequestHead
+	RequestSlots map[uint64]storage.RequestSlot
+	Requests     map[storage.RequestID]storage.Request // of the ids in slots, those that are gone too
 }
+
+// dumpKeys are the idempotency keys that tests use together with dump.
+var dumpKeys = []string{"k1", "k2", "k3", "k4", "k5"}
 
 // dumpIDs are the record ids that tests use together with dump.
 var dumpIDs = []string{"a", "b", "c", "d", "e", "f", "g", "h", "z", "zz"}
@@ -45,14 +55,22 @@ func dump(t testing.TB, f *FSM) *dumped {
 		Namespaces:   map[string]storage.Namespace{},
 		Fingerprints: map[string]storage.Fingerprint{},
 		Contents:     map[string]storage.Content{},
+		KeyHeads:     map[string]storage.IdempotencyHead{},
+		KeySlots:     map[string]storage.IdempotencySlot{},
+		Remembered:   map[string]storage.Idempotency{},
+		History:      map[string]storage.History{},
+		RequestSlots: map[uint64]storage.RequestSlot{},
+		Requests:     map[storage.RequestID]storage.Request{},
 	}
 	s := v.snapshot
+	d.requests(t, s)
 	d.Settings, _, err = s.Settings()
 	must(t, err)
 	must(t, s.ScanKeys("", scanAll, func(id string, k storage.Key) error { d.Keys[id] = k; return nil }))
 	must(t, s.ScanOrgs("", scanAll, func(org string, o storage.Org) error {
 		d.Orgs[org] = o
 		d.window(t, s, org, o)
+		d.idempotency(t, s, org, o)
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
@@ -75,6 +93,59 @@ func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage
 		must(t, err)
 		if found {
 			d.Slots[fmt.Sprint(org, "#", seq)] = at
+		}
+	}
+}
+
+// requests looks for all ids that tests give: see proposed.
+func (d *dumped) requests(t testing.TB, s *storage.Snapshot) {
+	t.Helper()
+	var err error
+	d.RequestHead, err = s.RequestHead()
+	must(t, err)
+	for seq := range d.RequestHead.Next + 1 {
+		slot, found, err := s.RequestSlot(seq)
+		must(t, err)
+		if found {
+			d.RequestSlots[seq] = slot
+		}
+	}
+	for n := range 50 {
+		id := storage.RequestID(newSync(Incremental).proposed(n).RequestID)
+		record, found, err := s.Request(id)
+		must(t, err)
+		if found {
+			d.Requests[id] = record
+		}
+	}
+}
+
+// idempotency looks for every slot and history row that there may ever have
+// been: what is left over shows.
+func (d *dumped) idempotency(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {
+	t.Helper()
+	head, err := s.IdempotencyHead(o.Num)
+	must(t, err)
+	d.KeyHeads[org] = head
+	for seq := range head.Next + 1 {
+		slot, found, err := s.IdempotencySlot(o.Num, seq)
+		must(t, err)
+		if found {
+			d.KeySlots[fmt.Sprint(org, "#", seq)] = slot
+		}
+	}
+	for _, key := range dumpKeys {
+		record, found, err := s.Idempotency(o.Num, HashIdempotencyKey("sync", key))
+		must(t, err)
+		if found {
+			d.Remembered[org+"/"+key] = record
+		}
+	}
+	for index := range d.System.AppliedIndex + 1 {
+		history, found, err := s.History(o.Num, index)
+		must(t, err)
+		if found {
+			d.History[fmt.Sprint(org, "@", index)] = history
 		}
 	}
 }

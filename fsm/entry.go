@@ -49,6 +49,7 @@ type Header struct {
 	Timestamp    int64 // nanoseconds since the Unix epoch
 	HasTimestamp bool
 	OnStale      OnStale
+	Idempotency  Idempotency
 	OpCount      int // operations
 	RawBytes     int // length of the operations block when decompressed
 }

@@ -9,7 +9,7 @@ import (
 // Bodies of the small kinds, after the 22 bytes that all entries share:
 //
 //	bootstrap     cluster id (text) │ epoch (16) │ requests per window (4) │ window ms (4) │ admin token's SHA-256 (32) │
-//	              tombstone retention in seconds (4)
+//	              tombstone retention in seconds (4) │ idempotency retention in seconds (4) │ idempotency keys max (4)
 //	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
@@ -26,6 +26,8 @@ func (c *Bootstrap) encode() ([]byte, error) {
 	e.u32(c.Settings.WindowMillis)
 	e.raw(c.Settings.AdminTokenHash[:])
 	e.u32(c.Settings.TombstoneRetentionSeconds)
+	e.u32(c.Settings.IdempotencyRetentionSeconds)
+	e.u32(c.Settings.IdempotencyKeysMax)
 	return sealEntry(e.b), nil
 }
 
@@ -36,6 +38,8 @@ func decodeBootstrap(d *decoder, h Header) (*Bootstrap, error) {
 	c.Settings.WindowMillis = d.u32("window")
 	d.fill("admin token hash", c.Settings.AdminTokenHash[:])
 	c.Settings.TombstoneRetentionSeconds = d.u32("tombstone retention")
+	c.Settings.IdempotencyRetentionSeconds = d.u32("idempotency retention")
+	c.Settings.IdempotencyKeysMax = d.u32("idempotency keys max")
 	if d.err == nil {
 		if err := errors.Join(checkEpoch(c.Epoch), checkSettings(c.Settings)); err != nil {
 			d.fail("%v", err)

@@ -20,6 +20,7 @@ import (
 //	└───────┴──────┴───────────┴─────┴────────┴───────┴─────────┴───────────┴────────────┴──────────┘
 //	flag 1 = has a timestamp; without it the timestamp is 0, and never is it below
 //	flag 2 = stale operations reject the sync instead of being skipped
+//	flag 4 = has an idempotency key: its hash (32) and the request's (32) lie between the sync id and the operation count
 //
 // The s2 block holds, raw length bytes when decompressed:
 //
@@ -41,7 +42,9 @@ import (
 const (
 	syncFlagTimestamp = 1
 	syncFlagReject    = 2
+	syncFlagKeyed     = 4
 	syncFixedBytes    = 18
+	idempotencyBytes  = 64
 
 	opActionMask = 0b11
 	opHasData    = 1 << 2
@@ -66,7 +69,7 @@ func EncodeSync(s *Sync) ([]byte, error) {
 	}
 	pooled := rawPool.Get().(*[]byte)
 	raw := plan.appendRaw((*pooled)[:0], s)
-	fields := syncFixedBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
+	fields := syncFixedBytes + idempotencyBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
 	e := beginEntry(KindSync, s.RequestID, fields+s2.MaxEncodedLen(len(raw)))
 	var flags byte
 	if s.HasTimestamp {
@@ -75,6 +78,9 @@ func EncodeSync(s *Sync) ([]byte, error) {
 	if s.OnStale == RejectStale {
 		flags |= syncFlagReject
 	}
+	if s.Idempotency.given() {
+		flags |= syncFlagKeyed
+	}
 	e.u8(flags)
 	e.u8(byte(s.Mode))
 	e.u64(uint64(s.Timestamp))
@@ -82,6 +88,10 @@ func EncodeSync(s *Sync) ([]byte, error) {
 	e.text(s.KeyID)
 	e.text(s.Store)
 	e.text(s.SyncID)
+	if s.Idempotency.given() {
+		e.raw(s.Idempotency.Key[:])
+		e.raw(s.Idempotency.Request[:])
+	}
 	e.u32(uint32(len(s.Operations)))
 	e.u32(uint32(len(raw)))
 	block := s2.Encode(e.b[len(e.b):], raw)

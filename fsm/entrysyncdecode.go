@@ -16,7 +16,7 @@ type syncEntry struct {
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
 func (h *Header) decodeSyncFields(d *decoder) {
 	flags := d.u8("flags")
-	if flags&^(syncFlagTimestamp|syncFlagReject) != 0 {
+	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed) != 0 {
 		d.fail("flags %#x", flags)
 	}
 	if flags&syncFlagReject != 0 {
@@ -29,6 +29,13 @@ func (h *Header) decodeSyncFields(d *decoder) {
 	h.KeyID = d.name("key id")
 	h.Store = d.name("store")
 	h.SyncID = d.name("sync id")
+	if flags&syncFlagKeyed != 0 {
+		d.fill("idempotency key", h.Idempotency.Key[:])
+		d.fill("request hash", h.Idempotency.Request[:])
+		if !h.Idempotency.given() {
+			d.fail("an idempotency key of zeros")
+		}
+	}
 	h.OpCount = d.count("operation count", MaxOperations)
 	h.RawBytes = d.count("raw length", MaxRawBytes)
 	if d.err != nil {
@@ -74,6 +81,7 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		Timestamp:    h.Timestamp,
 		HasTimestamp: h.HasTimestamp,
 		OnStale:      h.OnStale,
+		Idempotency:  h.Idempotency,
 	}}
 	rd := decoder{b: raw}
 	if err := e.decodeNames(&rd); err != nil {

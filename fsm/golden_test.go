@@ -65,7 +65,7 @@ func goldenCommands() map[string]any {
 	return map[string]any{
 		"entry-bootstrap": &Bootstrap{
 			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
-			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800},
+			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000},
 		},
 		"entry-sync": &Sync{
 			RequestID: goldenID(2), SyncID: "sync_01", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
@@ -91,6 +91,11 @@ func goldenCommands() map[string]any {
 			RequestID: goldenID(9), SyncID: "sync_04", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
 			Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true, OnStale: RejectStale,
 			Operations: []Operation{remove("docs", "x")},
+		},
+		"entry-sync-keyed": &Sync{
+			RequestID: goldenID(12), SyncID: "sync_05", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+			Idempotency: Idempotency{Key: HashIdempotencyKey("POST /v1/pipeline/sync", "run-1"), Request: storage.RequestHash{requestHashVersion, 0xaa, 31: 0xbb}},
+			Operations:  []Operation{remove("docs", "x")},
 		},
 		"entry-collect": &Collect{
 			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
@@ -121,6 +126,10 @@ func goldenResults() map[string]*Result {
 		}},
 		"result-stale": {Outcome: StaleSync, Index: 13, Sync: &SyncResult{
 			SyncID: "sync_04", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060},
+		}},
+		"result-replayed": {Outcome: Replayed, Index: 12, Sync: &SyncResult{
+			SyncID: "sync_01", Counts: Counts{Deleted: 1}, ByNamespace: []NamespaceCounts{{Namespace: "docs", Counts: Counts{Deleted: 1}}},
+			Window: Window{Limit: 100, Remaining: 98, ResetMillis: 5, WindowMillis: 60_060},
 		}},
 		"result-too-old": {Outcome: SyncTooOld},
 		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{

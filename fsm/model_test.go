@@ -19,6 +19,15 @@ type model struct {
 	admitted    []int64 // cluster times
 	revoked     bool
 	namespaces  map[string]*modelNamespace
+	keys        map[storage.KeyHash]modelKey
+	requests    map[RequestID]modelKey
+}
+
+// modelKey is the first sync that came with an idempotency key.
+type modelKey struct {
+	request *Sync
+	result  *Result
+	at      int64
 }
 
 type modelNamespace struct {
@@ -38,7 +47,7 @@ type modelNamespace struct {
 type modelTombstone struct{ timestamp, buriedAt int64 }
 
 func newModel(limit int) *model {
-	return &model{limit: limit, namespaces: map[string]*modelNamespace{}}
+	return &model{limit: limit, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
 }
 
 func (m *model) window(now int64) (counted int, oldest int64) {
@@ -67,6 +76,20 @@ func (m *model) windowResult() Window {
 func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	result := &Result{Outcome: OK, Index: index, Sync: &SyncResult{SyncID: s.SyncID}}
+	m.forget()
+	if first, ok := m.requests[s.RequestID]; ok {
+		return first.result
+	}
+	if first, ok := m.keys[s.Idempotency.Key]; ok && s.Idempotency.given() {
+		if sameSync(first.request, s) {
+			sync := *first.result.Sync
+			result = &Result{Outcome: Replayed, Index: first.result.Index, Sync: &sync}
+		} else {
+			result.Outcome = IdempotencyKeyReused
+		}
+		result.Sync.Window = m.windowResult()
+		return result
+	}
 	if m.revoked {
 		result.Outcome = KeyRevoked
 		return result
@@ -100,7 +123,37 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 			}
 		}
 	}
+	if s.RequestID != (RequestID{}) {
+		m.requests[s.RequestID] = modelKey{s, result, m.clusterTime}
+	}
+	if s.Idempotency.given() {
+		m.keys[s.Idempotency.Key] = modelKey{s, result, m.clusterTime}
+	}
 	return result
+}
+
+// forget drops the keys whose time is over.
+func (m *model) forget() {
+	for key, k := range m.keys {
+		if k.at <= m.clusterTime-idempotencySeconds*second {
+			delete(m.keys, key)
+		}
+	}
+	for id, q := range m.requests {
+		if q.at <= m.clusterTime-600*second {
+			delete(m.requests, id)
+		}
+	}
+}
+
+// sameSync compares what a client sends.
+func sameSync(a, b *Sync) bool {
+	if a.Mode != b.Mode || a.HasTimestamp != b.HasTimestamp || a.Timestamp != b.Timestamp || a.OnStale != b.OnStale || a.Store != b.Store {
+		return false
+	}
+	return slices.EqualFunc(a.Operations, b.Operations, func(x, y Operation) bool {
+		return x.Action == y.Action && x.Namespace == y.Namespace && x.ID == y.ID && string(x.Data) == string(y.Data)
+	})
 }
 
 func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
@@ -118,6 +171,29 @@ func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
 
 // refusal is why s isn't admitted, the window apart, or OK.
 func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
+	order := m.outOfOrder(s, ts, stamp)
+	full := s.Idempotency.given() && len(m.keys) >= testKeysMax
+	if full && (order == OK || m.needsRecords(s, ts, stamp)) {
+		return IdempotencyStoreFull
+	}
+	return order
+}
+
+// needsRecords says that it takes the rows of records to refuse s.
+func (m *model) needsRecords(s *Sync, ts int64, stamp Stamp) bool {
+	rows := &model{namespaces: map[string]*modelNamespace{}}
+	for name, ns := range m.namespaces {
+		bare := *ns
+		bare.refreshed = nil
+		if len(ns.live)+len(ns.tombstones) > 0 { // a record that is there, and decides nothing
+			bare.live, bare.tombstones, bare.horizon = map[string]Record{}, nil, 0
+		}
+		rows.namespaces[name] = &bare
+	}
+	return rows.outOfOrder(s, ts, stamp) == OK
+}
+
+func (m *model) outOfOrder(s *Sync, ts int64, stamp Stamp) Outcome {
 	if !s.HasTimestamp {
 		return OK
 	}

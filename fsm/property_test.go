@@ -67,6 +67,23 @@ func drawCollect(t *rapid.T, clusterTime int64) *Collect {
 	return c
 }
 
+// drawKeyed gives some syncs an idempotency key or a request id, and sends some
+// again, as the client or as the node does: all of sent have been proposed.
+func drawKeyed(t *rapid.T, s *Sync, sent []*Sync) *Sync {
+	if rapid.Bool().Draw(t, "request id") {
+		s.proposed(len(sent))
+	}
+	switch n := rapid.IntRange(0, 6).Draw(t, "keyed"); {
+	case n == 6 && len(sent) > 0:
+		return rapid.SampledFrom(sent).Draw(t, "proposed again")
+	case n == 0 && len(sent) > 0:
+		return rapid.SampledFrom(sent).Draw(t, "again").again(s.SyncID)
+	case n <= 3:
+		return s.keyed(rapid.SampledFrom(dumpKeys).Draw(t, "idempotency key"))
+	}
+	return s
+}
+
 // TestAgainstModel drives model and state machine with the same syncs and
 // compares everything after each.
 func TestAgainstModel(t *testing.T) {
@@ -76,9 +93,13 @@ func TestAgainstModel(t *testing.T) {
 		const limit = 12
 		r.setUp(limit)
 		m := newModel(limit)
+		var sent []*Sync
 		for n := range rapid.IntRange(1, 40).Draw(rt, "syncs") {
 			r.now += rapid.Int64Range(-2, 9).Draw(rt, "cluster time") * second
 			r.wall += rapid.Int64Range(-1, 3).Draw(rt, "wall time") * second
+			if rapid.IntRange(0, 12).Draw(rt, "a long time") == 0 {
+				r.now += 300 * second
+			}
 			if rapid.IntRange(0, 40).Draw(rt, "revoke") == 0 {
 				r.mustApply(&KeyRevoke{KeyID: testKey})
 				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
@@ -89,7 +110,8 @@ func TestAgainstModel(t *testing.T) {
 			case 1:
 				sweepBoth(r, m)
 			}
-			s := drawSync(rt, n)
+			s := drawKeyed(rt, drawSync(rt, n), sent)
+			sent = append(sent, s)
 			l := r.entry(s)
 			at := Stamp{ClusterTime: r.now, WallTime: r.wall}
 			early := r.checkEarly(s, at)
@@ -129,7 +151,9 @@ func compareEarly(t *rapid.T, early, applied *Result) {
 		}
 		return
 	}
-	early.Index = applied.Index
+	if early.Outcome != Replayed && early.Outcome != OK {
+		early.Index = applied.Index
+	}
 	if diff := cmp.Diff(applied, early); diff != "" {
 		t.Fatalf("the leader's refusal (-Apply +leader): %s", diff)
 	}
@@ -231,9 +255,12 @@ func compareNamespaceRow(t *rapid.T, v *View, name string, ns *modelNamespace) {
 // drawHistory makes entries of every kind, some of them fenced.
 func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 	history := []*raft.Log{r.entry(testBootstrap(20)), r.entry(&KeyCreate{KeyID: testKey, Org: testOrg, DefaultStore: testStore})}
+	var sent []*Sync
 	for n := range rapid.IntRange(1, 30).Draw(rt, "entries") {
 		r.now += rapid.Int64Range(0, 5).Draw(rt, "cluster time") * second
-		var cmd any = drawSync(rt, n)
+		s := drawKeyed(rt, drawSync(rt, n), sent)
+		sent = append(sent, s)
+		var cmd any = s
 		switch rapid.IntRange(0, 15).Draw(rt, "kind") {
 		case 3:
 			cmd = drawCollect(rt, r.now)

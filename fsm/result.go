@@ -20,14 +20,20 @@ const (
 	RefreshTimestampReused Outcome = 11 // the last full refresh had this timestamp and other content
 	SyncTooOld             Outcome = 12 // an id may have been deleted later, which is no longer known
 
-	lastOutcome = SyncTooOld
+	// Replayed means that the sync was applied before, under the same idempotency
+	// key: the result is the first one's, but for the window.
+	Replayed             Outcome = 13
+	IdempotencyKeyReused Outcome = 14 // the key came before with another request
+	IdempotencyStoreFull Outcome = 15 // the organization has as many keys as it may
+
+	lastOutcome = IdempotencyStoreFull
 )
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.
 type Result struct {
 	Outcome Outcome
-	Index   uint64 // Raft index of the entry; 0 where the leader refused before the log
+	Index   uint64 // Raft index of the entry, if Replayed of the first one; 0 where the leader refused before the log
 	Created bool   // for creations: false where it existed
 	Sync    *SyncResult
 }

@@ -25,6 +25,9 @@ const (
 	windowLen = 60_000 // milliseconds
 
 	retentionSeconds = 16
+	// idempotencySeconds and testKeysMax are small enough for both to be met.
+	idempotencySeconds = 30
+	testKeysMax        = 3
 )
 
 // fatalCall is what the rig's Fatal panics with.
@@ -130,7 +133,8 @@ func testBootstrap(limit uint32) *Bootstrap {
 		RequestID: RequestID{1},
 		ClusterID: "cluster-1",
 		Epoch:     storage.Epoch{9, 8, 7},
-		Settings:  storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds},
+		Settings: storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds,
+			IdempotencyRetentionSeconds: idempotencySeconds, IdempotencyKeysMax: testKeysMax},
 	}
 }
 
@@ -152,7 +156,7 @@ func (r *rig) view() *View {
 
 func newSync(mode Mode, ops ...Operation) *Sync {
 	return &Sync{
-		RequestID: RequestID{2}, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
+		SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore,
 		Mode: mode, Operations: ops,
 	}
 }
@@ -167,6 +171,25 @@ func (s *Sync) at(seconds int64) *Sync {
 func (s *Sync) rejecting() *Sync {
 	s.OnStale = RejectStale
 	return s
+}
+
+// keyed gives s an idempotency key, as the accepting node does.
+func (s *Sync) keyed(key string) *Sync {
+	s.SetIdempotencyKey("sync", key)
+	return s
+}
+
+// proposed gives s the request id that a node would mint.
+func (s *Sync) proposed(n int) *Sync {
+	s.RequestID = RequestID{0xee, byte(n >> 8), byte(n)}
+	return s
+}
+
+// again is s as another node would propose it when it is sent a second time.
+func (s *Sync) again(syncID string) *Sync {
+	c := *s
+	c.SyncID, c.RequestID = syncID, RequestID{}
+	return &c
 }
 
 func upsert(ns, id, data string) Operation {

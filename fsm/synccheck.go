@@ -12,6 +12,8 @@ type syncCheck struct {
 	outcome Outcome
 	store   storage.StoreNum
 	window  *rateWindow // nil where the organization isn't the key's
+	replay  *Result     // where the outcome is Replayed: the first reply, without a window
+	keys    *keyMemory  // there where the outcome is OK
 	// namespaces are the rows of the names, zero where one is missing. They are
 	// there where the outcome is OK.
 	namespaces []storage.Namespace
@@ -22,6 +24,21 @@ type syncCheck struct {
 // Apply with the state before the entry, at the entry's effective times. names
 // are the namespaces of the operations. The cluster must be bootstrapped.
 func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck, error) {
+	set, found, err := r.Settings()
+	if err == nil && !found {
+		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
+	}
+	org, orgFound, orgErr := r.Org(h.Org)
+	if err := errors.Join(err, orgErr); err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	keys := newKeyMemory(r, org.Num, set, at.ClusterTime)
+	if h.Idempotency.given() && orgFound {
+		c, err := checkRemembered(h, org, set, keys)
+		if err != nil || c.outcome != OK {
+			return c, err
+		}
+	}
 	key, found, err := r.Key(h.KeyID)
 	switch {
 	case err != nil:
@@ -32,27 +49,15 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		return syncCheck{outcome: KeyRevoked}, nil
 	case key.Org != h.Org:
 		return syncCheck{outcome: OrgMismatch}, nil
-	}
-	org, found, err := r.Org(h.Org)
-	if err == nil && !found {
-		err = fmt.Errorf("%w: key %s belongs to an organization without a row", storage.ErrCorrupt, h.KeyID)
-	}
-	if err != nil {
-		return syncCheck{}, fmt.Errorf("check sync: %w", err)
-	}
-	set, found, err := r.Settings()
-	if err == nil && !found {
-		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
-	}
-	if err != nil {
-		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	case !orgFound:
+		return syncCheck{}, fmt.Errorf("check sync: %w: key %s belongs to an organization without a row", storage.ErrCorrupt, h.KeyID)
 	}
 	store, found, storeErr := r.Store(org.Num, h.Store)
 	window, windowErr := readWindow(r, org, set, at.ClusterTime)
 	if err := errors.Join(storeErr, windowErr); err != nil {
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
-	c := syncCheck{outcome: OK, store: store.Num, window: window}
+	c := syncCheck{outcome: OK, store: store.Num, window: window, keys: keys}
 	switch {
 	case !found:
 		c.outcome = StoreNotFound
@@ -67,12 +72,37 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		}
 		c.outcome = checkOrder(h, c.namespaces)
 	}
+	if c.outcome == OK && h.Idempotency.given() {
+		full, err := keys.full()
+		if err != nil {
+			return syncCheck{}, fmt.Errorf("check sync: %w", err)
+		}
+		if full {
+			c.outcome = IdempotencyStoreFull
+		}
+	}
 	return c, nil
 }
 
-// result is the reply to a sync that c refuses, or the beginning of the one to
-// a sync that it admits.
+// checkRemembered is the check of a sync whose organization exists and that has
+// an idempotency key.
+func checkRemembered(h *Header, org storage.Org, set storage.Settings, keys *keyMemory) (c syncCheck, err error) {
+	if c.outcome, c.replay, err = keys.lookUp(h.Idempotency); err == nil && c.outcome != OK {
+		c.window, err = readWindow(keys.r, org, set, keys.now)
+	}
+	if err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	return c, nil
+}
+
+// result is the reply to a sync that c refuses or has decided before, or the
+// beginning of the one to a sync that it admits.
 func (c *syncCheck) result(h *Header, index uint64) *Result {
+	if c.replay != nil {
+		c.replay.Sync.Window = c.window.window()
+		return c.replay
+	}
 	s := &SyncResult{SyncID: h.SyncID}
 	if c.window != nil {
 		s.Window = c.window.window()

@@ -77,7 +77,8 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 
 // CheckSync decides about a sync, by its header and the distinct namespaces of
 // its operations, as Apply would at the times of a stamp if nothing else came
-// first. A Result (its Index is 0) means that it would be refused, nil that it
+// first. A Result means that it would be refused (its Index is 0), or that it was
+// applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
 // RefreshTimestampReused and SyncTooOld may come from Apply alone.
 func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, error) {
@@ -91,6 +92,9 @@ func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, erro
 		namespaces = nil // they have no say then
 	}
 	at.ClusterTime = v.effective(at.ClusterTime)
+	if result, err := recallRequest(v.snapshot, h.RequestID, at.ClusterTime); result != nil || err != nil {
+		return result, err
+	}
 	check, err := checkSync(v.snapshot, &h, namespaces, at)
 	if err != nil || check.outcome == OK {
 		return nil, err

@@ -115,6 +115,67 @@ func (b *Batch) DeleteWindowSlot(org OrgNum, seq uint64) {
 	b.delete()
 }
 
+// PutHistory records what the organization's sync in the entry at index did.
+func (b *Batch) PutHistory(org OrgNum, index uint64, h History) {
+	b.key = appendHistoryKey(b.key[:0], org, index)
+	put(b, h)
+}
+
+func (b *Batch) DeleteHistory(org OrgNum, index uint64) {
+	b.key = appendHistoryKey(b.key[:0], org, index)
+	b.delete()
+}
+
+func (b *Batch) PutIdempotency(org OrgNum, key KeyHash, i Idempotency) {
+	b.key = appendIdempotencyKey(b.key[:0], org, key)
+	put(b, i)
+}
+
+func (b *Batch) DeleteIdempotency(org OrgNum, key KeyHash) {
+	b.key = appendIdempotencyKey(b.key[:0], org, key)
+	b.delete()
+}
+
+func (b *Batch) PutIdempotencySlot(org OrgNum, seq uint64, s IdempotencySlot) {
+	b.key = appendIdempotencySlotKey(b.key[:0], org, seq)
+	put(b, s)
+}
+
+func (b *Batch) DeleteIdempotencySlot(org OrgNum, seq uint64) {
+	b.key = appendIdempotencySlotKey(b.key[:0], org, seq)
+	b.delete()
+}
+
+func (b *Batch) PutIdempotencyHead(org OrgNum, h IdempotencyHead) {
+	b.key = appendIdempotencyHeadKey(b.key[:0], org)
+	put(b, h)
+}
+
+func (b *Batch) PutRequest(id RequestID, q Request) {
+	b.key = appendRequestKey(b.key[:0], id)
+	put(b, q)
+}
+
+func (b *Batch) DeleteRequest(id RequestID) {
+	b.key = appendRequestKey(b.key[:0], id)
+	b.delete()
+}
+
+func (b *Batch) PutRequestSlot(seq uint64, s RequestSlot) {
+	b.key = appendRequestSlotKey(b.key[:0], seq)
+	put(b, s)
+}
+
+func (b *Batch) DeleteRequestSlot(seq uint64) {
+	b.key = appendRequestSlotKey(b.key[:0], seq)
+	b.delete()
+}
+
+func (b *Batch) PutRequestHead(h RequestHead) {
+	b.key = appendRequestHeadKey(b.key[:0])
+	put(b, h)
+}
+
 func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) {
 	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
 	put(b, f)

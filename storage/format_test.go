@@ -107,9 +107,12 @@ func TestParseKeyDamaged(t *testing.T) {
 		"short store":        {byte(kindStore), 0, 0, 1},
 		"short slot":         appendWindowSlotKey(nil, 1, 2)[:9],
 		"long slot":          append(appendWindowSlotKey(nil, 1, 2), 0),
+		"short history":      appendHistoryKey(nil, 1, 2)[:9],
+		"short idempotency":  appendIdempotencyKey(nil, 1, KeyHash{})[:36],
+		"long idempotency":   append(appendIdempotencyKey(nil, 1, KeyHash{}), 0),
 		"long head":          append(appendWindowHeadKey(nil, 1), 0),
 		"short record":       appendRecordKey(nil, kindContent, 1, 2, 3, "")[:12],
-		"reserved for later": {byte(kindHistory), 1},
+		"reserved for later": {byte(kindChangeIndex), 1},
 	} {
 		if k, err := parseKey(key); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: parsed as %+v, %v, want ErrCorrupt", name, k, err)

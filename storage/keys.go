@@ -20,12 +20,17 @@ const (
 	kindNamespace   kind = 0x15
 	kindFingerprint kind = 0x20
 	kindContent     kind = 0x21
+	kindHistory     kind = 0x30
+
+	kindRequest         kind = 0x31
+	kindIdempotency     kind = 0x32
+	kindIdempotencySlot kind = 0x33
+	kindIdempotencyHead kind = 0x34
+	kindRequestSlot     kind = 0x35
+	kindRequestHead     kind = 0x36
 
 	// Reserved for rows to come.
 	kindChangeIndex kind = 0x22
-	kindHistory     kind = 0x30
-	kindRequestID   kind = 0x31
-	kindIdempotency kind = 0x32
 )
 
 // A key is the kind, then numbers of fixed width, big-endian so that their
@@ -33,16 +38,24 @@ const (
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings
+//	| kind |                                                       system, settings, request head
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
 //	| kind | org u32 | name … |                                    vector store
 //	+------+---------+--------+
-//	| kind | org u32 |                                             window head
+//	| kind | org u32 |                                             window head, idempotency head
 //	+------+---------+---------+
-//	| kind | org u32 | seq u64 |                                   window slot
-//	+------+---------+-+-------+
+//	| kind | org u32 | seq u64 |                                   window slot, idempotency slot
+//	+------+---------+---------+-+
+//	| kind | org u32 | index u64 |                                 history
+//	+------+---------+-----------+-+
+//	| kind | org u32 | key hash 32 |                               idempotency
+//	+------+---------+-----+-------+
+//	| kind | request id 16 |                                       request
+//	+------+---------+-----+
+//	| kind | seq u64 |                                             request slot
+//	+------+---------+-+
 //	| kind | store u32 | name … |                                  namespace
 //	+------+-----------+--------+------+----------------+------+
 //	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
@@ -74,6 +87,35 @@ func appendWindowHeadKey(dst []byte, org OrgNum) []byte {
 func appendWindowSlotKey(dst []byte, org OrgNum, seq uint64) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindWindowSlot)), uint32(org))
 	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendHistoryKey(dst []byte, org OrgNum, index uint64) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindHistory)), uint32(org))
+	return binary.BigEndian.AppendUint64(dst, index)
+}
+
+func appendIdempotencyKey(dst []byte, org OrgNum, key KeyHash) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotency)), uint32(org))
+	return append(dst, key[:]...)
+}
+
+func appendRequestKey(dst []byte, id RequestID) []byte {
+	return append(append(dst, byte(kindRequest)), id[:]...)
+}
+
+func appendRequestSlotKey(dst []byte, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, byte(kindRequestSlot)), seq)
+}
+
+func appendRequestHeadKey(dst []byte) []byte { return append(dst, byte(kindRequestHead)) }
+
+func appendIdempotencySlotKey(dst []byte, org OrgNum, seq uint64) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotencySlot)), uint32(org))
+	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendIdempotencyHeadKey(dst []byte, org OrgNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindIdempotencyHead)), uint32(org))
 }
 
 func appendNamespaceKey(dst []byte, store StoreNum, name string) []byte {
@@ -111,7 +153,9 @@ type rowKey struct {
 	store StoreNum
 	ns    NamespaceNum
 	gen   Generation
-	seq   uint64
+	seq   uint64 // of a slot, or the index of a history row
+	hash  KeyHash
+	id    RequestID
 	name  string // of an organization, a store or a namespace, or the id of a key or a record
 }
 
@@ -120,14 +164,21 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings:
+	case kindSystem, kindSettings, kindRequestHead:
+	case kindRequest:
+		copy(k.id[:], r.take(uint64(len(k.id))))
+	case kindRequestSlot:
+		k.seq = r.u64()
 	case kindOrg, kindKey:
 		k.name = r.rest()
 	case kindStore:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
-	case kindWindowHead:
+	case kindWindowHead, kindIdempotencyHead:
 		k.org = OrgNum(r.u32())
-	case kindWindowSlot:
+	case kindIdempotency:
+		k.org = OrgNum(r.u32())
+		copy(k.hash[:], r.take(uint64(len(k.hash))))
+	case kindWindowSlot, kindIdempotencySlot, kindHistory:
 		k.org, k.seq = OrgNum(r.u32()), r.u64()
 	case kindNamespace:
 		k.store, k.name = StoreNum(r.u32()), r.rest()
@@ -161,6 +212,20 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("window head of organization %d", k.org)
 	case kindWindowSlot:
 		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
+	case kindHistory:
+		return fmt.Sprintf("history row %d of organization %d", k.seq, k.org)
+	case kindRequest:
+		return "request row"
+	case kindRequestSlot:
+		return fmt.Sprintf("request slot %d", k.seq)
+	case kindRequestHead:
+		return "request head"
+	case kindIdempotency:
+		return fmt.Sprintf("idempotency row of organization %d", k.org)
+	case kindIdempotencySlot:
+		return fmt.Sprintf("idempotency slot %d of organization %d", k.seq, k.org)
+	case kindIdempotencyHead:
+		return fmt.Sprintf("idempotency head of organization %d", k.org)
 	case kindNamespace:
 		return fmt.Sprintf("namespace row of store %d", k.store)
 	case kindFingerprint:

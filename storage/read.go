@@ -27,6 +27,18 @@ type Reader interface {
 	// organization's seq-th admitted sync.
 	WindowSlot(org OrgNum, seq uint64) (int64, bool, error)
 
+	// History is what the organization's sync in the entry at index did.
+	History(org OrgNum, index uint64) (History, bool, error)
+	Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error)
+	IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, error)
+	// IdempotencyHead is zero for an organization that never sent a key.
+	IdempotencyHead(org OrgNum) (IdempotencyHead, error)
+
+	Request(id RequestID) (Request, bool, error)
+	RequestSlot(seq uint64) (RequestSlot, bool, error)
+	// RequestHead is zero before the first request.
+	RequestHead() (RequestHead, error)
+
 	// Fingerprints visits the fingerprint of each of the ids, which must be
 	// ascending and distinct, in their order; found is false for one without a
 	// row. An error of visit stops it and is returned.
@@ -131,4 +143,34 @@ func (rs rows) WindowHead(org OrgNum) (WindowHead, error) {
 func (rs rows) WindowSlot(org OrgNum, seq uint64) (int64, bool, error) {
 	s, found, err := get[windowSlot](rs, appendWindowSlotKey(nil, org, seq))
 	return int64(s), found, err
+}
+
+func (rs rows) History(org OrgNum, index uint64) (History, bool, error) {
+	return get[History](rs, appendHistoryKey(nil, org, index))
+}
+
+func (rs rows) Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error) {
+	return get[Idempotency](rs, appendIdempotencyKey(nil, org, key))
+}
+
+func (rs rows) IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, error) {
+	return get[IdempotencySlot](rs, appendIdempotencySlotKey(nil, org, seq))
+}
+
+func (rs rows) IdempotencyHead(org OrgNum) (IdempotencyHead, error) {
+	h, _, err := get[IdempotencyHead](rs, appendIdempotencyHeadKey(nil, org))
+	return h, err
+}
+
+func (rs rows) Request(id RequestID) (Request, bool, error) {
+	return get[Request](rs, appendRequestKey(nil, id))
+}
+
+func (rs rows) RequestSlot(seq uint64) (RequestSlot, bool, error) {
+	return get[RequestSlot](rs, appendRequestSlotKey(nil, seq))
+}
+
+func (rs rows) RequestHead() (RequestHead, error) {
+	h, _, err := get[RequestHead](rs, appendRequestHeadKey(nil))
+	return h, err
 }

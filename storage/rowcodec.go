@@ -44,7 +44,9 @@ func (s *System) decode(r *reader) {
 //	+---------+-------------------------+-------------------+---------------------+
 //	| version | requests per window u32 | window millis u32 | admin token hash 32 |
 //	+---------+-------------------------+---+---------------+---------------------+
-//	| tombstone retention seconds u32       |
+//	| tombstone retention seconds u32       | idempotency retention seconds u32   |
+//	+---------------------------------------+-------------------------------------+
+//	| idempotency keys max u32              |
 //	+---------------------------------------+
 
 func (s Settings) encode(w *writer) {
@@ -53,6 +55,8 @@ func (s Settings) encode(w *writer) {
 	w.u32(s.WindowMillis)
 	w.raw(s.AdminTokenHash[:])
 	w.u32(s.TombstoneRetentionSeconds)
+	w.u32(s.IdempotencyRetentionSeconds)
+	w.u32(s.IdempotencyKeysMax)
 }
 
 func (s *Settings) decode(r *reader) {
@@ -61,6 +65,8 @@ func (s *Settings) decode(r *reader) {
 	s.WindowMillis = r.u32()
 	copy(s.AdminTokenHash[:], r.take(32))
 	s.TombstoneRetentionSeconds = r.u32()
+	s.IdempotencyRetentionSeconds = r.u32()
+	s.IdempotencyKeysMax = r.u32()
 }
 
 //	+---------+---------+----------------+-------------------------+

@@ -56,6 +56,11 @@ type Settings struct {
 	// TombstoneRetentionSeconds is how long, in cluster time, a tombstone stays
 	// at least; 0: for ever.
 	TombstoneRetentionSeconds uint32
+	// IdempotencyRetentionSeconds is how long, in cluster time, an idempotency
+	// key is remembered; 0: for ever. IdempotencyKeysMax is how many of them an
+	// organization may have at a time; 0: none.
+	IdempotencyRetentionSeconds uint32
+	IdempotencyKeysMax          uint32
 }
 
 // Org is an organization, by name.
@@ -134,4 +139,83 @@ type Content struct {
 // was created; the cluster times of the last ones are in its window's slots.
 type WindowHead struct {
 	Admitted uint64
+}
+
+// KeyHash is the SHA-256 of an idempotency key and the route that it was sent to.
+type KeyHash [32]byte
+
+// RequestHash tells one request from another under the same idempotency key: a
+// byte of version, and that many of a SHA-256.
+type RequestHash [32]byte
+
+// Idempotency is the record of an idempotency key, by (organization, key).
+type Idempotency struct {
+	Request RequestHash
+	// Index is the Raft index of the sync that the key made; its reply is in the
+	// history row.
+	Index  uint64
+	SyncID string
+	// StoredAt is the cluster time of that entry.
+	StoredAt int64
+}
+
+// IdempotencySlot names one key of an organization. Slots are in the order in
+// which the keys were stored, so the first are the first to expire.
+type IdempotencySlot struct {
+	StoredAt int64 // as in the key's record
+	Index    uint64
+	Key      KeyHash
+}
+
+// IdempotencyHead is which slots an organization has: from First up to, but
+// without, Next.
+type IdempotencyHead struct {
+	First uint64
+	Next  uint64
+}
+
+// History is what one sync did, by (organization, Raft index).
+type History struct {
+	SyncID    string
+	AppliedAt int64
+	HistoryCounts
+	Created     uint64
+	Updated     uint64
+	Unchanged   uint64
+	Removed     uint64
+	ByNamespace []HistoryNamespace // in the order in which operations first name them
+}
+
+// HistoryCounts count operations.
+type HistoryCounts struct {
+	Upserted uint32
+	Deleted  uint32
+	Skipped  uint32
+}
+
+// HistoryNamespace are the counts of one namespace.
+type HistoryNamespace struct {
+	Name string
+	HistoryCounts
+}
+
+// RequestID identifies one proposal.
+type RequestID [16]byte
+
+// Request is the record of a proposal that was applied, by request id.
+type Request struct {
+	StoredAt int64  // cluster time
+	Reply    []byte // what was answered
+}
+
+// RequestSlot names one proposal. Slots are in the order of storing.
+type RequestSlot struct {
+	StoredAt int64
+	ID       RequestID
+}
+
+// RequestHead is which slots there are: from First up to, but without, Next.
+type RequestHead struct {
+	First uint64
+	Next  uint64
 }

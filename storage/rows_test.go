@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -13,7 +14,7 @@ var (
 		ClusterID: "c", Epoch: Epoch{1}, AppliedIndex: 2, AppliedTerm: 3, ClusterVersion: 4, ClusterTime: 5,
 		NextOrg: 6, NextStore: 7, NextNamespace: 8,
 	}
-	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4}
+	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6}
 	anOrg     = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
 	aKey      = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
 	aStore    = Store{Num: 1, CreatedAt: 2}
@@ -21,6 +22,17 @@ var (
 		Num: 1, Live: 2, Next: 3, Count: 4, Digest: Digest{5}, LastIndex: 6, UpdatedAt: 7, MaxTS: 8, Floor: 9, Horizon: 10,
 		Refreshed: true, RefreshDigest: Digest{11}, Tombstones: 12, BuriedSince: 13,
 	}
+	aHistory = History{
+		SyncID: "s", AppliedAt: 1, HistoryCounts: HistoryCounts{2, 3, 4}, Created: 5, Updated: 6, Unchanged: 7, Removed: 8,
+		ByNamespace: []HistoryNamespace{{"n", HistoryCounts{9, 10, 11}}, {"m", HistoryCounts{12, 13, 14}}},
+	}
+	anIdempotency     = Idempotency{Request: RequestHash{1}, Index: 2, SyncID: "s", StoredAt: 3}
+	anIdempotencySlot = IdempotencySlot{StoredAt: 1, Index: 2, Key: KeyHash{3}}
+	anIdempotencyHead = IdempotencyHead{First: 1, Next: 2}
+	aRequest          = Request{StoredAt: 1, Reply: []byte("r")}
+	aRequestSlot      = RequestSlot{StoredAt: 1, ID: RequestID{2}}
+	aRequestHead      = RequestHead{First: 1, Next: 2}
+
 	aHead        = WindowHead{Admitted: 9}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
 	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}
@@ -40,6 +52,23 @@ func writeRows(tb tester, db *DB) {
 		b.PutWindowSlot(1, 8, -7)
 		b.PutWindowSlot(1, 9, 9)
 		b.DeleteWindowSlot(1, 9)
+		b.PutHistory(1, 7, aHistory)
+		b.PutHistory(1, 8, aHistory)
+		b.DeleteHistory(1, 8)
+		b.PutIdempotency(1, KeyHash{1}, anIdempotency)
+		b.PutIdempotency(1, KeyHash{2}, anIdempotency)
+		b.DeleteIdempotency(1, KeyHash{2})
+		b.PutIdempotencySlot(1, 1, anIdempotencySlot)
+		b.PutIdempotencySlot(1, 2, anIdempotencySlot)
+		b.DeleteIdempotencySlot(1, 2)
+		b.PutRequest(RequestID{1}, aRequest)
+		b.PutRequest(RequestID{2}, aRequest)
+		b.DeleteRequest(RequestID{2})
+		b.PutRequestSlot(1, aRequestSlot)
+		b.PutRequestSlot(2, aRequestSlot)
+		b.DeleteRequestSlot(2)
+		b.PutRequestHead(aRequestHead)
+		b.PutIdempotencyHead(1, anIdempotencyHead)
 		b.PutFingerprint(1, 2, 3, "live", aFingerprint)
 		b.PutContent(1, 2, 3, "live", aContent)
 		b.PutFingerprint(1, 2, 3, "dead", aTombstone)
@@ -95,6 +124,31 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "window slot", int64(-7), slot, found, err)
 	if _, found, err := r.WindowSlot(1, 9); found || err != nil {
 		tb.Errorf("deleted window slot: %v, %v", found, err)
+	}
+	history, found, err := r.History(1, 7)
+	same(tb, "history", aHistory, history, found, err)
+	idempotency, found, err := r.Idempotency(1, KeyHash{1})
+	same(tb, "idempotency", anIdempotency, idempotency, found, err)
+	keySlot, found, err := r.IdempotencySlot(1, 1)
+	same(tb, "idempotency slot", anIdempotencySlot, keySlot, found, err)
+	keyHead, err := r.IdempotencyHead(1)
+	same(tb, "idempotency head", anIdempotencyHead, keyHead, true, err)
+	request, found, err := r.Request(RequestID{1})
+	same(tb, "request", aRequest, request, found, err)
+	requestSlot, found, err := r.RequestSlot(1)
+	same(tb, "request slot", aRequestSlot, requestSlot, found, err)
+	requestHead, err := r.RequestHead()
+	same(tb, "request head", aRequestHead, requestHead, true, err)
+	_, gone4, err4 := r.Request(RequestID{2})
+	_, gone5, err5 := r.RequestSlot(2)
+	if gone4 || gone5 || errors.Join(err4, err5) != nil {
+		tb.Errorf("deleted: request %v, slot %v, %v", gone4, gone5, errors.Join(err4, err5))
+	}
+	_, gone1, err1 := r.History(1, 8)
+	_, gone2, err2 := r.Idempotency(1, KeyHash{2})
+	_, gone3, err3 := r.IdempotencySlot(1, 2)
+	if gone1 || gone2 || gone3 || errors.Join(err1, err2, err3) != nil {
+		tb.Errorf("deleted: history %v, idempotency %v, slot %v, %v", gone1, gone2, gone3, errors.Join(err1, err2, err3))
 	}
 }
 

@@ -53,7 +53,7 @@ func samples() []sample {
 		{"system zero", appendSystemKey(nil), encodeRow(System{})},
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
-			TombstoneRetentionSeconds: 604_800,
+			TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
 		})},
 		{"org", appendOrgKey(nil, "org_acme"), encodeRow(Org{Num: 1, CreatedAt: 1_700_000_000_000_000_001, RequestsPerWindow: 250})},
 		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{
@@ -64,6 +64,26 @@ func samples() []sample {
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101})},
 		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
+		{"history", appendHistoryKey(nil, 2, 0x0102030405060708), encodeRow(History{
+			SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", AppliedAt: 1_700_000_000_000_000_006,
+			HistoryCounts: HistoryCounts{Upserted: 10, Deleted: 11, Skipped: 12},
+			Created:       13, Updated: 14, Unchanged: 15, Removed: 16,
+			ByNamespace: []HistoryNamespace{
+				{"articles/de", HistoryCounts{Upserted: 7, Deleted: 8, Skipped: 9}},
+				{"n", HistoryCounts{Upserted: 3, Deleted: 3, Skipped: 3}},
+			},
+		})},
+		{"history bare", appendHistoryKey(nil, 2, 1), encodeRow(History{SyncID: "s"})},
+		{"idempotency", appendIdempotencyKey(nil, 2, [32]byte(fill(32, 0x10))), encodeRow(Idempotency{
+			Request: [32]byte(fill(32, 0x50)), Index: 0x0102030405060708, SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", StoredAt: 60_000_000_009,
+		})},
+		{"idempotency slot", appendIdempotencySlotKey(nil, 2, 0x0102030405060708), encodeRow(IdempotencySlot{
+			StoredAt: 60_000_000_009, Index: 77, Key: [32]byte(fill(32, 0x10)),
+		})},
+		{"idempotency head", appendIdempotencyHeadKey(nil, 2), encodeRow(IdempotencyHead{First: 3, Next: 100_003})},
+		{"request", appendRequestKey(nil, [16]byte(fill(16, 0x30))), encodeRow(Request{StoredAt: 60_000_000_010, Reply: []byte("reply")})},
+		{"request slot", appendRequestSlotKey(nil, 0x0102030405060708), encodeRow(RequestSlot{StoredAt: 60_000_000_010, ID: [16]byte(fill(16, 0x30))})},
+		{"request head", appendRequestHeadKey(nil), encodeRow(RequestHead{First: 4, Next: 1_000_004})},
 		{"namespace", appendNamespaceKey(nil, 3, "articles/de"), encodeRow(Namespace{
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
@@ -96,6 +116,20 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[WindowHead](value)
 	case kindWindowSlot:
 		return recode[windowSlot](value)
+	case kindHistory:
+		return recode[History](value)
+	case kindIdempotency:
+		return recode[Idempotency](value)
+	case kindIdempotencySlot:
+		return recode[IdempotencySlot](value)
+	case kindRequest:
+		return recode[Request](value)
+	case kindRequestSlot:
+		return recode[RequestSlot](value)
+	case kindRequestHead:
+		return recode[RequestHead](value)
+	case kindIdempotencyHead:
+		return recode[IdempotencyHead](value)
 	case kindNamespace:
 		return recode[Namespace](value)
 	case kindFingerprint:
@@ -132,6 +166,20 @@ func (k rowKey) rebuild() []byte {
 		return appendWindowHeadKey(nil, k.org)
 	case kindWindowSlot:
 		return appendWindowSlotKey(nil, k.org, k.seq)
+	case kindHistory:
+		return appendHistoryKey(nil, k.org, k.seq)
+	case kindIdempotency:
+		return appendIdempotencyKey(nil, k.org, k.hash)
+	case kindIdempotencySlot:
+		return appendIdempotencySlotKey(nil, k.org, k.seq)
+	case kindRequest:
+		return appendRequestKey(nil, k.id)
+	case kindRequestSlot:
+		return appendRequestSlotKey(nil, k.seq)
+	case kindRequestHead:
+		return appendRequestHeadKey(nil)
+	case kindIdempotencyHead:
+		return appendIdempotencyHeadKey(nil, k.org)
 	case kindNamespace:
 		return appendNamespaceKey(nil, k.store, k.name)
 	default:

@@ -20,6 +20,9 @@ const (
 	defaultWindowMillis      = 60_060
 	// A week, in which whatever is late with old data should have come.
 	defaultTombstoneRetentionSeconds = 7 * 24 * 60 * 60
+	// A day, in which whatever retries a sync has come back.
+	defaultIdempotencyRetentionSeconds = 24 * 60 * 60
+	defaultIdempotencyKeysMax          = 100_000
 
 	proposeAttempt = 10 * time.Second
 	foundPause     = 250 * time.Millisecond
@@ -104,10 +107,12 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 	command := &fsm.Bootstrap{
 		ClusterID: n.cluster.Status().ClusterID,
 		Settings: storage.Settings{
-			RequestsPerWindow:         defaultRequestsPerWindow,
-			WindowMillis:              defaultWindowMillis,
-			AdminTokenHash:            sha256.Sum256([]byte(n.secrets.adminToken)),
-			TombstoneRetentionSeconds: defaultTombstoneRetentionSeconds,
+			RequestsPerWindow:           defaultRequestsPerWindow,
+			WindowMillis:                defaultWindowMillis,
+			AdminTokenHash:              sha256.Sum256([]byte(n.secrets.adminToken)),
+			TombstoneRetentionSeconds:   defaultTombstoneRetentionSeconds,
+			IdempotencyRetentionSeconds: defaultIdempotencyRetentionSeconds,
+			IdempotencyKeysMax:          defaultIdempotencyKeysMax,
 		},
 	}
 	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand

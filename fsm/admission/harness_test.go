@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,9 +118,10 @@ func newGroup(t *testing.T, n int) *group {
 		&fsm.Bootstrap{
 			RequestID: fsm.RequestID{1}, ClusterID: "cluster", Epoch: storage.Epoch{1},
 			Settings: storage.Settings{
-				RequestsPerWindow: testLimit,
-				WindowMillis:      uint32(testWindow.Milliseconds()),
-				AdminTokenHash:    sha256.Sum256([]byte(adminToken)),
+				RequestsPerWindow:  testLimit,
+				WindowMillis:       uint32(testWindow.Milliseconds()),
+				AdminTokenHash:     sha256.Sum256([]byte(adminToken)),
+				IdempotencyKeysMax: 10,
 			},
 		},
 		&fsm.KeyCreate{RequestID: fsm.RequestID{2}, KeyID: testKey, Org: testOrg, Name: "a", DefaultStore: testStore},
@@ -197,11 +199,15 @@ func decode(t testing.TB, reply []byte) *fsm.Result {
 	return result
 }
 
+// requestIDs are given to one proposal each.
+var requestIDs atomic.Uint32
+
 // syncBody is a small sync of testOrg; change adjusts it before it is encoded.
 func syncBody(t testing.TB, n int, change ...func(*fsm.Sync)) []byte {
 	t.Helper()
+	id := requestIDs.Add(1)
 	s := &fsm.Sync{
-		RequestID: fsm.RequestID{0xff, byte(n >> 8), byte(n)},
+		RequestID: fsm.RequestID{0xff, byte(id >> 16), byte(id >> 8), byte(id)},
 		SyncID:    fmt.Sprintf("sync_%d", n),
 		Org:       testOrg, KeyID: testKey, Store: testStore,
 		Mode: fsm.Incremental,

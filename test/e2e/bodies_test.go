@@ -131,7 +131,7 @@ func TestRefusedBodies(t *testing.T) {
 	}
 	t.Run("Idempotency-Key", func(t *testing.T) {
 		s.refused(s.answer(s.Nodes[0], request{path: syncPath, key: tn.key, body: valid,
-			header: map[string]string{"Idempotency-Key": "k1"}}), 400, "NOT_SUPPORTED")
+			header: map[string]string{"Idempotency-Key": "k 1"}}), 400, "VALIDATION_FAILED")
 	})
 	if _, err := s.as(tn, s.Nodes[0]).Namespace(s.ctx, tn.store, "ns", client.ReadOptions{}); err == nil {
 		t.Error("a refused batch made a namespace")

@@ -1,0 +1,56 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+)
+
+const (
+	minProposePause = 20 * time.Millisecond
+	maxProposePause = 500 * time.Millisecond
+)
+
+// proposeSync has the cluster decide about a sync, and proposes the same bytes
+// again where the outcome is unknown, until ctx's deadline: under their request id
+// they are applied once, and the second proposal is answered with what became of
+// the first.
+//
+// After an unknown outcome only a reply that says that the sync was applied is
+// certain. The first proposal may still be on its way to the leader that has just
+// refused the second, and be applied when the reason has passed. So anything
+// else is told as unknown.
+func (s *server) proposeSync(ctx context.Context, body []byte) (*fsm.Result, error) {
+	var unknown error
+	for pause := minProposePause; ; pause = min(2*pause, maxProposePause) {
+		result, err := s.propose(ctx, body)
+		switch {
+		case errors.Is(err, cluster.ErrOutcomeUnknown):
+			unknown = err
+		case unknown == nil, err == nil && isApplied(result):
+			return result, err
+		case !errors.Is(err, cluster.ErrOverloaded):
+			return nil, unknown
+		}
+		if !sleep(ctx, pause) {
+			return nil, unknown
+		}
+	}
+}
+
+func isApplied(r *fsm.Result) bool { return r.Outcome == fsm.OK || r.Outcome == fsm.Replayed }
+
+// sleep returns false where ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
