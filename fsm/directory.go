@@ -3,8 +3,8 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -39,42 +39,48 @@ func databaseNumber(name string) (uint64, error) {
 
 // openDir returns the directory of the database in use, which may not exist
 // yet, and removes leftovers.
-func openDir(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openDir(d disk, dir string) (string, error) {
+	// The directory is as durable as its entry in its parent: without this, all
+	// that was ever flushed could go with a crash.
+	if err := errors.Join(d.MkdirAll(dir), d.SyncDir(filepath.Dir(dir))); err != nil {
 		return "", err
 	}
-	name, err := readCurrent(dir)
+	name, err := readCurrent(d, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		name = databaseName(1)
-		err = firstCurrent(dir, name)
+		err = firstCurrent(d, dir, name)
 	}
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, name), removeLeftovers(dir, name)
+	return filepath.Join(dir, name), removeLeftovers(d, dir, name)
 }
 
 // firstCurrent writes CURRENT before there is a database. One that is there
 // already has lost its CURRENT, and may be older or newer than others beside it.
-func firstCurrent(dir, name string) error {
-	entries, err := os.ReadDir(dir)
+func firstCurrent(d disk, dir, name string) error {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), databasePrefix) }) {
 		return fmt.Errorf("%s has databases but no %s: empty the node's data directory and join it again under a new id", dir, currentName)
 	}
-	_, err = writeCurrent(dir, name)
+	_, err = writeCurrent(d, dir, name)
 	return err
 }
 
-func readCurrent(dir string) (string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, currentName))
+func readCurrent(d disk, dir string) (string, error) {
+	in, err := d.Open(filepath.Join(dir, currentName))
 	if err != nil {
 		return "", err
 	}
+	b, err := io.ReadAll(io.LimitReader(in, currentMaxBytes+1))
+	if err := errors.Join(err, in.Close()); err != nil {
+		return "", err
+	}
 	if len(b) > currentMaxBytes {
-		return "", fmt.Errorf("read %s: %d bytes", currentName, len(b))
+		return "", fmt.Errorf("read %s: more than %d bytes", currentName, currentMaxBytes)
 	}
 	name, ok := strings.CutSuffix(string(b), "\n")
 	if _, err := databaseNumber(name); err != nil || !ok {
@@ -85,19 +91,19 @@ func readCurrent(dir string) (string, error) {
 
 // writeCurrent makes name the database in use. When it fails with moved true,
 // what a crash would find there isn't known.
-func writeCurrent(dir, name string) (moved bool, err error) {
+func writeCurrent(d disk, dir, name string) (moved bool, err error) {
 	temp := filepath.Join(dir, currentTemp)
-	if err := writeSynced(temp, []byte(name+"\n")); err != nil {
+	if err := writeSynced(d, temp, []byte(name+"\n")); err != nil {
 		return false, err
 	}
-	if err := os.Rename(temp, filepath.Join(dir, currentName)); err != nil {
+	if err := d.Rename(temp, filepath.Join(dir, currentName)); err != nil {
 		return false, err
 	}
-	return true, syncDir(dir)
+	return true, d.SyncDir(dir)
 }
 
-func writeSynced(path string, b []byte) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+func writeSynced(d disk, path string, b []byte) error {
+	file, err := d.Create(path)
 	if err != nil {
 		return err
 	}
@@ -105,16 +111,8 @@ func writeSynced(path string, b []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func removeLeftovers(dir, current string) error {
-	entries, err := os.ReadDir(dir)
+func removeLeftovers(d disk, dir, current string) error {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return err
 	}
@@ -125,7 +123,7 @@ func removeLeftovers(dir, current string) error {
 		if !leftover {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+		if err := d.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}
 	}

@@ -47,7 +47,7 @@ func Open(o Options) (*FSM, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	dir, err := openDir(o.Dir)
+	dir, err := openDir(o.disk, o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}

@@ -3,7 +3,6 @@ package fsm
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"pipesync/storage"
 )
@@ -24,6 +23,9 @@ func (f *FSM) openHandle(dir string) (*handle, storage.System, error) {
 		Logger:     f.opts.Logger,
 		CacheBytes: f.opts.CacheBytes,
 		Fatal:      f.opts.Fatal,
+
+		FS:            f.opts.disk.Storage(),
+		MemtableBytes: f.opts.memtable,
 	})
 	if err != nil {
 		return nil, storage.System{}, err
@@ -66,7 +68,7 @@ func (f *FSM) release(h *handle) error {
 	}
 	err := h.db.Close()
 	if replaced {
-		err = errors.Join(err, os.RemoveAll(h.dir))
+		err = errors.Join(err, f.opts.disk.RemoveAll(h.dir))
 	}
 	if err != nil {
 		return fmt.Errorf("close database %s: %w", h.dir, err)

@@ -7,7 +7,8 @@ import (
 
 // Options are how a state machine is opened.
 type Options struct {
-	// Dir holds the state; it is made where it is missing.
+	// Dir holds the state; it is made where it is missing. That its parent
+	// survives a crash is the caller's business.
 	Dir string
 	// Logger gets what storage has to say. Nil: none.
 	Logger *slog.Logger
@@ -22,6 +23,11 @@ type Options struct {
 	// Applied tells it, with the entry's Raft index and the effective cluster
 	// time in nanoseconds. Nil: none.
 	Observe func(index uint64, clusterTime int64)
+
+	// disk holds Dir; nil means the operating system's.
+	disk disk
+	// memtable is for storage.Options.MemtableBytes.
+	memtable uint64
 }
 
 func (o *Options) complete() error {
@@ -33,6 +39,9 @@ func (o *Options) complete() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.disk == nil {
+		o.disk = osDisk{}
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 
 	"pipesync/storage"
@@ -70,13 +69,13 @@ func (f *FSM) unpackNext(stream io.Reader) (*handle, storage.System, error) {
 	dir := filepath.Join(f.opts.Dir, databaseName(number+1))
 	h, system, err := f.unpack(stream, dir)
 	if err != nil {
-		return nil, storage.System{}, errors.Join(err, os.RemoveAll(dir))
+		return nil, storage.System{}, errors.Join(err, f.opts.disk.RemoveAll(dir))
 	}
 	return h, system, nil
 }
 
 func (f *FSM) unpack(stream io.Reader, dir string) (*handle, storage.System, error) {
-	header, err := unpackFiles(stream, dir)
+	header, err := unpackFiles(f.opts.disk, stream, dir)
 	if err != nil {
 		return nil, storage.System{}, err
 	}
@@ -94,16 +93,13 @@ func (f *FSM) unpack(stream io.Reader, dir string) (*handle, storage.System, err
 
 // unpackFiles writes the files of the stream into dir, which must not exist,
 // verifies their checksums, and returns when they are on disk.
-func unpackFiles(stream io.Reader, dir string) (*snapshotHeader, error) {
+func unpackFiles(d disk, stream io.Reader, dir string) (*snapshotHeader, error) {
 	in := bufio.NewReaderSize(stream, copyBufferBytes)
 	header, err := readSnapshotHeader(in)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
-	root, err := os.OpenRoot(dir)
+	root, err := d.NewDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +114,11 @@ func unpackFiles(stream io.Reader, dir string) (*snapshotHeader, error) {
 	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 		return nil, errors.Join(err, fmt.Errorf("%w: the stream goes on after its last file", ErrCorrupt))
 	}
-	return header, errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+	return header, errors.Join(d.SyncDir(dir), d.SyncDir(filepath.Dir(dir)))
 }
 
-func unpackFile(root *os.Root, in io.Reader, want snapshotFile) error {
-	file, err := root.OpenFile(want.Name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+func unpackFile(root newDir, in io.Reader, want snapshotFile) error {
+	file, err := root.Create(want.Name)
 	if err != nil {
 		return err
 	}
@@ -138,14 +134,14 @@ func unpackFile(root *os.Root, in io.Reader, want snapshotFile) error {
 
 // moveCurrent makes next the database that the next Open finds.
 func (f *FSM) moveCurrent(next *handle) error {
-	moved, err := writeCurrent(f.opts.Dir, filepath.Base(next.dir))
+	moved, err := writeCurrent(f.opts.disk, f.opts.Dir, filepath.Base(next.dir))
 	if err == nil {
 		return nil
 	}
 	if moved {
 		f.die(fmt.Errorf("restore snapshot: move %s: %w", currentName, err))
 	}
-	return errors.Join(err, next.db.Close(), os.RemoveAll(next.dir))
+	return errors.Join(err, next.db.Close(), f.opts.disk.RemoveAll(next.dir))
 }
 
 // swap puts next in the place of the current database, whose directory goes

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -19,6 +18,7 @@ const copyBufferBytes = 256 << 10
 // snapshot is a checkpoint of the database in a directory of its own, which
 // shares files with the live one.
 type snapshot struct {
+	disk   disk
 	dir    string
 	header snapshotHeader // without files
 }
@@ -41,7 +41,7 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 	if err := h.db.Checkpoint(dir); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	return &snapshot{dir: dir, header: newSnapshotHeader(f.system)}, nil
+	return &snapshot{disk: f.opts.disk, dir: dir, header: newSnapshotHeader(f.system)}, nil
 }
 
 // Persist writes the snapshot's stream to sink and closes it, or cancels it.
@@ -56,13 +56,13 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release removes the checkpoint. What can't be removed goes at the next Open.
-func (s *snapshot) Release() { _ = os.RemoveAll(s.dir) }
+func (s *snapshot) Release() { _ = s.disk.RemoveAll(s.dir) }
 
 func (s *snapshot) write(w io.Writer) error {
 	h := s.header
 	buf := make([]byte, copyBufferBytes)
 	var err error
-	if h.Files, err = listFiles(s.dir, buf); err != nil {
+	if h.Files, err = listFiles(s.disk, s.dir, buf); err != nil {
 		return err
 	}
 	encoded, err := h.encode()
@@ -74,7 +74,7 @@ func (s *snapshot) write(w io.Writer) error {
 		return err
 	}
 	for _, file := range h.Files {
-		if err := copyFile(out, filepath.Join(s.dir, file.Name), file, buf); err != nil {
+		if err := copyFile(s.disk, out, filepath.Join(s.dir, file.Name), file, buf); err != nil {
 			return err
 		}
 	}
@@ -82,8 +82,8 @@ func (s *snapshot) write(w io.Writer) error {
 }
 
 // listFiles returns the files of dir by name, with their checksums.
-func listFiles(dir string, buf []byte) ([]snapshotFile, error) {
-	entries, err := os.ReadDir(dir)
+func listFiles(d disk, dir string, buf []byte) ([]snapshotFile, error) {
+	entries, err := d.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func listFiles(dir string, buf []byte) ([]snapshotFile, error) {
 		}
 		file := snapshotFile{Name: e.Name()}
 		sum := crc32.New(castagnoli)
-		if file.Size, err = readInto(sum, filepath.Join(dir, e.Name()), buf); err != nil {
+		if file.Size, err = readInto(d, sum, filepath.Join(dir, e.Name()), buf); err != nil {
 			return nil, err
 		}
 		file.Sum = sum.Sum32()
@@ -103,16 +103,16 @@ func listFiles(dir string, buf []byte) ([]snapshotFile, error) {
 	return files, nil
 }
 
-func copyFile(w io.Writer, path string, want snapshotFile, buf []byte) error {
-	n, err := readInto(w, path, buf)
+func copyFile(d disk, w io.Writer, path string, want snapshotFile, buf []byte) error {
+	n, err := readInto(d, w, path, buf)
 	if err == nil && n != want.Size {
 		err = fmt.Errorf("%s has %d bytes and had %d", want.Name, n, want.Size)
 	}
 	return err
 }
 
-func readInto(w io.Writer, path string, buf []byte) (int64, error) {
-	file, err := os.Open(path)
+func readInto(d disk, w io.Writer, path string, buf []byte) (int64, error) {
+	file, err := d.Open(path)
 	if err != nil {
 		return 0, err
 	}

@@ -14,7 +14,7 @@ import (
 func TestReadersSeeWholeBatches(t *testing.T) {
 	const batches, readers = 60, 3
 	base := t.TempDir()
-	db := openTemp(t, Options{memtable: 256 << 10})
+	db := openTemp(t, Options{MemtableBytes: 256 << 10})
 	var done atomic.Bool
 	var wg sync.WaitGroup
 	errs := make(chan error, readers+1)

@@ -87,7 +87,7 @@ func verifyPrefix(tb tester, r Reader) uint64 {
 func TestCrashLosesWholeBatches(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	mem := vfs.NewCrashableMem()
-	db := openTest(t, dbDir, Options{fs: mem, memtable: 256 << 10})
+	db := openTest(t, dbDir, Options{FS: mem, MemtableBytes: 256 << 10})
 	pad := make([]byte, 20<<10) // fills a memtable every few batches
 	flushed, lost, background := uint64(0), 0, 0
 	for n := uint64(1); n <= 300; n++ {
@@ -103,7 +103,7 @@ func TestCrashLosesWholeBatches(t *testing.T) {
 			continue
 		}
 		cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(3) * 50, RNG: rng}
-		crashed := openTest(t, dbDir, Options{fs: mem.CrashClone(cfg)})
+		crashed := openTest(t, dbDir, Options{FS: mem.CrashClone(cfg)})
 		found := verifyPrefix(t, crashed)
 		check(t, crashed.Close())
 		switch {
@@ -123,7 +123,7 @@ func TestCrashLosesWholeBatches(t *testing.T) {
 		t.Errorf("the database that didn't crash is at %d", got)
 	}
 	check(t, db.Close())
-	reopened := openTest(t, dbDir, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+	reopened := openTest(t, dbDir, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 	if got := verifyPrefix(t, reopened); got != 300 {
 		t.Errorf("at %d after Close and a crash", got)
 	}
@@ -133,16 +133,16 @@ func TestCrashLosesWholeBatches(t *testing.T) {
 // TestFlushedSurvivesCrash: without a log, Flush alone keeps what was committed.
 func TestFlushedSurvivesCrash(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	db := openTest(t, dbDir, Options{fs: mem})
+	db := openTest(t, dbDir, Options{FS: mem})
 	for n := uint64(1); n <= 20; n++ {
 		crashBatch(t, db, n, nil)
-		before := openTest(t, dbDir, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+		before := openTest(t, dbDir, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 		if got := verifyPrefix(t, before); got != n-1 {
 			t.Errorf("at %d after a crash before the flush of batch %d", got, n)
 		}
 		check(t, before.Close())
 		check(t, db.Flush())
-		behind := openTest(t, dbDir, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+		behind := openTest(t, dbDir, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 		if got := verifyPrefix(t, behind); got != n {
 			t.Errorf("at %d after a crash behind the flush of batch %d", got, n)
 		}
@@ -155,17 +155,17 @@ func TestFlushedSurvivesCrash(t *testing.T) {
 // through Pebble, and is there whole or not at all.
 func TestHugeBatchIsAtomic(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	db := openTest(t, dbDir, Options{fs: mem})
+	db := openTest(t, dbDir, Options{FS: mem})
 	crashBatch(t, db, 1, nil)
 	crashBatch(t, db, 2, make([]byte, memtableBytes))
 	crashBatch(t, db, 3, nil)
 	for range 20 {
-		crashed := openTest(t, dbDir, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+		crashed := openTest(t, dbDir, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 		verifyPrefix(t, crashed)
 		check(t, crashed.Close())
 	}
 	check(t, db.Flush())
-	crashed := openTest(t, dbDir, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{})})
+	crashed := openTest(t, dbDir, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{})})
 	if got := verifyPrefix(t, crashed); got != 3 {
 		t.Errorf("at %d after a flush and a crash", got)
 	}
@@ -177,7 +177,7 @@ func TestHugeBatchIsAtomic(t *testing.T) {
 // is a database of its own.
 func TestCheckpointAfterFlush(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	db := openTest(t, dbDir, Options{fs: mem})
+	db := openTest(t, dbDir, Options{FS: mem})
 	for n := uint64(1); n <= 50; n++ {
 		crashBatch(t, db, n, make([]byte, 10<<10))
 	}
@@ -192,7 +192,7 @@ func TestCheckpointAfterFlush(t *testing.T) {
 
 	// The checkpoint itself is on disk as soon as it is made.
 	for _, fs := range []vfs.FS{mem.CrashClone(vfs.CrashCloneCfg{}), mem} {
-		ckpt := openTest(t, "ckpt", Options{fs: fs})
+		ckpt := openTest(t, "ckpt", Options{FS: fs})
 		if got := verifyPrefix(t, ckpt); got != 50 {
 			t.Errorf("the checkpoint is at %d, want 50", got)
 		}

@@ -23,8 +23,8 @@ type DB struct {
 // with mode 0700). One process may have a directory open at a time: the second
 // Open fails. A directory that a newer program wrote is refused.
 func Open(dir string, o Options) (*DB, error) {
-	if o.fs == nil {
-		o.fs = vfs.Default
+	if o.FS == nil {
+		o.FS = vfs.Default
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
@@ -36,7 +36,7 @@ func Open(dir string, o Options) (*DB, error) {
 	po.Cache = cache
 	// Pebble would watch the disk itself, but leaves its watch running where
 	// Open fails.
-	disk, watch := vfs.WithDiskHealthChecks(privateFS{o.fs}, slowDiskAfter, nil, ev.diskSlow)
+	disk, watch := vfs.WithDiskHealthChecks(carefulFS{o.FS}, slowDiskAfter, nil, ev.diskSlow)
 	po.FS = disk
 	db, err := pebble.Open(dir, po)
 	if err != nil {

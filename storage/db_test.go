@@ -160,7 +160,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	newer, err := pebble.Open(dbDir, &pebble.Options{FS: mem, FormatMajorVersion: pebble.FormatNewest, Logger: newEvents(Options{})})
 	check(t, err)
 	check(t, newer.Close())
-	db, err := Open(dbDir, Options{fs: mem})
+	db, err := Open(dbDir, Options{FS: mem})
 	if err == nil {
 		_ = db.Close()
 		t.Fatal("a directory in a newer format was opened")

@@ -61,7 +61,7 @@ func flushOn(dir string, fatal func(error), fail func(errorfs.OpKind) error) err
 		}
 		return nil
 	}))
-	db, err := Open(dir, Options{Fatal: fatal, fs: disk})
+	db, err := Open(dir, Options{Fatal: fatal, FS: disk})
 	if err != nil {
 		return err
 	}
@@ -185,7 +185,7 @@ func TestUnreadableRow(t *testing.T) {
 // there.
 func TestReadErrors(t *testing.T) {
 	mem := vfs.NewMem()
-	db := openTest(t, dbDir, Options{fs: mem})
+	db := openTest(t, dbDir, Options{FS: mem})
 	fillRecords(t, db, 0, benchBatchRows)
 	check(t, db.Close())
 
@@ -196,7 +196,7 @@ func TestReadErrors(t *testing.T) {
 		}
 		return nil
 	}))
-	db = openTest(t, dbDir, Options{fs: disk})
+	db = openTest(t, dbDir, Options{FS: disk})
 	// Pebble's own reading in the background would call Fatal.
 	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete {
 		runtime.Gosched()

@@ -44,7 +44,7 @@ func openMem(tb testing.TB) *DB {
 }
 
 // memOptions are those of a database in a file system of its own in memory.
-func memOptions() Options { return Options{fs: vfs.NewMem()} }
+func memOptions() Options { return Options{FS: vfs.NewMem()} }
 
 func check(tb tester, err error) {
 	tb.Helper()

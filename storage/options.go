@@ -2,7 +2,6 @@ package storage
 
 import (
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,20 +68,24 @@ type Options struct {
 	// must not return. Nil, or a Fatal that returns, means a panic.
 	Fatal func(error)
 
-	// fs is the file system; nil means the operating system's. Tests put one in
-	// memory here that can crash.
-	fs vfs.FS
-	// memtable replaces memtableBytes where it isn't 0, so that a test can have
-	// flushes and compactions without writing gigabytes.
-	memtable uint64
+	// FS is for tests alone, which put one here that can crash or fail; nil means
+	// the operating system's.
+	FS FS
+	// MemtableBytes is for tests alone: it replaces memtableBytes where it isn't 0,
+	// so that they have flushes and compactions without writing gigabytes.
+	MemtableBytes uint64
 }
+
+// FS is the file system under a database. The name is here so that those who
+// hand one on need not import Pebble.
+type FS = vfs.FS
 
 // pebbleOptions are the options for Pebble, but for the cache and the file
 // system, which the caller makes and owns.
 func pebbleOptions(o Options, ev *events) *pebble.Options {
 	memtable := uint64(memtableBytes)
-	if o.memtable != 0 {
-		memtable = o.memtable
+	if o.MemtableBytes != 0 {
+		memtable = o.MemtableBytes
 	}
 	po := &pebble.Options{
 		CompactionConcurrencyRange:  func() (int, int) { return minCompactions, maxCompactions },
@@ -103,16 +106,3 @@ func pebbleOptions(o Options, ev *events) *pebble.Options {
 	}
 	return po
 }
-
-// privateFS makes directories that only their owner can enter, whatever the
-// mode asked for: Pebble asks for 0755.
-type privateFS struct{ vfs.FS }
-
-const privateDirMode = 0o700
-
-func (fs privateFS) MkdirAll(dir string, _ os.FileMode) error {
-	return fs.FS.MkdirAll(dir, privateDirMode)
-}
-
-// Unwrap gives the file system underneath.
-func (fs privateFS) Unwrap() vfs.FS { return fs.FS }

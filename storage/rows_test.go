@@ -81,7 +81,7 @@ func writeRows(tb tester, db *DB) {
 // from a table, and after the database was opened again.
 func TestRowsComeBack(t *testing.T) {
 	mem := vfs.NewMem()
-	db := openTest(t, dbDir, Options{fs: mem})
+	db := openTest(t, dbDir, Options{FS: mem})
 	writeRows(t, db)
 	verifyRows(t, db)
 	verifyRecords(t, db)
@@ -89,7 +89,7 @@ func TestRowsComeBack(t *testing.T) {
 	verifyRows(t, db)
 	verifyRecords(t, db)
 	check(t, db.Close())
-	db = openTest(t, dbDir, Options{fs: mem})
+	db = openTest(t, dbDir, Options{FS: mem})
 	verifyRows(t, db)
 	verifyRecords(t, db)
 	check(t, db.Close())

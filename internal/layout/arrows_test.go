@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "storage", "client"},
 
 	"internal/layout":      {},
+	"internal/crashfs":     {},
 	"internal/testcluster": {"client"},
 	"internal/quickstart":  {"client", "internal/testcluster"},
 	"internal/bench":       {"client", "internal/testcluster"},
@@ -37,7 +38,7 @@ var testArrows = map[string][]string{
 	"api":           {"client", "fsm/admission"},
 	"client":        {},
 	"fsm/admission": {"fsm/contenthash"},
-	"fsm":           {"fsm/contenthash"},
+	"fsm":           {"fsm/contenthash", "internal/crashfs"},
 }
 
 // keepers says which packages alone may import a third-party module; everybody
@@ -47,7 +48,7 @@ var keepers = map[string][]string{
 	"github.com/hashicorp/raft-boltdb":    {"cluster"},
 	"github.com/hashicorp/memberlist":     {"cluster"},
 	"go.etcd.io/bbolt":                    {"cluster"},
-	"github.com/cockroachdb/pebble":       {"storage"},
+	"github.com/cockroachdb/pebble":       {"storage", "internal/crashfs"},
 	"github.com/julienschmidt/httprouter": {"api"},
 	"github.com/spf13/cobra":              {"cmd/node"},
 }
@@ -179,6 +180,10 @@ func TestArrowsAreTold(t *testing.T) {
 		{pkg: "fsm", target: raft},
 		{pkg: "fsm", target: "github.com/hashicorp/raft-boltdb/v2", refused: true},
 		{pkg: "fsm", target: pebble, refused: true},
+		{pkg: "fsm", target: pebble + "/vfs", inTest: true, refused: true},
+		{pkg: "fsm", target: "pipesync/internal/crashfs", inTest: true},
+		{pkg: "fsm", target: "pipesync/internal/crashfs", refused: true},
+		{pkg: "internal/crashfs", target: pebble + "/vfs"},
 		{pkg: "fsm/admission", target: "pipesync/fsm"},
 		{pkg: "fsm/admission", target: "pipesync/cluster", refused: true},
 		{pkg: "fsm/admission", target: raft, refused: true},

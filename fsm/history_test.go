@@ -1,0 +1,206 @@
+package fsm
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/raft"
+
+	"pipesync/storage"
+)
+
+// history is what an instance that was never interrupted did with random
+// entries. The results of syncs are compared with the model's at once, the state
+// by whoever has gone through the history in some other way.
+type history struct {
+	rng   *rand.Rand
+	plain *rig
+	model *model
+	steps []step
+	// hashes is the state by the index of the last entry in it.
+	hashes map[uint64][32]byte
+}
+
+type step struct {
+	log      *raft.Log
+	response string
+	// snapshot is one of the state after the entry; of few steps.
+	snapshot []byte
+}
+
+const historyLimit = 12 // of syncs in a window
+
+// newHistory makes and applies a history of at most most entries.
+func newHistory(t testing.TB, seed uint64, most int) *history {
+	t.Helper()
+	disk, err := newCrashDisk()
+	must(t, err)
+	h := &history{
+		rng:    rand.New(rand.NewPCG(seed, 1)),
+		plain:  crashRig(t, seed, crashDisk{disk}),
+		model:  newModel(historyLimit),
+		hashes: map[uint64][32]byte{},
+	}
+	h.plain.open()
+	defer h.plain.close()
+	h.hashes[0] = stateHash(t, h.plain.fsm)
+	h.add(testBootstrap(historyLimit))
+	h.add(&KeyCreate{KeyID: testKey, Org: testOrg, DefaultStore: testStore})
+	for n := most/2 + h.rng.IntN(most/2); len(h.steps) < n; {
+		h.plain.now += h.between(-2, 8) * second
+		h.plain.wall += h.between(-1, 3) * second
+		h.addAny()
+	}
+	return h
+}
+
+func (h *history) between(least, most int64) int64 { return least + h.rng.Int64N(most-least+1) }
+
+func pick[T any](h *history, from ...T) T { return from[h.rng.IntN(len(from))] }
+
+func (h *history) addAny() {
+	switch k := h.rng.IntN(40); k {
+	case 0, 1:
+		h.add(&StoreCreate{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_a", "vs_b", "vs_c")})
+	case 2, 3:
+		h.add(&KeyCreate{KeyID: pick(h, "key_b", "key_c"), Org: "org_b", DefaultStore: pick(h, "", "vs_a")})
+	case 4:
+		h.add(&KeyRevoke{KeyID: pick(h, "key_b", "key_x")})
+	case 5:
+		if h.rng.IntN(4) == 0 {
+			h.add(&KeyRevoke{KeyID: testKey})
+		}
+	case 6:
+		h.add(testBootstrap(historyLimit + 1))
+	case 7, 8, 9:
+		h.addSweep()
+	case 10, 11, 12:
+		h.add(&Collect{
+			Store: 1, Namespace: pick(h, "n", "m", "o"), Generation: storage.Generation(h.between(1, 3)),
+			Before: max(0, h.plain.now-h.between(0, 40)*second), Until: pick(h, dumpIDs...),
+		})
+	default:
+		h.add(h.sync())
+	}
+}
+
+func (h *history) sync() *Sync {
+	s := newSync(Incremental)
+	s.SyncID = fmt.Sprint("sync_", len(h.steps))
+	least := int64(0)
+	if h.rng.IntN(5) == 0 {
+		s.Mode, least = FullRefresh, 1
+	}
+	for range h.between(least, 10) {
+		ns, id := pick(h, "n", "m", "o"), pick(h, dumpIDs...)
+		if h.rng.IntN(3) == 0 {
+			s.Operations = append(s.Operations, remove(ns, id))
+			continue
+		}
+		op := upsert(ns, id, pick(h, "1", "2", "3"))
+		if h.rng.IntN(8) == 0 {
+			op = upsert(ns, id, fmt.Sprintf("%01000d", h.rng.IntN(3)))
+		}
+		s.Operations = append(s.Operations, op)
+	}
+	if h.rng.IntN(4) > 0 {
+		ahead := h.between(-6, 4)
+		if h.rng.IntN(20) == 0 {
+			ahead = 400
+		}
+		s.at((h.plain.wall-testWall)/second + ahead)
+	}
+	if h.rng.IntN(4) == 0 {
+		s.rejecting()
+	}
+	return s
+}
+
+// addSweep collects as a leader does.
+func (h *history) addSweep() {
+	h.plain.t.Helper()
+	v := h.plain.view()
+	sweeps, err := v.Sweeps(h.plain.now, 2)
+	v.Close()
+	must(h.plain.t, err)
+	for _, s := range sweeps {
+		for !s.Done() {
+			v := h.plain.view()
+			c, err := s.Next(v)
+			v.Close()
+			must(h.plain.t, err)
+			if c != nil {
+				h.add(c)
+			}
+		}
+	}
+}
+
+// add applies the next entry to the plain instance and to the model. Some entries
+// are fenced, and then nothing happens but that they are in the log.
+func (h *history) add(cmd any) {
+	t := h.plain.t
+	t.Helper()
+	l := h.plain.entry(cmd)
+	if len(h.steps) > 1 && h.rng.IntN(20) == 0 {
+		l.Term++
+	}
+	response := h.plain.fsm.Apply(l)
+	s := step{log: l, response: fmt.Sprint(response)}
+	if l.Term == testTerm {
+		h.hashes[l.Index] = stateHash(t, h.plain.fsm)
+		h.compareResult(cmd, l, decodeResponse(t, response))
+	}
+	if h.rng.IntN(16) == 0 {
+		s.snapshot = h.plain.snapshot()
+	}
+	h.steps = append(h.steps, s)
+}
+
+func (h *history) compareResult(cmd any, l *raft.Log, got *Result) {
+	t, at := h.plain.t, Stamp{ClusterTime: h.plain.now, WallTime: h.plain.wall}
+	t.Helper()
+	switch c := cmd.(type) {
+	case *Sync:
+		if diff := cmp.Diff(h.model.sync(c, l.Index, at), got); diff != "" {
+			t.Fatalf("result of entry %d (-want +got): %s", l.Index, diff)
+		}
+		return
+	case *Collect:
+		h.model.collect(c, at)
+		return
+	case *KeyRevoke:
+		h.model.revoked = h.model.revoked || c.KeyID == testKey
+	}
+	h.model.clusterTime = max(h.model.clusterTime, at.ClusterTime)
+}
+
+// replayTo applies the first entries, up to an index, to a new instance, which
+// shows what the state should have been.
+func (h *history) replayTo(t testing.TB, seed, index uint64) *dumped {
+	t.Helper()
+	disk, err := newCrashDisk()
+	must(t, err)
+	r := crashRig(t, seed, crashDisk{disk})
+	r.open()
+	defer r.close()
+	for _, s := range h.steps {
+		if s.log.Index <= index {
+			r.fsm.Apply(s.log)
+		}
+	}
+	return dump(t, r.fsm)
+}
+
+// stateHash is over every key and value of the database.
+func stateHash(t testing.TB, f *FSM) [32]byte {
+	t.Helper()
+	v, err := f.View()
+	must(t, err)
+	defer v.Close()
+	sum, err := v.snapshot.Hash()
+	must(t, err)
+	return sum
+}
