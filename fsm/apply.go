@@ -75,7 +75,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 	if err := errors.Join(err, tx.batch.Close()); err != nil {
 		return nil, err
 	}
-	f.countUnflushed(len(l.Data) + len(l.Extensions))
+	f.countUnflushed(h, len(l.Data)+len(l.Extensions))
 	f.publish(tx.system)
 	return result.Encode(), nil
 }

@@ -89,7 +89,31 @@ func newCrashDisk() (*crashfs.FS, error) {
 	return d.fs, errors.Join(d.MkdirAll(crashParent), d.SyncDir("/"))
 }
 
-// crashRig is a rig on a disk that crashes; it isn't open yet.
+// rigOnDisk is open until the test ends.
+func rigOnDisk(t testing.TB, d *crashfs.FS) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: crashHome, next: 10, wall: testWall, opts: func(o *Options) { o.disk = crashDisk{d} }}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+// newCrashingRig is newRig on a disk that crashes.
+func newCrashingRig(t testing.TB) *rig {
+	t.Helper()
+	d, err := newCrashDisk()
+	must(t, err)
+	return rigOnDisk(t, d)
+}
+
+// crash returns another rig, on what a machine that loses its power now would
+// find on the disk. It goes on itself.
+func (r *rig) crash() *rig {
+	r.t.Helper()
+	return rigOnDisk(r.t, r.fsm.opts.disk.(crashDisk).fs.Crash(0, nil))
+}
+
+// crashRig is a rig of the crash tests; it isn't open yet.
 func crashRig(t testing.TB, seed uint64, d disk) *rig {
 	return &rig{t: t, dir: crashHome, next: 10, wall: testWall, opts: func(o *Options) {
 		o.disk = d

@@ -28,8 +28,8 @@ func (f *FSM) Flush() error {
 		return fmt.Errorf("flush state machine: %w", err)
 	}
 	f.flushing.Lock()
-	if f.unflushed.Load() > 0 {
-		err = f.flush(h)
+	if h.unflushed.Load() > 0 {
+		err = h.flush()
 	}
 	f.flushing.Unlock()
 	if err := errors.Join(err, f.release(h)); err != nil {
@@ -38,19 +38,19 @@ func (f *FSM) Flush() error {
 	return nil
 }
 
-// flush flushes h, which the caller holds, with f.flushing.
-func (f *FSM) flush(h *handle) error {
-	n := f.unflushed.Swap(0) // what these are of has been committed
+// flush is for those who hold h, and FSM.flushing.
+func (h *handle) flush() error {
+	n := h.unflushed.Swap(0) // what these are of has been committed
 	err := h.db.Flush()
 	if err != nil {
-		f.unflushed.Add(n)
+		h.unflushed.Add(n)
 	}
 	return err
 }
 
-// countUnflushed is told the size of each entry after its commit.
-func (f *FSM) countUnflushed(bytes int) {
-	if f.unflushed.Add(int64(bytes)) < maxUnflushedBytes {
+// countUnflushed is told the size of each entry after its commit to h.
+func (f *FSM) countUnflushed(h *handle, bytes int) {
+	if h.unflushed.Add(int64(bytes)) < maxUnflushedBytes {
 		return
 	}
 	select {

@@ -2,48 +2,14 @@ package fsm
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 )
-
-// crash returns a copy of the directory as a process that was killed now would
-// leave it: without what is in memory. Pebble makes and removes files meanwhile:
-// only a copy during which none came or went is of one moment.
-func (r *rig) crash() *rig {
-	r.t.Helper()
-	for {
-		dir := filepath.Join(r.t.TempDir(), "crashed")
-		before := r.files()
-		err := os.CopyFS(dir, os.DirFS(r.dir))
-		if errors.Is(err, fs.ErrNotExist) || !slices.Equal(before, r.files()) {
-			continue
-		}
-		must(r.t, err)
-		return newRigIn(r.t, dir)
-	}
-}
-
-func (r *rig) files() (names []string) {
-	r.t.Helper()
-	err := filepath.WalkDir(r.dir, func(name string, _ fs.DirEntry, err error) error {
-		names = append(names, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
-	})
-	must(r.t, err)
-	return names
-}
 
 func (r *rig) expectApplied(when string, want uint64) {
 	r.t.Helper()
@@ -53,7 +19,7 @@ func (r *rig) expectApplied(when string, want uint64) {
 }
 
 func TestFlushOutlivesACrash(t *testing.T) {
-	r := newRig(t)
+	r := newCrashingRig(t)
 	r.setUp(10)
 	r.crash().expectApplied("not flushed", 0)
 	must(t, r.fsm.Flush())
@@ -84,7 +50,7 @@ func TestFlushIsDueByBytes(t *testing.T) {
 	}
 	l := r.entry(newSync(Incremental, upsert("n", "a", "1")))
 	size := int64(len(l.Data) + len(l.Extensions))
-	r.fsm.unflushed.Store(maxUnflushedBytes - size - 1)
+	r.fsm.current.unflushed.Store(maxUnflushedBytes - size - 1)
 	r.applyLog(l)
 	if due() {
 		t.Error("due a byte too early")
@@ -100,7 +66,7 @@ func TestFlushIsDueByBytes(t *testing.T) {
 	}
 	// Snapshots flush, too, and a restored database is on disk.
 	r.snapshot()
-	if n := r.fsm.unflushed.Load(); n != 0 {
+	if n := r.fsm.current.unflushed.Load(); n != 0 {
 		t.Errorf("%d bytes are unflushed after a snapshot", n)
 	}
 }
@@ -147,7 +113,7 @@ func (c *replicated) propose(cmd any) {
 // The log is cut behind a snapshot, and then the process is killed: what was
 // in memory is lost, what was cut is not.
 func TestLogIsNeverCutPastWhatIsFlushed(t *testing.T) {
-	r := newRig(t)
+	r := newCrashingRig(t)
 	snapshots, err := raft.NewFileSnapshotStore(t.TempDir(), 2, io.Discard)
 	must(t, err)
 	c := &replicated{r: r, log: raft.NewInmemStore(), snapshots: snapshots}
@@ -188,9 +154,32 @@ func TestLogIsNeverCutPastWhatIsFlushed(t *testing.T) {
 	again.stop()
 }
 
+// A flush takes so long to begin that a restore has put another database in the
+// place of the one that it is going to flush.
+func TestFlushOfAReplacedDatabase(t *testing.T) {
+	r := newCrashingRig(t)
+	r.setUp(10)
+	stream := r.snapshot()
+	r.mustApply(newSync(Incremental, upsert("n", "a", "1")))
+	r.fsm.flushing.Lock()
+	late := make(chan error, 1)
+	go func() { late <- r.fsm.Flush() }()
+	for held := false; !held; runtime.Gosched() {
+		r.fsm.mu.Lock()
+		held = r.fsm.current.refs == 2
+		r.fsm.mu.Unlock()
+	}
+	must(t, r.restore(stream))
+	r.mustApply(newSync(Incremental, upsert("n", "a", "2")))
+	r.fsm.flushing.Unlock()
+	must(t, <-late)
+	must(t, r.fsm.Flush())
+	r.crash().expectApplied("flushed", 16)
+}
+
 // Flushes run beside Apply, Snapshot, Restore and Close.
 func TestFlushIsConcurrent(t *testing.T) {
-	r := newRig(t)
+	r := newCrashingRig(t)
 	r.setUp(1000)
 	stop, done := make(chan struct{}), make(chan error, 1)
 	go func() {

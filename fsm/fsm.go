@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"pipesync/storage"
 )
@@ -20,9 +19,8 @@ type FSM struct {
 	system      storage.System // as of the last applied entry
 	checkpoints int            // made by this process
 
-	flushing  sync.Mutex    // one flush at a time: its return says that all is on disk
-	unflushed atomic.Int64  // bytes of entries applied since the last flush
-	flushDue  chan struct{} // of capacity 1
+	flushing sync.Mutex    // one flush at a time: its return says that all is on disk
+	flushDue chan struct{} // of capacity 1
 
 	mu        sync.Mutex // guards what follows
 	current   *handle

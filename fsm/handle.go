@@ -3,6 +3,7 @@ package fsm
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"pipesync/storage"
 )
@@ -13,6 +14,10 @@ type handle struct {
 	db   *storage.DB
 	dir  string
 	refs int // guarded by FSM.mu
+	// unflushed are the bytes of entries applied since the last flush. It is of this
+	// database: a flush that still holds one which was replaced has nothing to say
+	// about its successor.
+	unflushed atomic.Int64
 	// replaced means that a restore put another database in its place: its
 	// directory goes with the last reference. Guarded by FSM.mu.
 	replaced bool

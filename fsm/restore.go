@@ -148,7 +148,6 @@ func (f *FSM) moveCurrent(next *handle) error {
 // when its last view is closed. Its error is about the old database only.
 func (f *FSM) swap(next *handle, system storage.System) error {
 	f.system = system
-	f.unflushed.Store(0) // it is all on disk
 	f.mu.Lock()
 	old := f.current
 	old.replaced = true

@@ -33,7 +33,7 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 	// flushed. Raft cuts its log behind a snapshot: after this flush, what it cuts
 	// is on disk in the live database too, whatever a crash takes from memory.
 	f.flushing.Lock()
-	err := f.flush(h)
+	err := h.flush()
 	f.flushing.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
