@@ -124,6 +124,27 @@ func (s *server) handleKeyRevoke(c *call) error {
 }
 
 func (s *server) handleKeys(c *call) error {
+	return s.readOrgList(c, "keys", func(view *fsm.View, p page, org string) error {
+		found, err := view.Keys(p.after, p.limit+1, org)
+		if err != nil {
+			return fmt.Errorf("listing keys: %w", err)
+		}
+		var reply struct {
+			Keys       []keyReply `json:"keys"`
+			NextCursor *string    `json:"next_cursor"`
+		}
+		found, reply.NextCursor = cutPage(p, found, func(k fsm.KeyInfo) string { return k.ID })
+		for _, k := range found {
+			reply.Keys = append(reply.Keys, newKeyReply(k))
+		}
+		c.reply(http.StatusOK, reply)
+		return nil
+	})
+}
+
+// readOrgList gives list the view, the page and the organization that an admin
+// list is asked for; cursors are bound to the list's name and the organization.
+func (s *server) readOrgList(c *call, name string, list func(view *fsm.View, p page, org string) error) error {
 	org, err := orgFilter(c)
 	if err != nil {
 		return err
@@ -133,24 +154,11 @@ func (s *server) handleKeys(c *call) error {
 		return err
 	}
 	defer view.Close()
-	p, err := parsePage(c.r.URL.Query(), cursorScope(view, "keys", org), 0)
+	p, err := parsePage(c.r.URL.Query(), cursorScope(view, name, org), 0)
 	if err != nil {
 		return err
 	}
-	found, err := view.Keys(p.after, p.limit+1, org)
-	if err != nil {
-		return fmt.Errorf("listing keys: %w", err)
-	}
-	var reply struct {
-		Keys       []keyReply `json:"keys"`
-		NextCursor *string    `json:"next_cursor"`
-	}
-	found, reply.NextCursor = cutPage(p, found, func(k fsm.KeyInfo) string { return k.ID })
-	for _, k := range found {
-		reply.Keys = append(reply.Keys, newKeyReply(k))
-	}
-	c.reply(http.StatusOK, reply)
-	return nil
+	return list(view, p, org)
 }
 
 // orgFilter is the organization that an admin list is restricted to, or "".

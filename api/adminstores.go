@@ -51,32 +51,21 @@ func (s *server) handleStoreCreate(c *call) error {
 }
 
 func (s *server) handleStores(c *call) error {
-	org, err := orgFilter(c)
-	if err != nil {
-		return err
-	}
-	view, err := s.viewFor(c)
-	if err != nil {
-		return err
-	}
-	defer view.Close()
-	p, err := parsePage(c.r.URL.Query(), cursorScope(view, "stores", org), 0)
-	if err != nil {
-		return err
-	}
-	found, err := listStores(view, org, p.after, p.limit+1)
-	if err != nil {
-		return err
-	}
-	var reply struct {
-		Stores     []storeReply `json:"stores"`
-		NextCursor *string      `json:"next_cursor"`
-	}
-	reply.Stores, reply.NextCursor = cutPage(p, found, func(s storeReply) string {
-		return s.OrganizationID + "/" + s.VectorStoreID
+	return s.readOrgList(c, "stores", func(view *fsm.View, p page, org string) error {
+		found, err := listStores(view, org, p.after, p.limit+1)
+		if err != nil {
+			return err
+		}
+		var reply struct {
+			Stores     []storeReply `json:"stores"`
+			NextCursor *string      `json:"next_cursor"`
+		}
+		reply.Stores, reply.NextCursor = cutPage(p, found, func(s storeReply) string {
+			return s.OrganizationID + "/" + s.VectorStoreID
+		})
+		c.reply(http.StatusOK, reply)
+		return nil
 	})
-	c.reply(http.StatusOK, reply)
-	return nil
 }
 
 // listStores lists the stores of one organization, or of all, ordered by both
