@@ -8,7 +8,7 @@ import (
 
 // command proposes an administrator's command and returns its result, which is
 // fsm.OK.
-func (s *server) command(c *call, cmd any) (*fsm.Result, error) {
+func (s *server) command(c *call, cmd fsm.Command) (*fsm.Result, error) {
 	body, err := fsm.Encode(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a command: %w", err)

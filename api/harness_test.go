@@ -185,7 +185,7 @@ func emptyState(t testing.TB) *fsm.FSM {
 	return sm
 }
 
-func (e *edge) mustApply(cmd any) *fsm.Result {
+func (e *edge) mustApply(cmd fsm.Command) *fsm.Result {
 	e.t.Helper()
 	body, err := fsm.Encode(cmd)
 	if err != nil {

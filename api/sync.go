@@ -85,7 +85,7 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 	if key != "" {
 		command.SetIdempotencyKey(syncRoute, key)
 	}
-	encoded, err := fsm.EncodeSync(command)
+	encoded, err := fsm.Encode(command)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a sync: %w", err)
 	}

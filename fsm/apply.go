@@ -98,30 +98,15 @@ type transaction struct {
 	wall   int64 // entry wall time
 }
 
-func (tx *transaction) decide(cmd any) (*Result, error) {
-	if c, ok := cmd.(*Bootstrap); ok {
-		return tx.bootstrap(c)
-	}
-	if tx.system.ClusterID == "" {
+func (tx *transaction) decide(cmd deciding) (*Result, error) {
+	if _, first := cmd.(*Bootstrap); tx.system.ClusterID == "" && !first {
 		result := tx.refuse(NotBootstrapped)
-		if c, ok := cmd.(*syncEntry); ok {
-			result.Sync = &SyncResult{SyncID: c.SyncID}
+		if e, ok := cmd.(*syncEntry); ok {
+			result.Sync = &SyncResult{SyncID: e.SyncID}
 		}
 		return result, nil
 	}
-	switch c := cmd.(type) {
-	case *syncEntry:
-		return tx.sync(c)
-	case *KeyCreate:
-		return tx.keyCreate(c)
-	case *KeyRevoke:
-		return tx.keyRevoke(c)
-	case *StoreCreate:
-		return tx.storeCreate(c)
-	case *Collect:
-		return tx.collect(c)
-	}
-	return nil, fmt.Errorf("decide: %T is no command", cmd)
+	return cmd.decide(tx)
 }
 
 func (tx *transaction) refuse(o Outcome) *Result { return &Result{Outcome: o, Index: tx.index} }

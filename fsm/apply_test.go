@@ -12,7 +12,7 @@ import (
 func TestCommands(t *testing.T) {
 	steps := []struct {
 		name    string
-		cmd     any
+		cmd     Command
 		outcome Outcome
 		created bool
 	}{

@@ -12,7 +12,7 @@ const firstNumber = 1
 // firstClusterVersion is what a cluster's version is when it is bootstrapped.
 const firstClusterVersion = 1
 
-func (tx *transaction) bootstrap(c *Bootstrap) (*Result, error) {
+func (c *Bootstrap) decide(tx *transaction) (*Result, error) {
 	if tx.system.ClusterID != "" {
 		return tx.done(false), nil
 	}
@@ -26,7 +26,7 @@ func (tx *transaction) bootstrap(c *Bootstrap) (*Result, error) {
 	return tx.done(true), nil
 }
 
-func (tx *transaction) keyCreate(c *KeyCreate) (*Result, error) {
+func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
 	_, found, err := tx.db.Key(c.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("create key: %w", err)
@@ -53,7 +53,7 @@ func (tx *transaction) keyCreate(c *KeyCreate) (*Result, error) {
 	return tx.done(true), nil
 }
 
-func (tx *transaction) keyRevoke(c *KeyRevoke) (*Result, error) {
+func (c *KeyRevoke) decide(tx *transaction) (*Result, error) {
 	key, found, err := tx.db.Key(c.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("revoke key: %w", err)
@@ -70,7 +70,7 @@ func (tx *transaction) keyRevoke(c *KeyRevoke) (*Result, error) {
 	return tx.done(false), nil
 }
 
-func (tx *transaction) storeCreate(c *StoreCreate) (*Result, error) {
+func (c *StoreCreate) decide(tx *transaction) (*Result, error) {
 	org, err := tx.ensureOrg(c.Org)
 	if err != nil {
 		return nil, fmt.Errorf("create store: %w", err)

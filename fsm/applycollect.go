@@ -11,10 +11,10 @@ const nanosPerSecond = 1_000_000_000
 
 var errRangeEnds = errors.New("the range ends")
 
-// collect removes tombstones, and notes in the horizon the newest timestamp that
+// decide removes tombstones, and notes in the horizon the newest timestamp that
 // they had: what comes with an older one can't be told from a record that was
 // deleted since.
-func (tx *transaction) collect(c *Collect) (*Result, error) {
+func (c *Collect) decide(tx *transaction) (*Result, error) {
 	set, found, err := tx.db.Settings()
 	if err == nil && !found {
 		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)

@@ -9,7 +9,7 @@ import (
 	"pipesync/storage"
 )
 
-func (tx *transaction) sync(e *syncEntry) (*Result, error) {
+func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	if result, err := recallRequest(tx.db, e.RequestID, tx.system.ClusterTime); result != nil || err != nil {
 		return result, err
 	}

@@ -21,7 +21,7 @@ func BenchmarkEncodeSync5000(b *testing.B) {
 	s := bigSync(0, 1)
 	b.ReportAllocs()
 	for b.Loop() {
-		body, err := EncodeSync(s)
+		body, err := Encode(s)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func BenchmarkEncodeSync5000(b *testing.B) {
 }
 
 func BenchmarkDecodeSync5000(b *testing.B) {
-	body, err := EncodeSync(bigSync(0, 1))
+	body, err := Encode(bigSync(0, 1))
 	if err != nil {
 		b.Fatal(err)
 	}

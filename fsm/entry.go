@@ -36,7 +36,7 @@ const (
 )
 
 // Header is what an entry body says in plain bytes, before its operations are
-// decompressed. Fields that the kind doesn't have are zero.
+// decompressed. From SyncID on it is a sync's; of other kinds that is zero.
 type Header struct {
 	Kind         Kind
 	Version      byte
@@ -54,31 +54,40 @@ type Header struct {
 	RawBytes     int // length of the operations block when decompressed
 }
 
-// Encode returns the entry body of cmd: a *Sync, *Bootstrap, *KeyCreate,
-// *KeyRevoke, *StoreCreate or *Collect. The body aliases nothing of cmd. An error means
-// that cmd is over a cap or misses a mandatory field.
-func Encode(cmd any) ([]byte, error) {
-	switch c := cmd.(type) {
-	case *Sync:
-		return EncodeSync(c)
-	case *Bootstrap:
-		return c.encode()
-	case *KeyCreate:
-		return c.encode()
-	case *KeyRevoke:
-		return c.encode()
-	case *StoreCreate:
-		return c.encode()
-	case *Collect:
-		return c.encode()
-	}
-	return nil, fmt.Errorf("encode entry: %T is no command", cmd)
+// Command is what an entry's body says: a pointer to one of the structs of
+// command.go.
+type Command interface{ encode() ([]byte, error) }
+
+// deciding is a command as Apply gets it.
+type deciding interface {
+	Command
+	// decide returns what becomes of the command, on a cluster that was
+	// bootstrapped, and puts all that it changes into the transaction.
+	decide(*transaction) (*Result, error)
 }
+
+// decoders read the fields of each kind, behind the prefix that all share.
+var decoders = [...]func(*decoder, Header) (deciding, error){
+	KindBootstrap:   decodes(decodeBootstrap),
+	KindSync:        decodes(decodeSync),
+	KindKeyCreate:   decodes(decodeKeyCreate),
+	KindKeyRevoke:   decodes(decodeKeyRevoke),
+	KindStoreCreate: decodes(decodeStoreCreate),
+	KindCollect:     decodes(decodeCollect),
+}
+
+func decodes[C deciding](decode func(*decoder, Header) (C, error)) func(*decoder, Header) (deciding, error) {
+	return func(d *decoder, h Header) (deciding, error) { return decode(d, h) }
+}
+
+// Encode returns the entry body of cmd. The body aliases nothing of cmd. An error
+// means that cmd is over a cap or misses a mandatory field.
+func Encode(cmd Command) ([]byte, error) { return cmd.encode() }
 
 // Decode verifies body in full and returns the same pointer types that Encode
 // takes. The byte slices of a Sync alias a buffer of its own. Errors match
 // ErrCorrupt or ErrUnknownFormat.
-func Decode(body []byte) (any, error) {
+func Decode(body []byte) (Command, error) {
 	cmd, err := decodeEntry(body)
 	if err != nil {
 		return nil, err
@@ -89,44 +98,26 @@ func Decode(body []byte) (any, error) {
 	return cmd, nil
 }
 
-// DecodeHeader reads the plain fields of body: cheap, and without verifying the
-// checksum or the operations. Errors match ErrCorrupt or ErrUnknownFormat.
+// DecodeHeader reads what body says in plain bytes: of a sync its fields, of any
+// other kind what all entries share. It is cheap, and doesn't verify the checksum or the
+// operations. Errors match ErrCorrupt or ErrUnknownFormat.
 func DecodeHeader(body []byte) (Header, error) {
 	d := decoder{b: body}
 	h, err := decodePrefix(&d)
 	if err != nil {
 		return Header{}, err
 	}
-	switch h.Kind {
-	case KindSync:
+	if h.Kind == KindSync {
 		h.decodeSyncFields(&d)
-		err = d.err
-	case KindKeyCreate:
-		var c *KeyCreate
-		if c, err = decodeKeyCreate(&d, h); err == nil {
-			h.KeyID, h.Org, h.Store = c.KeyID, c.Org, c.DefaultStore
-		}
-	case KindKeyRevoke:
-		var c *KeyRevoke
-		if c, err = decodeKeyRevoke(&d, h); err == nil {
-			h.KeyID = c.KeyID
-		}
-	case KindStoreCreate:
-		var c *StoreCreate
-		if c, err = decodeStoreCreate(&d, h); err == nil {
-			h.Org, h.Store = c.Org, c.Store
-		}
-	case KindCollect:
-		_, err = decodeCollect(&d, h)
 	}
-	if err != nil {
-		return Header{}, fmt.Errorf("decode header of entry kind %d: %w", h.Kind, err)
+	if d.err != nil {
+		return Header{}, fmt.Errorf("decode header of entry kind %d: %w", h.Kind, d.err)
 	}
 	return h, nil
 }
 
 // decodeEntry is Decode with a sync's namespace table, which Apply needs.
-func decodeEntry(body []byte) (any, error) {
+func decodeEntry(body []byte) (deciding, error) {
 	d := decoder{b: body}
 	h, err := decodePrefix(&d)
 	if err != nil {
@@ -135,21 +126,7 @@ func decodeEntry(body []byte) (any, error) {
 	if sumEntry(body) != binary.BigEndian.Uint32(body[entrySumAt:]) {
 		return nil, fmt.Errorf("decode entry kind %d: %w: checksum differs", h.Kind, ErrCorrupt)
 	}
-	var cmd any
-	switch h.Kind {
-	case KindBootstrap:
-		cmd, err = decodeBootstrap(&d, h)
-	case KindSync:
-		cmd, err = decodeSync(&d, h)
-	case KindKeyCreate:
-		cmd, err = decodeKeyCreate(&d, h)
-	case KindKeyRevoke:
-		cmd, err = decodeKeyRevoke(&d, h)
-	case KindStoreCreate:
-		cmd, err = decodeStoreCreate(&d, h)
-	case KindCollect:
-		cmd, err = decodeCollect(&d, h)
-	}
+	cmd, err := decoders[h.Kind](&d, h)
 	if err != nil {
 		return nil, fmt.Errorf("decode entry kind %d: %w", h.Kind, err)
 	}
@@ -163,7 +140,7 @@ func decodePrefix(d *decoder) (Header, error) {
 	if d.err != nil {
 		return Header{}, fmt.Errorf("decode entry: %w", d.err)
 	}
-	if h.Kind < KindBootstrap || h.Kind > KindCollect || h.Version != entryVersion {
+	if int(h.Kind) >= len(decoders) || decoders[h.Kind] == nil || h.Version != entryVersion {
 		return Header{}, fmt.Errorf("decode entry: kind %d, version %d: %w", h.Kind, h.Version, ErrUnknownFormat)
 	}
 	d.bytes("checksum", entrySumEnd-entrySumAt)

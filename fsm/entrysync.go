@@ -60,9 +60,8 @@ const (
 
 var rawPool = sync.Pool{New: func() any { return new([]byte) }}
 
-// EncodeSync is Encode for a sync: the operations are copied once, and the
-// block is compressed straight into the body.
-func EncodeSync(s *Sync) ([]byte, error) {
+// encode copies the operations once; the block is compressed straight into the body.
+func (s *Sync) encode() ([]byte, error) {
 	plan, err := planSync(s)
 	if err != nil {
 		return nil, encodeError("sync", err)

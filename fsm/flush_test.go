@@ -102,7 +102,7 @@ func (c *replicated) start() {
 
 func (c *replicated) stop() { must(c.r.t, c.Shutdown().Error()) }
 
-func (c *replicated) propose(cmd any) {
+func (c *replicated) propose(cmd Command) {
 	c.r.t.Helper()
 	body, err := Encode(cmd)
 	must(c.r.t, err)

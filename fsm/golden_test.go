@@ -61,8 +61,8 @@ func goldenID(first byte) (id RequestID) {
 }
 
 // goldenCommands has one of every entry kind, with every field set.
-func goldenCommands() map[string]any {
-	return map[string]any{
+func goldenCommands() map[string]Command {
+	return map[string]Command{
 		"entry-bootstrap": &Bootstrap{
 			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
 			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000},

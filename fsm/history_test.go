@@ -140,7 +140,7 @@ func (h *history) addSweep() {
 
 // add applies the next entry to the plain instance and to the model. Some entries
 // are fenced, and then nothing happens but that they are in the log.
-func (h *history) add(cmd any) {
+func (h *history) add(cmd Command) {
 	t := h.plain.t
 	t.Helper()
 	l := h.plain.entry(cmd)
@@ -159,7 +159,7 @@ func (h *history) add(cmd any) {
 	h.steps = append(h.steps, s)
 }
 
-func (h *history) compareResult(cmd any, l *raft.Log, got *Result) {
+func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 	t, at := h.plain.t, Stamp{ClusterTime: h.plain.now, WallTime: h.plain.wall}
 	t.Helper()
 	switch c := cmd.(type) {

@@ -13,7 +13,7 @@ import (
 // orderStep is one sync or one collection, and what is to come of it.
 type orderStep struct {
 	name    string
-	cmd     any
+	cmd     Command
 	outcome Outcome
 	skipped uint32
 	// live records afterwards: ns/id=data@step of the last change.

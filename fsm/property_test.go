@@ -263,7 +263,7 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		r.now += rapid.Int64Range(0, 5).Draw(rt, "cluster time") * second
 		s := drawKeyed(rt, drawSync(rt, n), sent)
 		sent = append(sent, s)
-		var cmd any = s
+		var cmd Command = s
 		switch rapid.IntRange(0, 15).Draw(rt, "kind") {
 		case 3:
 			cmd = drawCollect(rt, r.now)

@@ -84,7 +84,7 @@ func (r *rig) reopen() {
 }
 
 // entry makes the next log entry of cmd.
-func (r *rig) entry(cmd any) *raft.Log {
+func (r *rig) entry(cmd Command) *raft.Log {
 	r.t.Helper()
 	body, err := Encode(cmd)
 	if err != nil {
@@ -114,12 +114,12 @@ func decodeResponse(t testing.TB, response any) *Result {
 	return result
 }
 
-func (r *rig) apply(cmd any) *Result {
+func (r *rig) apply(cmd Command) *Result {
 	r.t.Helper()
 	return r.applyLog(r.entry(cmd))
 }
 
-func (r *rig) mustApply(cmd any) *Result {
+func (r *rig) mustApply(cmd Command) *Result {
 	r.t.Helper()
 	result := r.apply(cmd)
 	if result.Outcome != OK {

@@ -77,7 +77,7 @@ func (c *collecting) apply(body []byte) fsm.Outcome {
 	return result.Outcome
 }
 
-func (c *collecting) command(cmd any) fsm.Outcome {
+func (c *collecting) command(cmd fsm.Command) fsm.Outcome {
 	c.t.Helper()
 	body, err := fsm.Encode(cmd)
 	if err != nil {

@@ -61,7 +61,7 @@ func assertIdle(t *testing.T, g *Gate) {
 func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
 	g := newGroup(t, 1)
 	n := g.nodes[0]
-	for _, command := range []any{
+	for _, command := range []fsm.Command{
 		&fsm.KeyCreate{RequestID: fsm.RequestID{3}, KeyID: "key_revoked", Org: testOrg, Name: "r"},
 		&fsm.KeyRevoke{RequestID: fsm.RequestID{4}, KeyID: "key_revoked"},
 		&fsm.KeyCreate{RequestID: fsm.RequestID{5}, KeyID: "key_b", Org: "org_b", Name: "b", DefaultStore: "vs_b"},
@@ -187,7 +187,7 @@ func TestAFullWindowHoldsUpOnlySyncs(t *testing.T) {
 	for i := range testLimit {
 		g.propose(t, n, syncBody(t, i))
 	}
-	for _, command := range []any{
+	for _, command := range []fsm.Command{
 		&fsm.StoreCreate{RequestID: fsm.RequestID{1}, Org: testOrg, Store: "vs_more"},
 		&fsm.KeyRevoke{RequestID: fsm.RequestID{2}, KeyID: testKey},
 	} {

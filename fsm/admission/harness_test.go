@@ -114,7 +114,7 @@ func newGroup(t *testing.T, n int) *group {
 		g.nodes = append(g.nodes, node)
 	}
 	leader := g.lead(0)
-	for _, command := range []any{
+	for _, command := range []fsm.Command{
 		&fsm.Bootstrap{
 			RequestID: fsm.RequestID{1}, ClusterID: "cluster", Epoch: storage.Epoch{1},
 			Settings: storage.Settings{
@@ -181,7 +181,7 @@ func (g *group) apply(leader *node, body, stamp []byte) (response any) {
 	return response
 }
 
-func encode(t testing.TB, command any) []byte {
+func encode(t testing.TB, command fsm.Command) []byte {
 	t.Helper()
 	body, err := fsm.Encode(command)
 	if err != nil {
