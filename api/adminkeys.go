@@ -125,7 +125,7 @@ func (s *server) handleKeyRevoke(c *call) error {
 
 func (s *server) handleKeys(c *call) error {
 	return s.readOrgList(c, "keys", func(view *fsm.View, p page, org string) error {
-		found, err := view.Keys(p.after, p.limit+1, org)
+		found, err := listKeys(view, org, p.after, p.limit+1)
 		if err != nil {
 			return fmt.Errorf("listing keys: %w", err)
 		}
@@ -140,6 +140,14 @@ func (s *server) handleKeys(c *call) error {
 		c.reply(http.StatusOK, reply)
 		return nil
 	})
+}
+
+// listKeys lists the keys of one organization, or of all, by key id.
+func listKeys(v *fsm.View, org, after string, limit int) ([]fsm.KeyInfo, error) {
+	if org == "" {
+		return v.Keys(after, limit)
+	}
+	return v.OrgKeys(org, after, limit)
 }
 
 // readOrgList gives list the view, the page and the organization that an admin

@@ -71,7 +71,7 @@ func checkCommandRows(t *testing.T, v *View) {
 	}, orgs); diff != "" {
 		t.Error("organizations: ", diff)
 	}
-	keys, _ := v.Keys("", 10, "")
+	keys, _ := v.Keys("", 10)
 	if diff := cmp.Diff([]KeyInfo{
 		{ID: "key_a", Key: storage.Key{Org: "org_a", Name: "first", DefaultStore: "vs_a", CreatedAt: testWall + 6*second}},
 		{ID: "key_b", Key: storage.Key{Org: "org_b", CreatedAt: testWall + 8*second}},

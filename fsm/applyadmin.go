@@ -43,6 +43,7 @@ func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
 			return nil, fmt.Errorf("create key: %w", err)
 		}
 	}
+	tx.batch.PutOrgKey(org, c.KeyID)
 	tx.batch.PutKey(c.KeyID, storage.Key{
 		Org:          c.Org,
 		Name:         c.Name,

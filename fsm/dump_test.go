@@ -17,6 +17,7 @@ type dumped struct {
 	Settings     storage.Settings
 	Orgs         map[string]storage.Org
 	Keys         map[string]storage.Key
+	OrgKeys      map[string]bool
 	Stores       map[string]storage.Store
 	Heads        map[string]storage.WindowHead
 	Slots        map[string]int64
@@ -49,6 +50,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		System:       v.System(),
 		Orgs:         map[string]storage.Org{},
 		Keys:         map[string]storage.Key{},
+		OrgKeys:      map[string]bool{},
 		Stores:       map[string]storage.Store{},
 		Heads:        map[string]storage.WindowHead{},
 		Slots:        map[string]int64{},
@@ -71,6 +73,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		d.Orgs[org] = o
 		d.window(t, s, org, o)
 		d.idempotency(t, s, org, o)
+		must(t, s.ScanOrgKeys(o.Num, "", scanAll, func(id string) error { d.OrgKeys[org+"/"+id] = true; return nil }))
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {

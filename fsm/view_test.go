@@ -32,14 +32,16 @@ func TestListsArePaged(t *testing.T) {
 		}
 	}
 	keyID := func(k KeyInfo) string { return k.ID }
-	keys, err := v.Keys("", 2, "")
+	keys, err := v.Keys("", 2)
 	check("first keys", names(keys, keyID), err, testKey, "key_b")
-	keys, err = v.Keys("key_b", 2, "")
+	keys, err = v.Keys("key_b", 2)
 	check("next keys", names(keys, keyID), err, "key_c")
-	keys, err = v.Keys("", 1, "org_b")
+	keys, err = v.OrgKeys("org_b", "", 1)
 	check("keys of an organization", names(keys, keyID), err, "key_b")
-	keys, err = v.Keys(testKey, 5, testOrg)
+	keys, err = v.OrgKeys(testOrg, testKey, 5)
 	check("next keys of an organization", names(keys, keyID), err, "key_c")
+	keys, err = v.OrgKeys("org_missing", "", 5)
+	check("keys of a missing organization", names(keys, keyID), err)
 	stores, err := v.Stores(testOrg, "vs_a", 5)
 	check("stores", names(stores, func(s StoreInfo) string { return s.Name }), err, "vs_b")
 	orgs, err := v.Orgs("", 1)

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 
 	"pipesync/storage"
@@ -83,22 +84,31 @@ func (v *View) Record(org, store, ns, id string) (Record, bool, error) {
 	return newRecord(ns, id, f, c), true, nil
 }
 
-// Keys lists API keys by id, those of one organization where orgFilter isn't empty.
-func (v *View) Keys(after string, limit int, orgFilter string) ([]KeyInfo, error) {
+// Keys lists API keys by id.
+func (v *View) Keys(after string, limit int) ([]KeyInfo, error) {
 	var list []KeyInfo
-	err := v.snapshot.ScanKeys(after, scanAll, func(id string, k storage.Key) error {
-		if orgFilter != "" && k.Org != orgFilter {
-			return nil
-		}
+	err := v.snapshot.ScanKeys(after, limit, func(id string, k storage.Key) error {
 		list = append(list, KeyInfo{ID: id, Key: k})
-		if len(list) >= limit {
-			return errListFull
-		}
 		return nil
 	})
-	if errors.Is(err, errListFull) {
-		err = nil
+	return list, err
+}
+
+// OrgKeys lists the API keys of an organization by id, none where it is missing.
+func (v *View) OrgKeys(org, after string, limit int) ([]KeyInfo, error) {
+	o, found, err := v.snapshot.Org(org)
+	if err != nil || !found {
+		return nil, err
 	}
+	var list []KeyInfo
+	err = v.snapshot.ScanOrgKeys(o.Num, after, limit, func(id string) error {
+		key, found, err := v.snapshot.Key(id)
+		if err == nil && !found {
+			err = fmt.Errorf("list keys: %w: key %s is listed and has no row", storage.ErrCorrupt, id)
+		}
+		list = append(list, KeyInfo{ID: id, Key: key})
+		return err
+	})
 	return list, err
 }
 

@@ -88,6 +88,12 @@ func (b *Batch) PutKey(id string, k Key) {
 	put(b, k)
 }
 
+// PutOrgKey lists the key with this id among those of its organization.
+func (b *Batch) PutOrgKey(org OrgNum, id string) {
+	b.key = appendOrgKeyKey(b.key[:0], org, id)
+	put(b, orgKey{})
+}
+
 func (b *Batch) PutStore(org OrgNum, name string, s Store) {
 	b.key = appendStoreKey(b.key[:0], org, name)
 	put(b, s)

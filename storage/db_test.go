@@ -189,6 +189,7 @@ func TestVisitErrorStops(t *testing.T) {
 		for _, name := range []string{"a", "b"} {
 			b.PutOrg(name, Org{})
 			b.PutKey(name, Key{})
+			b.PutOrgKey(1, name)
 			b.PutStore(1, name, Store{})
 			b.PutNamespace(1, name, Namespace{})
 			putRecord(b, 1, 1, 1, name)
@@ -200,6 +201,7 @@ func TestVisitErrorStops(t *testing.T) {
 	for name, scan := range map[string]func() error{
 		"ScanOrgs":       func() error { return db.ScanOrgs("", 9, func(string, Org) error { return seen() }) },
 		"ScanKeys":       func() error { return db.ScanKeys("", 9, func(string, Key) error { return seen() }) },
+		"ScanOrgKeys":    func() error { return db.ScanOrgKeys(1, "", 9, func(string) error { return seen() }) },
 		"ScanStores":     func() error { return db.ScanStores(1, "", 9, func(string, Store) error { return seen() }) },
 		"ScanNamespaces": func() error { return db.ScanNamespaces(1, "", 9, func(string, Namespace) error { return seen() }) },
 		"ScanRecords": func() error {

@@ -105,6 +105,7 @@ func TestParseKeyDamaged(t *testing.T) {
 		"unknown kind":       {0x99, 1, 2, 3},
 		"system with more":   {byte(kindSystem), 0},
 		"short store":        {byte(kindStore), 0, 0, 1},
+		"short org key":      {byte(kindOrgKey), 0, 0, 1},
 		"short slot":         appendWindowSlotKey(nil, 1, 2)[:9],
 		"long slot":          append(appendWindowSlotKey(nil, 1, 2), 0),
 		"short history":      appendHistoryKey(nil, 1, 2)[:9],

@@ -18,6 +18,7 @@ const (
 	kindWindowHead  kind = 0x13
 	kindWindowSlot  kind = 0x14
 	kindNamespace   kind = 0x15
+	kindOrgKey      kind = 0x19
 	kindFingerprint kind = 0x20
 	kindContent     kind = 0x21
 	kindHistory     kind = 0x30
@@ -42,7 +43,7 @@ const (
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
-//	| kind | org u32 | name … |                                    vector store
+//	| kind | org u32 | name … |                                    vector store, key of an organization
 //	+------+---------+--------+
 //	| kind | org u32 |                                             window head, idempotency head
 //	+------+---------+---------+
@@ -78,6 +79,13 @@ func appendKeyKey(dst []byte, id string) []byte {
 func appendStoreKey(dst []byte, org OrgNum, name string) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindStore)), uint32(org))
 	return append(dst, name...)
+}
+
+// appendOrgKeyKey makes the key of the row that says that the organization has
+// the key with this id.
+func appendOrgKeyKey(dst []byte, org OrgNum, id string) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindOrgKey)), uint32(org))
+	return append(dst, id...)
 }
 
 func appendWindowHeadKey(dst []byte, org OrgNum) []byte {
@@ -171,7 +179,7 @@ func parseKey(key []byte) (rowKey, error) {
 		k.seq = r.u64()
 	case kindOrg, kindKey:
 		k.name = r.rest()
-	case kindStore:
+	case kindStore, kindOrgKey:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
 	case kindWindowHead, kindIdempotencyHead:
 		k.org = OrgNum(r.u32())
@@ -208,6 +216,8 @@ func (k rowKey) String() string {
 		return "key row"
 	case kindStore:
 		return fmt.Sprintf("store row of organization %d", k.org)
+	case kindOrgKey:
+		return fmt.Sprintf("key of organization %d", k.org)
 	case kindWindowHead:
 		return fmt.Sprintf("window head of organization %d", k.org)
 	case kindWindowSlot:

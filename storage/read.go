@@ -52,6 +52,8 @@ type Reader interface {
 	// An error of visit stops them and is returned.
 	ScanOrgs(after string, limit int, visit func(name string, o Org) error) error
 	ScanKeys(after string, limit int, visit func(id string, k Key) error) error
+	// ScanOrgKeys visits the ids of an organization's keys.
+	ScanOrgKeys(org OrgNum, after string, limit int, visit func(id string) error) error
 	ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error
 	ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error
 	// ScanFingerprints visits all fingerprints of a generation, tombstones too.

@@ -113,6 +113,17 @@ func (k *Key) decode(r *reader) {
 	k.RevokedAt = r.i64()
 }
 
+// orgKey says that an organization has a key: its row's key says which.
+type orgKey struct{}
+
+//	+---------+
+//	| version |
+//	+---------+
+
+func (orgKey) encode(w *writer) { w.u8(rowVersion) }
+
+func (*orgKey) decode(r *reader) { r.version(rowVersion) }
+
 //	+---------+---------+----------------+
 //	| version | num u32 | created at i64 |
 //	+---------+---------+----------------+

@@ -61,6 +61,7 @@ func samples() []sample {
 			CreatedAt: 1_700_000_000_000_000_002, RevokedAt: -1,
 		})},
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
+		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(orgKey{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101})},
 		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
@@ -110,6 +111,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Org](value)
 	case kindKey:
 		return recode[Key](value)
+	case kindOrgKey:
+		return recode[orgKey](value)
 	case kindStore:
 		return recode[Store](value)
 	case kindWindowHead:
@@ -160,6 +163,8 @@ func (k rowKey) rebuild() []byte {
 		return appendOrgKey(nil, k.name)
 	case kindKey:
 		return appendKeyKey(nil, k.name)
+	case kindOrgKey:
+		return appendOrgKeyKey(nil, k.org, k.name)
 	case kindStore:
 		return appendStoreKey(nil, k.org, k.name)
 	case kindWindowHead:

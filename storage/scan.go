@@ -57,6 +57,10 @@ func (rs rows) ScanKeys(after string, limit int, visit func(id string, k Key) er
 	return scan(rs, appendKeyKey(nil, ""), after, limit, visit)
 }
 
+func (rs rows) ScanOrgKeys(org OrgNum, after string, limit int, visit func(id string) error) error {
+	return scan(rs, appendOrgKeyKey(nil, org, ""), after, limit, func(id string, _ orgKey) error { return visit(id) })
+}
+
 func (rs rows) ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error {
 	return scan(rs, appendStoreKey(nil, org, ""), after, limit, visit)
 }

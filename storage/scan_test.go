@@ -39,10 +39,12 @@ func TestScansMatchModel(t *testing.T) {
 		b := db.NewBatch()
 		for _, name := range names {
 			b.PutStore(OrgNum(parent), name, Store{Num: StoreNum(len(name))})
+			b.PutOrgKey(OrgNum(parent), name)
 			b.PutNamespace(StoreNum(parent), name, Namespace{Num: NamespaceNum(len(name))})
 			putRecord(b, StoreNum(parent), 1, math.MaxUint32, name)
 			for _, other := range []uint32{parent - 1, parent + 1} {
 				b.PutStore(OrgNum(other), "other"+name, Store{})
+				b.PutOrgKey(OrgNum(other), "other"+name)
 				b.PutNamespace(StoreNum(other), "other"+name, Namespace{})
 				putRecord(b, StoreNum(other), 1, 0, "other"+name)
 			}
@@ -62,6 +64,9 @@ func TestScansMatchModel(t *testing.T) {
 				return db.ScanStores(OrgNum(parent), bound, limit, func(name string, s Store) error {
 					return visit(name, s.Num == StoreNum(len(name)))
 				})
+			},
+			"keys": func(visit func(string, bool) error) error {
+				return db.ScanOrgKeys(OrgNum(parent), bound, limit, func(id string) error { return visit(id, true) })
 			},
 			"namespaces": func(visit func(string, bool) error) error {
 				return db.ScanNamespaces(StoreNum(parent), bound, limit, func(name string, n Namespace) error {
