@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pipesync/fsm"
+	"pipesync/internal/planted"
 )
 
 // lookup asks find of this node's state, and where it finds nothing once more
@@ -12,7 +13,7 @@ import (
 // moment ago works here at once. name identifies the question among the misses.
 func (s *server) lookup(ctx context.Context, name string, find func(*fsm.View) (bool, error)) (bool, error) {
 	found, err := s.inView(find)
-	if err != nil || found {
+	if err != nil || found || planted.Is(planted.LocalRefusal) {
 		return found, err
 	}
 	if s.misses.has(name) {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"pipesync/internal/planted"
 )
 
 // A hop is one HTTP/1.1 request on the peer port:
@@ -96,7 +98,7 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 	}
 	resp, err := h.transport.RoundTrip(req)
 	if err != nil {
-		if !connected.Load() {
+		if !connected.Load() || planted.Is(planted.ReplayedForward) {
 			return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)
 		}
 		return nil, unknownOutcome(doing, err)

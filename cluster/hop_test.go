@@ -112,12 +112,12 @@ func TestHopDeadline(t *testing.T) {
 	}
 
 	dialing := make(chan struct{})
-	h = newHopClient(func(ctx context.Context, _ string) (net.Conn, error) {
+	ctx, cancel = context.WithCancel(t.Context())
+	h = newHopClient(func(context.Context, string) (net.Conn, error) {
 		close(dialing)
-		<-ctx.Done()
+		<-ctx.Done() // the transport's own context outlives the request's
 		return nil, ctx.Err()
 	})
-	ctx, cancel = context.WithCancel(t.Context())
 	go func() { <-dialing; cancel() }()
 	_, err = h.send(ctx, hopRequest{addr: silent, op: opPropose, clusterID: "c"}, []byte("body"))
 	if class(t, err) != "not applied" || !errors.Is(err, errUnreachable) {

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/internal/planted"
 )
 
 // answers remembers which numbered AppendEntries each peer has answered.
@@ -137,5 +139,8 @@ func limitEntries(args *raft.AppendEntriesRequest) {
 // that nobody else has: after failed appends, on a full disk, a leader goes back
 // further than to the first entry that differs.
 func limitCommit(args *raft.AppendEntriesRequest) {
+	if planted.Is(planted.CommitAhead) {
+		return
+	}
 	args.LeaderCommitIndex = min(args.LeaderCommitIndex, args.PrevLogEntry+uint64(len(args.Entries)))
 }

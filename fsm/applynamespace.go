@@ -1,6 +1,9 @@
 package fsm
 
-import "pipesync/storage"
+import (
+	"pipesync/internal/planted"
+	"pipesync/storage"
+)
 
 // namespaceWriter decides about and writes the part of a sync that is in one
 // namespace.
@@ -124,7 +127,7 @@ func (n *namespaceWriter) incremental() {
 
 // restamp moves an unchanged row to the sync's timestamp, if that is newer.
 func (n *namespaceWriter) restamp(id string, f storage.Fingerprint) {
-	if f.SyncTimestamp == n.timestamp {
+	if f.SyncTimestamp == n.timestamp || planted.Is(planted.UnchangedUnstamped) {
 		return
 	}
 	f.SyncTimestamp = n.timestamp
@@ -143,6 +146,9 @@ func (n *namespaceWriter) bury(i uint32, live bool) {
 		Tombstone:     true,
 		BuriedAt:      n.system.ClusterTime,
 	})
+	if planted.Is(planted.NoTombstone) {
+		n.batch.DeleteFingerprint(n.store, n.row.Num, n.row.Live, id)
+	}
 	if live {
 		n.batch.DeleteContent(n.store, n.row.Num, n.row.Live, id)
 	}

@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 
+	"pipesync/internal/planted"
 	"pipesync/storage"
 )
 
@@ -18,7 +19,7 @@ func requestExpired(storedAt, now int64) bool { return storedAt <= now-requestKe
 // recallRequest is the reply to the proposal with this id, or nil if none was
 // applied.
 func recallRequest(r storage.Reader, id RequestID, now int64) (*Result, error) {
-	if id == (RequestID{}) {
+	if id == (RequestID{}) || planted.Is(planted.ForgetfulRequests) {
 		return nil, nil
 	}
 	record, found, err := r.Request(storage.RequestID(id))

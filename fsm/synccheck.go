@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"pipesync/internal/planted"
 	"pipesync/storage"
 )
 
@@ -45,7 +46,7 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	case !found:
 		return syncCheck{outcome: KeyNotFound}, nil
-	case key.RevokedAt != 0:
+	case key.RevokedAt != 0 && !planted.Is(planted.RevokedApplies):
 		return syncCheck{outcome: KeyRevoked}, nil
 	case key.Org != h.Org:
 		return syncCheck{outcome: OrgMismatch}, nil
@@ -53,6 +54,9 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		return syncCheck{}, fmt.Errorf("check sync: %w: key %s belongs to an organization without a row", storage.ErrCorrupt, h.KeyID)
 	}
 	store, found, storeErr := r.Store(org.Num, h.Store)
+	if planted.Is(planted.WallWindow) {
+		at.ClusterTime = at.WallTime
+	}
 	window, windowErr := readWindow(r, org, set, at.ClusterTime)
 	if err := errors.Join(storeErr, windowErr); err != nil {
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)

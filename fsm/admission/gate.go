@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pipesync/fsm"
+	"pipesync/internal/planted"
 )
 
 // State is the applied state of this node.
@@ -107,6 +108,9 @@ func (g *Gate) ClusterTime(term uint64) int64 {
 	t, err := g.tenure(term)
 	if err != nil {
 		return 0
+	}
+	if o := g.observed.Load(); o != nil && planted.Is(planted.RebasedTime) {
+		return o.clusterTime + int64(g.clock.Monotonic()-o.at)
 	}
 	return t.now()
 }

@@ -16,21 +16,23 @@ const module = "pipesync"
 // stands.
 var arrows = map[string][]string{
 	"storage":         {},
-	"cluster":         {},
+	"cluster":         {"internal/planted"},
 	"client":          {},
-	"fsm":             {"storage"},
+	"fsm":             {"storage", "internal/planted"},
 	"fsm/contenthash": {"storage"},
-	"fsm/admission":   {"fsm", "storage"},
-	"api":             {"api/syncjson", "fsm", "fsm/contenthash", "cluster"},
+	"fsm/admission":   {"fsm", "storage", "internal/planted"},
+	"api":             {"api/syncjson", "fsm", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
 	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "storage", "client"},
 
-	"internal/layout":      {},
-	"internal/crashfs":     {},
-	"internal/testcluster": {"client"},
-	"internal/quickstart":  {"client", "internal/testcluster"},
-	"internal/bench":       {"client", "internal/testcluster"},
-	"test/...":             {"client", "internal/testcluster"},
+	"internal/layout":       {},
+	"internal/planted":      {},
+	"internal/planted/hunt": {"internal/planted"},
+	"internal/crashfs":      {},
+	"internal/testcluster":  {"client"},
+	"internal/quickstart":   {"client", "internal/testcluster"},
+	"internal/bench":        {"client", "internal/testcluster"},
+	"test/...":              {"client", "internal/testcluster"},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.

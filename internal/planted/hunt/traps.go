@@ -1,0 +1,49 @@
+package main
+
+import "pipesync/internal/planted"
+
+// suite is what may catch a bug: a package's tests, and what they are run with.
+type suite struct {
+	pkg   string
+	tests string // of -test.run
+	flags string // more of them, separated by spaces
+}
+
+var (
+	// model compares replies and rows with those of plain maps.
+	model = suite{pkg: "fsm", tests: "^TestAgainstModel$", flags: "-rapid.shrinktime=1s"}
+	// crashes loses what isn't synced at random moments.
+	crashes = suite{pkg: "fsm", tests: "^TestCrashes$", flags: "-crash.seeds=200"}
+	// once delays proposals past look-ups and changes of the leader.
+	once = suite{pkg: "fsm/admission", tests: "^TestAProposalDelayed|^TestTwoWithOneKeyInFlight$|^TestTheFence$"}
+	// clustertime is about the only clock that rate windows see.
+	clustertime = suite{pkg: "fsm/admission", tests: "Term|ClusterTime"}
+	rot         = suite{pkg: "cluster", tests: "^TestNoFlippedBitIsServed$|^TestMisplacedEntriesAreRot$"}
+	reads       = suite{pkg: "cluster", tests: "^TestReadsNeverGoBack$"}
+	commits     = suite{pkg: "cluster", tests: "^TestNothingBeyondTheRequestIsCommitted$"}
+	hops        = suite{pkg: "cluster", tests: "^TestHopFailures$"}
+	edge        = suite{pkg: "api", tests: "^TestKeyMadeElsewhere$"}
+)
+
+// trap says which suite has to catch a bug.
+type trap struct {
+	bug planted.Bug
+	suite
+}
+
+var traps = []trap{
+	{planted.CutUnflushed, crashes},
+	{planted.IndexAlone, crashes},
+	{planted.NoTermFence, once},
+	{planted.WallWindow, model},
+	{planted.RebasedTime, clustertime},
+	{planted.NoTombstone, model},
+	{planted.UnchangedUnstamped, model},
+	{planted.RevokedApplies, model},
+	{planted.ForgetfulRequests, model},
+	{planted.NoChecksum, rot},
+	{planted.OwnIndex, reads},
+	{planted.CommitAhead, commits},
+	{planted.ReplayedForward, hops},
+	{planted.LocalRefusal, edge},
+}

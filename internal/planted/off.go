@@ -1,0 +1,6 @@
+//go:build !planted
+
+package planted
+
+// Is says whether b is live: never.
+func Is(Bug) bool { return false }

@@ -1,0 +1,49 @@
+// Package planted has the bugs that the tests must find. Each stands where such a
+// bug would stand in the product, behind a question to Is. Without the build tag
+// planted the answer is a constant no, and the compiler leaves nothing of it in the
+// program; with the tag the environment variable PIPESYNC_PLANTED names the one bug
+// that is live.
+//
+// scripts/planted runs, for each bug, the suite that has to catch it
+// (internal/planted/hunt). A suite that a bug passes unseen is worth less than it
+// says.
+package planted
+
+// Variable is the environment variable that names the live bug.
+const Variable = "PIPESYNC_PLANTED"
+
+// Bug names one bug.
+type Bug string
+
+const (
+	// CutUnflushed lets Raft cut its log behind a snapshot while the live
+	// database holds the entries in memory alone.
+	CutUnflushed Bug = "cut-unflushed"
+	// IndexAlone writes the applied index in a batch of its own, after the rows.
+	IndexAlone Bug = "index-alone"
+	// NoTermFence applies what was stamped in another term than it was appended in.
+	NoTermFence Bug = "no-term-fence"
+	// WallWindow measures the rate window on wall time.
+	WallWindow Bug = "wall-window"
+	// RebasedTime has a leader begin cluster time anew with each entry.
+	RebasedTime Bug = "rebased-time"
+	// NoTombstone forgets what was deleted.
+	NoTombstone Bug = "no-tombstone"
+	// UnchangedUnstamped leaves an unchanged record at its old timestamp.
+	UnchangedUnstamped Bug = "unchanged-unstamped"
+	// RevokedApplies leaves the check of the API key to the edge.
+	RevokedApplies Bug = "revoked-applies"
+	// ForgetfulRequests applies a sync again that is proposed again.
+	ForgetfulRequests Bug = "forgetful-requests"
+	// NoChecksum believes whatever raft.db gives back.
+	NoChecksum Bug = "no-checksum"
+	// OwnIndex reads at what the leader's own state machine has applied.
+	OwnIndex Bug = "own-index"
+	// CommitAhead tells a follower the commit index whatever the request holds.
+	CommitAhead Bug = "commit-ahead"
+	// ReplayedForward sends a forward again of which the outcome is unknown, as if
+	// it had not been applied.
+	ReplayedForward Bug = "replayed-forward"
+	// LocalRefusal refuses a key that this node doesn't know without asking the leader.
+	LocalRefusal Bug = "local-refusal"
+)
