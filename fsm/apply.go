@@ -76,7 +76,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 			}
 			tx.batch = h.db.NewBatch()
 		}
-		tx.batch.SetSystem(tx.system)
+		tx.batch.SetSystem(&tx.system)
 		err = tx.batch.Commit()
 	}
 	if err := errors.Join(err, tx.batch.Close()); err != nil {
@@ -84,6 +84,9 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 	}
 	f.countUnflushed(h, len(l.Data)+len(l.Extensions))
 	f.publish(tx.system)
+	if tx.marked != nil {
+		f.opts.Marked(*tx.marked)
+	}
 	return result.Encode(), nil
 }
 
@@ -102,7 +105,8 @@ type transaction struct {
 	batch  *storage.Batch
 	system storage.System // as it will be after the entry
 	index  uint64
-	wall   int64 // entry wall time
+	wall   int64   // entry wall time
+	marked *Marked // by a Mark
 }
 
 func (tx *transaction) decide(cmd deciding) (*Result, error) {

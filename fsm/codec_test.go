@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
+
+	"pipesync/storage"
 )
 
 func TestEntriesComeBack(t *testing.T) {
@@ -59,6 +61,7 @@ func TestHeaders(t *testing.T) {
 			Kind: KindSync, Version: 1, RequestID: goldenID(9), SyncID: "sync_04", Org: "org_a", KeyID: "key_01", Store: "vs_a",
 			Mode: Incremental, Timestamp: 1_700_000_000_123_456_789, HasTimestamp: true, OnStale: RejectStale, OpCount: 1, RawBytes: 11,
 		},
+		"entry-mark":         {Kind: KindMark, Version: 1, RequestID: goldenID(15)},
 		"entry-collect":      {Kind: KindCollect, Version: 1, RequestID: goldenID(10)},
 		"entry-store-create": {Kind: KindStoreCreate, Version: 1, RequestID: goldenID(8)},
 	}
@@ -89,6 +92,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"on stale":           edit(func(s *Sync) { s.OnStale = 2 }),
 		"range ends":         &Collect{Namespace: "n", After: "b", Until: "b"},
 		"before bootstrap":   &Collect{Namespace: "n", Before: -1},
+		"no mark":            &Mark{Previous: storage.Mark{Chain: 1}},
 		"action":             edit(func(s *Sync) { s.Operations[0].Action = 3 }),
 		"id":                 edit(func(s *Sync) { s.Operations[0].ID = "" }),
 		"namespace":          edit(func(s *Sync) { s.Operations[0].Namespace = long }),

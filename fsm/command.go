@@ -13,6 +13,7 @@ const (
 	KindKeyRevoke   Kind = 4
 	KindStoreCreate Kind = 5
 	KindCollect     Kind = 6
+	KindMark        Kind = 15
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -141,4 +142,13 @@ type Collect struct {
 	// Oldest is when, in cluster time, the oldest of the tombstones that stay
 	// in the whole generation was buried, at the earliest; 0: not known.
 	Oldest int64
+}
+
+// Mark has every node note the chain of its state as it is before the entry, so
+// that nodes can compare theirs. Previous is what the proposer had noted at an
+// earlier mark; zero: nothing.
+type Mark struct {
+	RequestID RequestID
+	Previous  storage.Mark
+	Scrub     bool // every node hashes all its rows as they are at this mark
 }

@@ -14,6 +14,7 @@ import (
 // that a namespace ever had, so that leftovers and tombstones show.
 type dumped struct {
 	System       storage.System
+	Marks        storage.Marks
 	Settings     storage.Settings
 	Orgs         map[string]storage.Org
 	Keys         map[string]storage.Key
@@ -68,6 +69,8 @@ func dump(t testing.TB, f *FSM) *dumped {
 	d.requests(t, s)
 	d.Settings, _, err = s.Settings()
 	must(t, err)
+	d.Marks, err = s.Marks()
+	must(t, err)
 	must(t, s.ScanKeys("", scanAll, func(id string, k storage.Key) error { d.Keys[id] = k; return nil }))
 	must(t, s.ScanOrgs("", scanAll, func(org string, o storage.Org) error {
 		d.Orgs[org] = o
@@ -84,6 +87,11 @@ func dump(t testing.TB, f *FSM) *dumped {
 		})
 	}))
 	return d
+}
+
+// seemsAt takes from d what every entry moves, whatever it decides.
+func (d *dumped) seemsAt(before *dumped) {
+	d.System.AppliedIndex, d.System.ClusterTime, d.System.Chain = before.System.AppliedIndex, before.System.ClusterTime, before.System.Chain
 }
 
 func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {

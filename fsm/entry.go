@@ -74,6 +74,7 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindKeyRevoke:   decodes(decodeKeyRevoke),
 	KindStoreCreate: decodes(decodeStoreCreate),
 	KindCollect:     decodes(decodeCollect),
+	KindMark:        decodes(decodeMark),
 }
 
 func decodes[C deciding](decode func(*decoder, Header) (C, error)) func(*decoder, Header) (deciding, error) {

@@ -101,6 +101,10 @@ func goldenCommands() map[string]Command {
 			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
 			Before: 61_000_000_001, Oldest: 62_000_000_002,
 		},
+		"entry-mark": &Mark{
+			RequestID: goldenID(15), Previous: storage.Mark{Index: 0x0102030405060708, Chain: 0x1112131415161718}, Scrub: true,
+		},
+		"entry-mark-first":   &Mark{RequestID: goldenID(16)},
 		"entry-collect-bare": &Collect{RequestID: goldenID(11), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-key-create": &KeyCreate{
 			RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Name: "loader", SecretHash: [32]byte{1, 31: 2}, DefaultStore: "vs_a",
@@ -160,6 +164,19 @@ func TestGoldenEntries(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, name, body)
+	}
+}
+
+// TestEveryKindHasAGolden: a kind that no golden file shows may change unseen.
+func TestEveryKindHasAGolden(t *testing.T) {
+	shown := map[Kind]bool{}
+	for name := range goldenCommands() {
+		shown[Kind(readGolden(t, name)[0])] = true
+	}
+	for k, decode := range decoders {
+		if decode != nil && !shown[Kind(k)] {
+			t.Errorf("no golden file of entry kind %d", k)
+		}
 	}
 }
 

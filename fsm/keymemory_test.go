@@ -88,7 +88,7 @@ func runKeySteps(t *testing.T, steps []keyStep) {
 		}
 		if got.Outcome != OK {
 			after := dump(t, r.fsm)
-			after.System.AppliedIndex, after.System.ClusterTime = before.System.AppliedIndex, before.System.ClusterTime
+			after.seemsAt(before)
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("%s wrote %s", step.name, diff)
 			}

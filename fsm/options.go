@@ -24,6 +24,11 @@ type Options struct {
 	// time in nanoseconds. Nil: none.
 	Observe func(index uint64, clusterTime int64)
 
+	// Marked is called after each Mark that this process applied, once Applied tells
+	// it and before the next entry: a View opened meanwhile is of exactly that
+	// state. Raft waits for it. Nil: none.
+	Marked func(Marked)
+
 	// disk holds Dir; nil means the operating system's.
 	disk disk
 	// memtable is for storage.Options.MemtableBytes.
@@ -45,6 +50,9 @@ func (o *Options) complete() error {
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}
+	}
+	if o.Marked == nil {
+		o.Marked = func(Marked) {}
 	}
 	return nil
 }

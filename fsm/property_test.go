@@ -264,7 +264,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		s := drawKeyed(rt, drawSync(rt, n), sent)
 		sent = append(sent, s)
 		var cmd Command = s
-		switch rapid.IntRange(0, 15).Draw(rt, "kind") {
+		switch rapid.IntRange(0, 16).Draw(rt, "kind") {
+		case 4:
+			cmd = &Mark{Previous: storage.Mark{Index: rapid.Uint64Range(1, 30).Draw(rt, "mark")}, Scrub: rapid.Bool().Draw(rt, "scrub")}
 		case 3:
 			cmd = drawCollect(rt, r.now)
 		case 0:

@@ -40,6 +40,9 @@ func (v *View) System() storage.System { return v.system }
 // Settings are missing until the cluster is bootstrapped.
 func (v *View) Settings() (storage.Settings, bool, error) { return v.snapshot.Settings() }
 
+// Marks are the last marks in the log, with the chain of this node's state at them.
+func (v *View) Marks() (storage.Marks, error) { return v.snapshot.Marks() }
+
 // Key returns the API key with this id, revoked or not.
 func (v *View) Key(id string) (storage.Key, bool, error) { return v.snapshot.Key(id) }
 

@@ -14,11 +14,15 @@ type Batch struct {
 	key    []byte // of the row being added; used again for the next
 	end    []byte // of the range being dropped; likewise
 	w      writer
+	chain  chain
+	ended  bool // by SetSystem
 }
 
 // NewBatch gives an empty batch, to be closed when done with, committed or not.
 func (db *DB) NewBatch() *Batch {
-	return &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes))}
+	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes))}
+	b.chain.digest.Reset()
+	return b
 }
 
 // Commit makes the batch visible at once and whole. It returns before the batch
@@ -50,10 +54,14 @@ func put[R interface{ encode(*writer) }](b *Batch, row R) {
 	copy(op.Key, b.key)
 	b.w = writer{buf: op.Value}
 	row.encode(&b.w)
-	b.finish(op)
+	b.finish(chainPut, op)
 }
 
-func (b *Batch) finish(op *pebble.DeferredBatchOp) {
+func (b *Batch) finish(kind chainOp, op *pebble.DeferredBatchOp) {
+	if b.ended {
+		panic("add to storage batch: it has ended with the system row")
+	}
+	b.chain.add(kind, op.Key, op.Value)
 	b.w = writer{}
 	if err := op.Finish(); err != nil {
 		// Only a batch with an index, which this isn't, has anything to do here.
@@ -64,13 +72,23 @@ func (b *Batch) finish(op *pebble.DeferredBatchOp) {
 func (b *Batch) delete() {
 	op := b.pebble.DeleteDeferred(len(b.key))
 	copy(op.Key, b.key)
-	b.finish(op)
+	b.finish(chainDelete, op)
 }
 
-// SetSystem says what the batch brings the state up to; every batch has it.
-func (b *Batch) SetSystem(s System) {
+// SetSystem says what the batch brings the state up to. Every batch ends with it.
+// It moves s.Chain on: by all that the batch has been given, in its order, and by
+// s as it comes.
+func (b *Batch) SetSystem(s *System) {
 	b.key = appendSystemKey(b.key[:0])
-	put(b, s)
+	b.chain.add(chainPut, b.key, encodeRow(*s))
+	s.Chain = b.chain.digest.Sum64()
+	put(b, *s)
+	b.ended = true
+}
+
+func (b *Batch) PutMarks(m Marks) {
+	b.key = appendMarksKey(b.key[:0])
+	put(b, m)
 }
 
 func (b *Batch) PutSettings(s Settings) {
@@ -212,6 +230,6 @@ func (b *Batch) DropGeneration(store StoreNum, ns NamespaceNum, gen Generation) 
 		op := b.pebble.DeleteRangeDeferred(len(b.key), len(b.end))
 		copy(op.Key, b.key)
 		copy(op.Value, b.end)
-		b.finish(op)
+		b.finish(chainDropRange, op)
 	}
 }

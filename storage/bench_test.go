@@ -40,7 +40,7 @@ func fillRecords(tb testing.TB, db *DB, from, to int) {
 			b.PutFingerprint(1, 1, 1, id, Fingerprint{SyncTimestamp: int64(i), Changed: Seq{Index: uint64(at), Offset: uint32(i - at)}})
 			b.PutContent(1, 1, 1, id, benchContent(rng))
 		}
-		b.SetSystem(System{AppliedIndex: uint64(at)})
+		b.SetSystem(&System{AppliedIndex: uint64(at)})
 		commit(tb, b)
 	}
 }
@@ -115,5 +115,23 @@ func BenchmarkCommit5000(b *testing.B) {
 			batch.PutContent(1, 1, 1, id, content)
 		}
 		commit(b, batch)
+	}
+}
+
+// BenchmarkChain5000 is what hashing the writes of a batch of full size costs.
+func BenchmarkChain5000(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	keys, rows := make([][]byte, 2*benchBatchRows), make([][]byte, 2*benchBatchRows)
+	for i := 0; i < len(keys); i += 2 {
+		keys[i] = appendRecordKey(nil, kindFingerprint, 1, 1, 1, benchID(i))
+		keys[i+1] = appendRecordKey(nil, kindContent, 1, 1, 1, benchID(i))
+		rows[i], rows[i+1] = encodeRow(Fingerprint{SyncTimestamp: 1}), encodeRow(benchContent(rng))
+	}
+	for b.Loop() {
+		var c chain
+		c.digest.Reset()
+		for i, row := range rows {
+			c.add(chainPut, keys[i], row)
+		}
 	}
 }

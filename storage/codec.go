@@ -72,6 +72,15 @@ func (w *writer) str(s string) {
 // uvarintLen is how many bytes of seven bits v takes, at least one.
 func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
+// encodeRow gives the bytes of a row in memory of its own.
+func encodeRow[R interface{ encode(*writer) }](row R) []byte {
+	var w writer
+	row.encode(&w)
+	w = writer{buf: make([]byte, w.n)}
+	row.encode(&w)
+	return w.buf
+}
+
 // reader reads what writer wrote. The first failure sticks: later reads give
 // zeros, and done tells it. Slices that it gives alias the row.
 type reader struct {

@@ -14,7 +14,6 @@ import (
 func crashBatch(tb tester, db *DB, n uint64, pad []byte) {
 	tb.Helper()
 	write(tb, db, func(b *Batch) {
-		b.SetSystem(System{AppliedIndex: n})
 		f := Fingerprint{Changed: Seq{Index: n}}
 		for _, id := range []string{"\x00", "middle", "\xff"} {
 			b.PutFingerprint(1, 1, 1, id, f)
@@ -29,6 +28,7 @@ func crashBatch(tb tester, db *DB, n uint64, pad []byte) {
 		if n > 10 {
 			b.DeleteWindowSlot(1, n-10)
 		}
+		b.SetSystem(&System{AppliedIndex: n})
 	})
 }
 

@@ -86,14 +86,14 @@ func TestBatchOrderAndAbandon(t *testing.T) {
 func TestSnapshotStaysTheSame(t *testing.T) {
 	db := openMem(t)
 	write(t, db, func(b *Batch) {
-		b.SetSystem(System{AppliedIndex: 1})
 		putRecord(b, 1, 1, 1, "old")
+		b.SetSystem(&System{AppliedIndex: 1})
 	})
 	s := db.Snapshot()
 	write(t, db, func(b *Batch) {
-		b.SetSystem(System{AppliedIndex: 2})
 		b.DropGeneration(1, 1, 1)
 		putRecord(b, 1, 1, 1, "new")
+		b.SetSystem(&System{AppliedIndex: 2})
 	})
 	check(t, db.Flush())
 	for _, c := range []struct {
@@ -116,7 +116,7 @@ func TestPrivateDirectories(t *testing.T) {
 	base := t.TempDir()
 	dir, ckpt := filepath.Join(base, "new", "db"), filepath.Join(base, "ckpt", "1")
 	db := openTest(t, dir, Options{})
-	write(t, db, func(b *Batch) { b.SetSystem(System{AppliedIndex: 1}) })
+	write(t, db, func(b *Batch) { b.SetSystem(&System{AppliedIndex: 1}) })
 	check(t, db.Flush())
 	check(t, db.Checkpoint(ckpt))
 	check(t, db.Close())

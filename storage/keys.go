@@ -12,6 +12,7 @@ type kind byte
 const (
 	kindSystem      kind = 0x01
 	kindSettings    kind = 0x02
+	kindMarks       kind = 0x03
 	kindOrg         kind = 0x10
 	kindKey         kind = 0x11
 	kindStore       kind = 0x12
@@ -39,7 +40,7 @@ const (
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings, request head
+//	| kind |                                                       system, settings, marks, request head
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
@@ -67,6 +68,7 @@ const (
 
 func appendSystemKey(dst []byte) []byte   { return append(dst, byte(kindSystem)) }
 func appendSettingsKey(dst []byte) []byte { return append(dst, byte(kindSettings)) }
+func appendMarksKey(dst []byte) []byte    { return append(dst, byte(kindMarks)) }
 
 func appendOrgKey(dst []byte, name string) []byte {
 	return append(append(dst, byte(kindOrg)), name...)
@@ -172,7 +174,7 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings, kindRequestHead:
+	case kindSystem, kindSettings, kindMarks, kindRequestHead:
 	case kindRequest:
 		copy(k.id[:], r.take(uint64(len(k.id))))
 	case kindRequestSlot:
@@ -210,6 +212,8 @@ func (k rowKey) String() string {
 		return "system row"
 	case kindSettings:
 		return "settings row"
+	case kindMarks:
+		return "marks row"
 	case kindOrg:
 		return "organization row"
 	case kindKey:

@@ -16,6 +16,8 @@ type Reader interface {
 	// System is zero on an empty database.
 	System() (System, error)
 	Settings() (Settings, bool, error)
+	// Marks are none before the first.
+	Marks() (Marks, error)
 	Org(name string) (Org, bool, error)
 	Key(id string) (Key, bool, error)
 	Store(org OrgNum, name string) (Store, bool, error)
@@ -119,6 +121,11 @@ func (rs rows) System() (System, error) {
 
 func (rs rows) Settings() (Settings, bool, error) {
 	return get[Settings](rs, appendSettingsKey(nil))
+}
+
+func (rs rows) Marks() (Marks, error) {
+	m, _, err := get[Marks](rs, appendMarksKey(nil))
+	return m, err
 }
 
 func (rs rows) Org(name string) (Org, bool, error) {

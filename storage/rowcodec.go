@@ -12,8 +12,8 @@ const rowVersion = 1
 //	+---------+-----------------+-----------+-------------+------------+
 //	| cluster version u32 | cluster time i64 | next org u32            |
 //	+---------------------+------------------+-------------------------+
-//	| next store u32      | next namespace u32 |
-//	+---------------------+--------------------+
+//	| next store u32      | next namespace u32 | chain u64           |
+//	+---------------------+--------------------+---------------------+
 
 func (s System) encode(w *writer) {
 	w.u8(rowVersion)
@@ -26,6 +26,7 @@ func (s System) encode(w *writer) {
 	w.u32(uint32(s.NextOrg))
 	w.u32(uint32(s.NextStore))
 	w.u32(uint32(s.NextNamespace))
+	w.u64(s.Chain)
 }
 
 func (s *System) decode(r *reader) {
@@ -39,6 +40,42 @@ func (s *System) decode(r *reader) {
 	s.NextOrg = OrgNum(r.u32())
 	s.NextStore = StoreNum(r.u32())
 	s.NextNamespace = NamespaceNum(r.u32())
+	s.Chain = r.u64()
+}
+
+//	+---------+-----------------+--------------+---------------+
+//	| version | scrub index u64 | scrub at i64 | count uvarint |
+//	+---------+-----------------+--------------+---------------+
+//	| index u64 | chain u64 |   of each mark; indexes ascend
+//	+-----------+-----------+
+
+func (m Marks) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(m.ScrubIndex)
+	w.i64(m.ScrubAt)
+	w.uvarint(uint64(len(m.Last)))
+	for _, mark := range m.Last {
+		w.u64(mark.Index)
+		w.u64(mark.Chain)
+	}
+}
+
+func (m *Marks) decode(r *reader) {
+	r.version(rowVersion)
+	m.ScrubIndex = r.u64()
+	m.ScrubAt = r.i64()
+	n := r.uvarint()
+	if n > MarksMax {
+		r.fail("%d marks, at most %d", n, MarksMax)
+		return
+	}
+	for range n {
+		mark := Mark{Index: r.u64(), Chain: r.u64()}
+		if k := len(m.Last); k > 0 && mark.Index <= m.Last[k-1].Index {
+			r.fail("mark %d after %d", mark.Index, m.Last[k-1].Index)
+		}
+		m.Last = append(m.Last, mark)
+	}
 }
 
 //	+---------+-------------------------+-------------------+---------------------+

@@ -42,6 +42,28 @@ type System struct {
 	NextOrg       OrgNum
 	NextStore     StoreNum
 	NextNamespace NamespaceNum
+	// Chain stands for all that every batch of this history has ever written, in
+	// order: states in which it is equal were made by the same writes. See
+	// Batch.SetSystem.
+	Chain uint64
+}
+
+// MarksMax is how many marks the state remembers.
+const MarksMax = 8
+
+// Mark is the chain as it was before the entry at Index.
+type Mark struct {
+	Index uint64
+	Chain uint64
+}
+
+// Marks are the last marks of the log.
+type Marks struct {
+	Last []Mark // at most MarksMax, the oldest first
+	// ScrubIndex is the last mark at which all rows were to be hashed, and ScrubAt
+	// its cluster time; 0: none.
+	ScrubIndex uint64
+	ScrubAt    int64
 }
 
 // Settings are the limits that Apply reads. They are written at bootstrap and

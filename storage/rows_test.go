@@ -33,6 +33,7 @@ var (
 	aRequestSlot      = RequestSlot{StoredAt: 1, ID: RequestID{2}}
 	aRequestHead      = RequestHead{First: 1, Next: 2}
 
+	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aHead        = WindowHead{Admitted: 9}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
 	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}
@@ -42,7 +43,7 @@ var (
 func writeRows(tb tester, db *DB) {
 	tb.Helper()
 	write(tb, db, func(b *Batch) {
-		b.SetSystem(aSystem)
+		b.PutMarks(someMarks)
 		b.PutSettings(aSettings)
 		b.PutOrg("o", anOrg)
 		b.PutKey("k", aKey)
@@ -74,6 +75,7 @@ func writeRows(tb tester, db *DB) {
 		b.PutFingerprint(1, 2, 3, "dead", aTombstone)
 		b.PutContent(1, 2, 3, "dead", aContent)
 		b.DeleteContent(1, 2, 3, "dead")
+		b.SetSystem(&aSystem)
 	})
 }
 
@@ -108,6 +110,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	tb.Helper()
 	system, err := r.System()
 	same(tb, "system", aSystem, system, true, err)
+	marks, err := r.Marks()
+	same(tb, "marks", someMarks, marks, true, err)
 	settings, found, err := r.Settings()
 	same(tb, "settings", aSettings, settings, found, err)
 	org, found, err := r.Org("o")

@@ -9,14 +9,6 @@ type sample struct {
 	value []byte
 }
 
-func encodeRow[R interface{ encode(*writer) }](row R) []byte {
-	var w writer
-	row.encode(&w)
-	w = writer{buf: make([]byte, w.n)}
-	row.encode(&w)
-	return w.buf
-}
-
 func fill(n int, from byte) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -48,9 +40,13 @@ func samples() []sample {
 	return []sample{
 		{"system", appendSystemKey(nil), encodeRow(System{
 			ClusterID: "cl_01jd8b7v6x", Epoch: Epoch(fill(16, 0x10)), AppliedIndex: 4_294_967_297, AppliedTerm: 7,
-			ClusterVersion: 1, ClusterTime: 60_060_000_000, NextOrg: 2, NextStore: 3, NextNamespace: 4,
+			ClusterVersion: 1, ClusterTime: 60_060_000_000, NextOrg: 2, NextStore: 3, NextNamespace: 4, Chain: 0x5152535455565758,
 		})},
 		{"system zero", appendSystemKey(nil), encodeRow(System{})},
+		{"marks", appendMarksKey(nil), encodeRow(Marks{
+			Last: []Mark{{Index: 1024, Chain: 0x6162636465666768}, {Index: 0x0102030405060708, Chain: 0x7172737475767778}}, ScrubIndex: 1024, ScrubAt: 86_400_000_000_001,
+		})},
+		{"marks bare", appendMarksKey(nil), encodeRow(Marks{})},
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
 			TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
@@ -105,6 +101,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 	switch k {
 	case kindSystem:
 		return recode[System](value)
+	case kindMarks:
+		return recode[Marks](value)
 	case kindSettings:
 		return recode[Settings](value)
 	case kindOrg:
@@ -157,6 +155,8 @@ func (k rowKey) rebuild() []byte {
 	switch k.kind {
 	case kindSystem:
 		return appendSystemKey(nil)
+	case kindMarks:
+		return appendMarksKey(nil)
 	case kindSettings:
 		return appendSettingsKey(nil)
 	case kindOrg:

@@ -108,12 +108,12 @@ func TestScansOfNames(t *testing.T) {
 		defer func() { check(t, db.Close()) }()
 		names := rapid.SliceOfNDistinct(anyName(), 0, 20, rapid.ID).Draw(t, "names")
 		b := db.NewBatch()
-		b.SetSystem(System{})
 		b.PutStore(0, "", Store{})
 		for _, name := range names {
 			b.PutOrg(name, Org{Num: OrgNum(len(name))})
 			b.PutKey("k"+name, Key{Name: name})
 		}
+		b.SetSystem(&System{})
 		commit(t, b)
 		bound := rapid.OneOf(rapid.Just(""), anyName()).Draw(t, "after")
 		limit := rapid.SampledFrom([]int{1, 5, 1000}).Draw(t, "limit")
