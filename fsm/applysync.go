@@ -31,7 +31,9 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	if check.outcome != OK {
 		return check.result(&h, tx.index), nil
 	}
-	check.window.admit(tx.batch)
+	if err := check.window.admit(tx.db, tx.batch); err != nil {
+		return nil, err
+	}
 	result := check.result(&h, tx.index)
 	w.result = result.Sync
 	w.write()

@@ -13,19 +13,22 @@ const nanosPerMilli = 1_000_000
 // rateWindow is an organization's rate window at one moment of cluster time.
 //
 // Every admitted sync has a sequence number and a slot with the cluster time at
-// which it was admitted. With a limit of N, sync number s is admitted when slot
-// s−N has left the window, or s < N; admitting it deletes slot s−N. A slot that
-// isn't there has therefore left the window, whatever the limit was at the time.
-// Slot times never fall, so those in the window are the last few.
+// which it was admitted. Slot times never fall, so those in the window are the
+// last few, and with a limit of N the slot N back decides. A slot is forgotten
+// once it isn't among the last N and has left the window: so while the window's
+// length stays, what is forgotten doesn't count, whatever becomes of the limit.
+// A window that was made longer may reach back to forgotten slots. It then counts
+// all of them as if they were as new as the newest: too many, for as long as
+// that one is in the window, and never too few.
 type rateWindow struct {
 	org    storage.OrgNum
 	limit  uint32
 	length int64 // nanoseconds
 	now    int64 // cluster time, nanoseconds
+	head   storage.WindowHead
 
-	admitted uint64 // ever
-	counted  uint32 // of the last limit syncs, those in the window
-	oldest   int64  // cluster time of the first counted one
+	counted uint32 // of the last limit syncs, those in the window
+	oldest  int64  // cluster time of the first counted one
 }
 
 // readWindow is the only place that decides about rates: Apply and View.Window
@@ -43,55 +46,88 @@ func readWindow(r storage.Reader, org storage.Org, set storage.Settings, now int
 	if org.Num == 0 {
 		return w, nil
 	}
-	head, err := r.WindowHead(org.Num)
-	if err != nil {
-		return nil, fmt.Errorf("read rate window: %w", err)
+	var err error
+	if w.head, err = r.WindowHead(org.Num); err == nil {
+		err = w.count(r)
 	}
-	w.admitted = head.Admitted
-	if err := w.count(r); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("read rate window: %w", err)
 	}
 	return w, nil
 }
 
-// count finds the first of the last limit slots that is in the window.
+// count finds the first slot that is in the window, or may be.
 func (w *rateWindow) count(r storage.Reader) error {
-	span := min(uint64(w.limit), w.admitted)
-	first := w.admitted - span
 	var readErr error
-	i := sort.Search(int(span), func(i int) bool {
-		t, found, err := r.WindowSlot(w.org, first+uint64(i))
+	first := w.head.First + uint64(sort.Search(int(w.head.Admitted-w.head.First), func(i int) bool {
+		t, err := w.slot(r, w.head.First+uint64(i))
 		if err != nil {
 			readErr = err
 		}
-		return found && t > w.now-w.length
-	})
+		return w.counts(t)
+	}))
 	if readErr != nil {
 		return readErr
 	}
-	w.counted = uint32(span) - uint32(i)
+	if w.head.First > 0 && w.counts(w.head.Forgotten) {
+		first = 0
+	}
+	w.counted = uint32(min(w.head.Admitted-first, uint64(w.limit)))
 	if w.counted == 0 {
 		return nil
 	}
-	t, _, err := r.WindowSlot(w.org, first+uint64(i))
-	w.oldest = t
+	oldest, err := w.slot(r, w.head.Admitted-uint64(w.counted))
+	w.oldest = oldest
 	return err
+}
+
+// counts says whether a sync that was admitted at t is in the window.
+func (w *rateWindow) counts(t int64) bool { return t > w.now-w.length }
+
+// slot is the cluster time of a slot, of a forgotten one the latest that it may
+// have had.
+func (w *rateWindow) slot(r storage.Reader, seq uint64) (int64, error) {
+	if seq < w.head.First {
+		return w.head.Forgotten, nil
+	}
+	t, found, err := r.WindowSlot(w.org, seq)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: no window slot %d of organization %d", storage.ErrCorrupt, seq, w.org)
+	}
+	return t, err
 }
 
 func (w *rateWindow) full() bool { return w.counted >= w.limit }
 
+// forgottenPerSync bounds the slots that one sync forgets. It is more than the
+// one that it adds, so that those of a limit that was higher don't stay.
+const forgottenPerSync = 2
+
 // admit counts one sync at w.now and writes that to b. The window must not be full.
-func (w *rateWindow) admit(b *storage.Batch) {
-	b.PutWindowSlot(w.org, w.admitted, w.now)
-	if w.admitted >= uint64(w.limit) {
-		b.DeleteWindowSlot(w.org, w.admitted-uint64(w.limit))
+func (w *rateWindow) admit(r storage.Reader, b *storage.Batch) error {
+	for range forgottenPerSync {
+		if w.head.Admitted-w.head.First < uint64(w.limit) {
+			break
+		}
+		t, err := w.slot(r, w.head.First)
+		if err != nil {
+			return fmt.Errorf("count a sync: %w", err)
+		}
+		if w.counts(t) {
+			break
+		}
+		b.DeleteWindowSlot(w.org, w.head.First)
+		w.head.First++
+		w.head.Forgotten = t
 	}
+	b.PutWindowSlot(w.org, w.head.Admitted, w.now)
+	w.head.Admitted++
+	b.PutWindowHead(w.org, w.head)
 	if w.counted == 0 {
 		w.oldest = w.now
 	}
 	w.counted++
-	w.admitted++
-	b.PutWindowHead(w.org, storage.WindowHead{Admitted: w.admitted})
+	return nil
 }
 
 func (w *rateWindow) window() Window {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,49 +80,86 @@ func TestWindowBeforeBootstrapAdmitsNothing(t *testing.T) {
 	}
 }
 
-// The ring of slots against a plain list of all admitted syncs, with a limit
-// that changes in between.
+// TestWindowAgainstList compares the slots with a plain list of all admitted syncs,
+// with a limit and a length that change in between. While nothing that is forgotten
+// can be in the window, they agree in everything; else the slots count too many, for
+// as long as what they forgot last is in it.
 func TestWindowAgainstList(t *testing.T) {
-	dir := t.TempDir()
-	db, err := storage.Open(dir, storage.Options{})
+	db, err := storage.Open(t.TempDir(), storage.Options{})
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	org := storage.OrgNum(0)
 	rapid.Check(t, func(t *rapid.T) {
 		org++
+		lengths := rapid.SampledFrom([][]uint32{{1000}, {1000, 400}, {1000, 2500, 9000}}).Draw(t, "lengths")
 		var admitted []int64
 		var now int64
 		for range rapid.IntRange(1, 60).Draw(t, "syncs") {
 			now += rapid.Int64Range(0, 400).Draw(t, "pause") * nanosPerMilli
-			limit := rapid.Uint32Range(1, 8).Draw(t, "limit")
-			set := storage.Settings{RequestsPerWindow: limit, WindowMillis: 1000}
+			set := storage.Settings{
+				RequestsPerWindow: rapid.Uint32Range(1, 8).Draw(t, "limit"),
+				WindowMillis:      rapid.SampledFrom(lengths).Draw(t, "length"),
+			}
 			w, err := readWindow(db, storage.Org{Num: org}, set, now)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var inWindow []int64
-			for _, at := range admitted {
-				if at > now-1000*nanosPerMilli {
-					inWindow = append(inWindow, at)
-				}
-			}
-			full := len(inWindow) >= int(limit)
-			inWindow = inWindow[max(0, len(inWindow)-int(limit)):]
-			if w.full() != full || int(w.counted) != len(inWindow) || (len(inWindow) > 0 && w.oldest != inWindow[0]) {
-				t.Fatalf("at %d, limit %d: %+v, want %v", now, limit, w, inWindow)
-			}
-			if full {
+			compareWindow(t, w, admitted)
+			if w.full() {
 				continue
 			}
 			admitted = append(admitted, now)
 			b := db.NewBatch()
-			w.admit(b)
-			if err := b.Commit(); err != nil {
-				t.Fatal(err)
-			}
-			if err := b.Close(); err != nil {
+			if err := errors.Join(w.admit(db, b), b.Commit(), b.Close()); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
+}
+
+func compareWindow(t *rapid.T, w *rateWindow, admitted []int64) {
+	var inWindow []int64
+	for _, at := range admitted {
+		if at > w.now-w.length {
+			inWindow = append(inWindow, at)
+		}
+	}
+	inWindow = inWindow[max(0, len(inWindow)-int(w.limit)):]
+	if int(w.counted) < len(inWindow) {
+		t.Fatalf("at %d: %+v counts too few of %v", w.now, w, admitted)
+	}
+	forgotten := w.head.First > 0 && w.head.Forgotten > w.now-w.length
+	if forgotten && w.head.Admitted-w.head.First < uint64(w.limit) {
+		return
+	}
+	if int(w.counted) != len(inWindow) || (len(inWindow) > 0 && w.oldest != inWindow[0]) {
+		t.Fatalf("at %d: %+v, want %v", w.now, w, inWindow)
+	}
+}
+
+// TestSlotsFollowTheLimit lowers a limit: the slots of the old one go, two with each
+// sync, and none that may still be counted.
+func TestSlotsFollowTheLimit(t *testing.T) {
+	db, err := storage.Open(t.TempDir(), storage.Options{})
+	must(t, err)
+	defer func() { must(t, db.Close()) }()
+	admit := func(now int64, limit uint32) storage.WindowHead {
+		w, err := readWindow(db, storage.Org{Num: 1}, storage.Settings{RequestsPerWindow: limit, WindowMillis: 1000}, now)
+		must(t, err)
+		b := db.NewBatch()
+		must(t, errors.Join(w.admit(db, b), b.Commit(), b.Close()))
+		return w.head
+	}
+	for i := range int64(10) {
+		admit(i, 10)
+	}
+	for i, want := range []storage.WindowHead{
+		{Admitted: 11, First: 2, Forgotten: 1}, {Admitted: 12, First: 4, Forgotten: 3}, {Admitted: 13, First: 6, Forgotten: 5},
+		{Admitted: 14, First: 8, Forgotten: 7}, {Admitted: 15, First: 10, Forgotten: 9}, {Admitted: 16, First: 11, Forgotten: 2 * second},
+		{Admitted: 17, First: 12, Forgotten: 4 * second},
+	} {
+		if got := admit(int64(i+1)*2*second, 5); got != want {
+			t.Errorf("sync %d: %+v, want %+v", i, got, want)
+		}
+	}
 }

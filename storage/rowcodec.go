@@ -232,18 +232,22 @@ func (n *Namespace) decode(r *reader) {
 	n.BuriedSince = r.i64()
 }
 
-//	+---------+--------------+
-//	| version | admitted u64 |
-//	+---------+--------------+
+//	+---------+--------------+-----------+---------------+
+//	| version | admitted u64 | first u64 | forgotten i64 |
+//	+---------+--------------+-----------+---------------+
 
 func (h WindowHead) encode(w *writer) {
 	w.u8(rowVersion)
 	w.u64(h.Admitted)
+	w.u64(h.First)
+	w.i64(h.Forgotten)
 }
 
 func (h *WindowHead) decode(r *reader) {
 	r.version(rowVersion)
 	h.Admitted = r.u64()
+	h.First = r.u64()
+	h.Forgotten = r.i64()
 }
 
 // windowSlot is the cluster time of one admitted sync, in nanoseconds since

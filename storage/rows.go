@@ -157,10 +157,14 @@ type Content struct {
 	SyncID       string
 }
 
-// WindowHead is how many syncs of an organization have been admitted since it
-// was created; the cluster times of the last ones are in its window's slots.
+// WindowHead says which slots an organization's rate window has: one for each
+// admitted sync from First up to, but without, Admitted, which is how many have
+// been since the organization was created.
 type WindowHead struct {
 	Admitted uint64
+	First    uint64
+	// Forgotten is the cluster time of slot First−1, the newest that is gone.
+	Forgotten int64
 }
 
 // KeyHash is the SHA-256 of an idempotency key and the route that it was sent to.
