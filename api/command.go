@@ -6,6 +6,25 @@ import (
 	"pipesync/fsm"
 )
 
+// commandView is command and then a view that shows what it did, to be closed by
+// the caller.
+func (s *server) commandView(c *call, cmd fsm.Command) (*fsm.View, error) {
+	result, err := s.command(c, cmd)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := c.within(s.Limits.ReadTimeout)
+	defer cancel()
+	if err := s.waitApplied(ctx, result.Index); err != nil {
+		return nil, err
+	}
+	view, err := s.State.View()
+	if err != nil {
+		return nil, fmt.Errorf("opening a view: %w", err)
+	}
+	return view, nil
+}
+
 // command proposes an administrator's command and returns its result, which is
 // fsm.OK.
 func (s *server) command(c *call, cmd fsm.Command) (*fsm.Result, error) {

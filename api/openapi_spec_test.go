@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"pipesync/fsm"
 )
 
 // loadSpec reads openapi.yaml and validates it, its examples included.
@@ -134,5 +136,33 @@ func TestSpecHasEachErrorCodeUnderItsStatus(t *testing.T) {
 		if s := statuses[string(row.code)]; len(s) != 1 || !s[strconv.Itoa(row.status)] {
 			t.Errorf("%s is described under %v, the table has %d", row.code, s, row.status)
 		}
+	}
+}
+
+// checkFiguresSchema: a schema describes exactly the figures, with their ranges.
+func checkFiguresSchema[Row any](t *testing.T, schema *openapi3.Schema, figures fsm.Figures[Row]) {
+	t.Helper()
+	if len(schema.Properties) != len(figures) {
+		t.Errorf("%d figures are described, there are %d", len(schema.Properties), len(figures))
+	}
+	for _, f := range figures {
+		p := schema.Properties[f.Name]
+		if p == nil || p.Value.Min == nil || p.Value.Max == nil {
+			t.Errorf("%s is not described, or without its range", f.Name)
+			continue
+		}
+		if *p.Value.Min != float64(f.Min) || *p.Value.Max != float64(f.Max) {
+			t.Errorf("%s is described from %v to %v, its range is %d to %d", f.Name, *p.Value.Min, *p.Value.Max, f.Min, f.Max)
+		}
+	}
+}
+
+func TestSpecHasEachFigure(t *testing.T) {
+	schemas := loadSpec(t).Components.Schemas
+	for _, name := range []string{"Settings", "SettingsChange"} {
+		checkFiguresSchema(t, schemas[name].Value, fsm.SettingsFigures)
+	}
+	if got := len(schemas["Settings"].Value.Required); got != len(fsm.SettingsFigures) {
+		t.Errorf("%d figures are always there, want all", got)
 	}
 }

@@ -46,7 +46,7 @@ type matched struct {
 }
 
 func newRouter(routes []route) *router {
-	rt := &router{tree: httprouter.New(), methods: []string{http.MethodDelete, http.MethodGet, http.MethodPost}}
+	rt := &router{tree: httprouter.New(), methods: []string{http.MethodDelete, http.MethodGet, http.MethodPatch, http.MethodPost}}
 	for i := range routes {
 		r := &routes[i]
 		rt.tree.Handle(r.method, r.pattern, func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) {

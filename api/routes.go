@@ -3,9 +3,10 @@ package api
 import "net/http"
 
 const (
-	get  = http.MethodGet
-	post = http.MethodPost
-	del  = http.MethodDelete
+	get   = http.MethodGet
+	post  = http.MethodPost
+	patch = http.MethodPatch
+	del   = http.MethodDelete
 )
 
 // routes is every route of the HTTP port.
@@ -30,6 +31,8 @@ func (s *server) routes() []route {
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
 		{get, "/v1/admin/stores", admin, false, s.handleStores},
+		{get, "/v1/admin/settings", admin, false, s.handleSettings},
+		{patch, "/v1/admin/settings", admin, false, s.handleSettingsSet},
 
 		{get, "/livez", open, true, s.handleLive},
 		{get, "/readyz", open, true, s.handleReady},

@@ -26,6 +26,19 @@ func (c *Bootstrap) decide(tx *transaction) (*Result, error) {
 	return tx.done(true), nil
 }
 
+func (c *SettingsSet) decide(tx *transaction) (*Result, error) {
+	set, found, err := tx.db.Settings()
+	if err == nil && !found {
+		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("change settings: %w", err)
+	}
+	SettingsFigures.change(&set, c.Figures)
+	tx.batch.PutSettings(set)
+	return tx.done(false), nil
+}
+
 func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
 	_, found, err := tx.db.Key(c.KeyID)
 	if err != nil {

@@ -104,8 +104,12 @@ func TestEncodeRefuses(t *testing.T) {
 		"organization":       &StoreCreate{Store: "vs_a"},
 		"default store":      &KeyCreate{KeyID: "k", Org: "o", DefaultStore: long},
 		"cluster id":         &Bootstrap{},
-		"epoch":              &Bootstrap{ClusterID: "c", Settings: testBootstrap(1).Settings},
-		"requests in":        &Bootstrap{ClusterID: "c", Epoch: testBootstrap(1).Epoch},
+		"no figure":          &SettingsSet{},
+		"figure 200":         &SettingsSet{Figures: []FigureValue{{200, 1}}},
+		"out of order":       &SettingsSet{Figures: []FigureValue{{2, 1000}, {1, 1}}},
+		"window_ms is 3600001: it must be a whole number from 1000 to 3600000": &SettingsSet{Figures: []FigureValue{{2, 3_600_001}}},
+		"epoch":                    &Bootstrap{ClusterID: "c", Settings: testBootstrap(1).Settings},
+		"requests_per_window is 0": &Bootstrap{ClusterID: "c", Epoch: testBootstrap(1).Epoch},
 	}
 	for want, cmd := range cases {
 		if _, err := Encode(cmd); err == nil || !strings.Contains(err.Error(), want) {

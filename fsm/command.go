@@ -13,6 +13,7 @@ const (
 	KindKeyRevoke   Kind = 4
 	KindStoreCreate Kind = 5
 	KindCollect     Kind = 6
+	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
 )
 
@@ -124,6 +125,13 @@ type StoreCreate struct {
 	RequestID RequestID
 	Org       string
 	Store     string
+}
+
+// SettingsSet changes figures of the cluster's settings: those that it names, in
+// the order of their numbers.
+type SettingsSet struct {
+	RequestID RequestID
+	Figures   []FigureValue
 }
 
 // Collect removes tombstones of one generation, in the range of ids from After,

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-
-	"pipesync/storage"
 )
 
 // Caps of an entry. Encode refuses what is over them, and Decode too: a body
@@ -74,6 +72,7 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindKeyRevoke:   decodes(decodeKeyRevoke),
 	KindStoreCreate: decodes(decodeStoreCreate),
 	KindCollect:     decodes(decodeCollect),
+	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
 }
 
@@ -200,13 +199,4 @@ func (d *decoder) optionalName(what string) string { return d.text(what, MaxName
 
 func encodeError(what string, err error) error {
 	return fmt.Errorf("encode %s entry: %w", what, err)
-}
-
-// checkSettings refuses figures under which nothing could be admitted or the
-// window would have no length.
-func checkSettings(s storage.Settings) error {
-	if s.RequestsPerWindow < 1 || s.WindowMillis < 1 {
-		return fmt.Errorf("settings of %d requests in %d ms", s.RequestsPerWindow, s.WindowMillis)
-	}
-	return nil
 }

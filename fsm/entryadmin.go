@@ -8,11 +8,13 @@ import (
 
 // Bodies of the small kinds, after the 22 bytes that all entries share:
 //
-//	bootstrap     cluster id (text) │ epoch (16) │ requests per window (4) │ window ms (4) │ admin token's SHA-256 (32) │
-//	              tombstone retention in seconds (4) │ idempotency retention in seconds (4) │ idempotency keys max (4)
+//	bootstrap     cluster id (text) │ epoch (16) │ admin token's SHA-256 (32) │ settings (figures)
+//	settings set  figures
 //	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
+//
+// Figures are a count (1), and for each its number (1) and value (uvarint).
 const adminFieldBytes = 256
 
 func (c *Bootstrap) encode() ([]byte, error) {
@@ -22,29 +24,39 @@ func (c *Bootstrap) encode() ([]byte, error) {
 	e := beginEntry(KindBootstrap, c.RequestID, adminFieldBytes)
 	e.text(c.ClusterID)
 	e.raw(c.Epoch[:])
-	e.u32(c.Settings.RequestsPerWindow)
-	e.u32(c.Settings.WindowMillis)
 	e.raw(c.Settings.AdminTokenHash[:])
-	e.u32(c.Settings.TombstoneRetentionSeconds)
-	e.u32(c.Settings.IdempotencyRetentionSeconds)
-	e.u32(c.Settings.IdempotencyKeysMax)
+	e.figures(SettingsFigures.all(c.Settings))
 	return sealEntry(e.b), nil
 }
 
 func decodeBootstrap(d *decoder, h Header) (*Bootstrap, error) {
 	c := &Bootstrap{RequestID: h.RequestID, ClusterID: d.name("cluster id")}
 	d.fill("epoch", c.Epoch[:])
-	c.Settings.RequestsPerWindow = d.u32("requests per window")
-	c.Settings.WindowMillis = d.u32("window")
 	d.fill("admin token hash", c.Settings.AdminTokenHash[:])
-	c.Settings.TombstoneRetentionSeconds = d.u32("tombstone retention")
-	c.Settings.IdempotencyRetentionSeconds = d.u32("idempotency retention")
-	c.Settings.IdempotencyKeysMax = d.u32("idempotency keys max")
+	SettingsFigures.change(&c.Settings, SettingsFigures.decode(d))
 	if d.err == nil {
 		if err := errors.Join(checkEpoch(c.Epoch), checkSettings(c.Settings)); err != nil {
 			d.fail("%v", err)
 		}
 	}
+	return c, d.done()
+}
+
+// checkSettings refuses a figure out of its range, and with it one that was
+// forgotten.
+func checkSettings(s storage.Settings) error { return SettingsFigures.check(SettingsFigures.all(s)) }
+
+func (c *SettingsSet) encode() ([]byte, error) {
+	if err := SettingsFigures.check(c.Figures); err != nil {
+		return nil, encodeError("settings set", err)
+	}
+	e := beginEntry(KindSettingsSet, c.RequestID, adminFieldBytes)
+	e.figures(c.Figures)
+	return sealEntry(e.b), nil
+}
+
+func decodeSettingsSet(d *decoder, h Header) (*SettingsSet, error) {
+	c := &SettingsSet{RequestID: h.RequestID, Figures: SettingsFigures.decode(d)}
 	return c, d.done()
 }
 

@@ -111,6 +111,7 @@ func goldenCommands() map[string]Command {
 		},
 		"entry-key-create-bare": &KeyCreate{RequestID: goldenID(6), KeyID: "key_02", Org: "org_b"},
 		"entry-key-revoke":      &KeyRevoke{RequestID: goldenID(7), KeyID: "key_01"},
+		"entry-settings-set":    &SettingsSet{RequestID: goldenID(13), Figures: []FigureValue{{1, 10_000}, {2, 60_060}, {5, 0}}},
 		"entry-store-create":    &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 }

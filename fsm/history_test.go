@@ -74,6 +74,8 @@ func (h *history) addAny() {
 		}
 	case 6:
 		h.add(testBootstrap(historyLimit + 1))
+	case 15:
+		h.add(&SettingsSet{Figures: []FigureValue{{1, uint64(h.between(4, historyLimit))}, {5, uint64(h.between(1, 4))}}})
 	case 7, 8, 9:
 		h.addSweep()
 	case 10, 11, 12:
@@ -172,6 +174,9 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *Collect:
 		h.model.collect(c, at)
+		return
+	case *SettingsSet:
+		h.model.set(c, at)
 		return
 	case *KeyRevoke:
 		h.model.revoked = h.model.revoked || c.KeyID == testKey

@@ -14,7 +14,7 @@ import (
 // model is the state machine in plain maps, for one organization with one key
 // and one store: written for clarity, sharing no code with what it checks.
 type model struct {
-	limit       int
+	settings    storage.Settings
 	clusterTime int64
 	admitted    []int64 // cluster times
 	revoked     bool
@@ -46,28 +46,26 @@ type modelNamespace struct {
 
 type modelTombstone struct{ timestamp, buriedAt int64 }
 
-func newModel(limit int) *model {
-	return &model{limit: limit, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
+func newModel(limit uint32) *model {
+	return &model{settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
 }
 
-func (m *model) window(now int64) (counted int, oldest int64) {
+// window are the syncs that count, no more than the limit.
+func (m *model) window() (counted []int64) {
 	for _, at := range m.admitted {
-		if at > now-windowLen*nanosPerMilli {
-			if counted == 0 {
-				oldest = at
-			}
-			counted++
+		if at > m.clusterTime-int64(m.settings.WindowMillis)*nanosPerMilli {
+			counted = append(counted, at)
 		}
 	}
-	return counted, oldest
+	return counted[max(0, len(counted)-int(m.settings.RequestsPerWindow)):]
 }
 
 func (m *model) windowResult() Window {
-	w := Window{Limit: uint32(m.limit), WindowMillis: windowLen}
-	counted, oldest := m.window(m.clusterTime)
-	w.Remaining = uint32(m.limit - counted)
-	if counted > 0 {
-		nanos := oldest + windowLen*nanosPerMilli - m.clusterTime
+	w := Window{Limit: m.settings.RequestsPerWindow, WindowMillis: m.settings.WindowMillis}
+	counted := m.window()
+	w.Remaining = w.Limit - uint32(len(counted))
+	if len(counted) > 0 {
+		nanos := counted[0] + int64(m.settings.WindowMillis)*nanosPerMilli - m.clusterTime
 		w.ResetMillis = uint32((nanos + nanosPerMilli - 1) / nanosPerMilli)
 	}
 	return w
@@ -94,7 +92,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		result.Outcome = KeyRevoked
 		return result
 	}
-	if counted, _ := m.window(m.clusterTime); counted >= m.limit {
+	if len(m.window()) == int(m.settings.RequestsPerWindow) {
 		result.Outcome = RateLimited
 		result.Sync.Window = m.windowResult()
 		return result
@@ -135,7 +133,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 // forget drops the keys whose time is over.
 func (m *model) forget() {
 	for key, k := range m.keys {
-		if k.at <= m.clusterTime-idempotencySeconds*second {
+		if k.at <= m.clusterTime-int64(m.settings.IdempotencyRetentionSeconds)*second {
 			delete(m.keys, key)
 		}
 	}
@@ -172,7 +170,7 @@ func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
 // refusal is why s isn't admitted, the window apart, or OK.
 func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
 	order := m.outOfOrder(s, ts, stamp)
-	full := s.Idempotency.given() && len(m.keys) >= testKeysMax
+	full := s.Idempotency.given() && len(m.keys) >= int(m.settings.IdempotencyKeysMax)
 	if full && (order == OK || m.needsRecords(s, ts, stamp)) {
 		return IdempotencyStoreFull
 	}
@@ -279,16 +277,37 @@ func (m *model) bury(s *Sync, ts int64, name string) {
 	ns.tombstones = after
 }
 
+// set is a SettingsSet.
+func (m *model) set(c *SettingsSet, stamp Stamp) {
+	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
+	for _, f := range c.Figures {
+		v := uint32(f.Value)
+		switch f.Number {
+		case 1:
+			m.settings.RequestsPerWindow = v
+		case 2:
+			m.settings.WindowMillis = v
+		case 3:
+			m.settings.TombstoneRetentionSeconds = v
+		case 4:
+			m.settings.IdempotencyRetentionSeconds = v
+			m.forget()
+		case 5:
+			m.settings.IdempotencyKeysMax = v
+		}
+	}
+}
+
 // collect is a Collect that looks at fewer rows than it may.
 func (m *model) collect(c *Collect, stamp Stamp) {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	ns := m.namespaces[c.Namespace]
-	if ns == nil || ns.generation != c.Generation {
+	if ns == nil || ns.generation != c.Generation || m.settings.TombstoneRetentionSeconds == 0 {
 		return
 	}
 	for id, tomb := range ns.tombstones {
 		inRange := id > c.After && id <= c.Until
-		if inRange && tomb.buriedAt <= c.Before && tomb.buriedAt <= m.clusterTime-retentionSeconds*second {
+		if inRange && tomb.buriedAt <= c.Before && tomb.buriedAt <= m.clusterTime-int64(m.settings.TombstoneRetentionSeconds)*second {
 			delete(ns.tombstones, id)
 			ns.horizon = max(ns.horizon, tomb.timestamp)
 		}

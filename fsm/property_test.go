@@ -67,6 +67,31 @@ func drawCollect(t *rapid.T, clusterTime int64) *Collect {
 	return c
 }
 
+// drawSettings changes the settings that now are set. A window that grows is left to
+// TestWindowAgainstList; keys that have expired, and are there still, come back to life
+// when they are to be kept for longer.
+func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
+	c := &SettingsSet{}
+	for _, f := range []struct {
+		number      byte
+		least, most uint32
+	}{
+		{1, 1, 12},
+		{2, min(1000, set.WindowMillis), set.WindowMillis},
+		{3, 0, 20},
+		{4, min(10, set.IdempotencyRetentionSeconds), set.IdempotencyRetentionSeconds},
+		{5, 0, 4},
+	} {
+		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
+			c.Figures = append(c.Figures, FigureValue{f.number, uint64(rapid.Uint32Range(f.least, f.most).Draw(t, "figure"))})
+		}
+	}
+	if c.Figures == nil {
+		c.Figures = []FigureValue{{1, 12}}
+	}
+	return c
+}
+
 // drawKeyed gives some syncs an idempotency key or a request id, and sends some
 // again, as the client or as the node does: all of sent have been proposed.
 func drawKeyed(t *rapid.T, s *Sync, sent []*Sync) *Sync {
@@ -109,6 +134,11 @@ func TestAgainstModel(t *testing.T) {
 				collectBoth(r, m, drawCollect(rt, r.now))
 			case 1:
 				sweepBoth(r, m)
+			}
+			if rapid.IntRange(0, 15).Draw(rt, "settings") == 0 {
+				c := drawSettings(rt, m.settings)
+				m.set(c, Stamp{ClusterTime: r.now})
+				r.mustApply(c)
 			}
 			s := drawKeyed(rt, drawSync(rt, n), sent)
 			sent = append(sent, s)
@@ -264,9 +294,11 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		s := drawKeyed(rt, drawSync(rt, n), sent)
 		sent = append(sent, s)
 		var cmd Command = s
-		switch rapid.IntRange(0, 16).Draw(rt, "kind") {
+		switch rapid.IntRange(0, 17).Draw(rt, "kind") {
 		case 4:
 			cmd = &Mark{Previous: storage.Mark{Index: rapid.Uint64Range(1, 30).Draw(rt, "mark")}, Scrub: rapid.Bool().Draw(rt, "scrub")}
+		case 5:
+			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
 		case 0:
