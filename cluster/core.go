@@ -65,11 +65,10 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	logger := newRaftLogger(cfg.Logger)
-	snapshots, newest, err := openSnapshots(dir, logger)
-	if err != nil {
-		return nil, fmt.Errorf("opening the snapshots: %w", err)
+	if err := refuseForeign(dir); err != nil {
+		return nil, err
 	}
+	logger, snapshots := newRaftLogger(cfg.Logger), cfg.sm.Snapshots()
 	c.store, err = openLogStore(dir, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
 	if err != nil {
 		return nil, err
@@ -83,7 +82,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	rc := raftConfig(cfg)
-	if rc.NoSnapshotRestoreOnStart, err = checkStart(cfg.sm, c.store.log, dir, snapshots); err != nil {
+	if rc.NoSnapshotRestoreOnStart, err = checkStart(cfg.sm, c.store.log, snapshots); err != nil {
 		return nil, err
 	}
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
@@ -102,8 +101,16 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 			return nil, fmt.Errorf("writing the first configuration: %w", err)
 		}
 	}
+	newest, err := newestSnapshot(snapshots)
+	if err != nil {
+		return nil, err
+	}
 	c.store.metered.measureFrom(newest + 1)
-	if c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered); err != nil {
+	c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered)
+	if failed := c.progress.started(); failed != nil {
+		return nil, fmt.Errorf("restoring the newest snapshot: %w; %s", failed, startCure)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
 	c.store.metered.measured()

@@ -19,7 +19,8 @@ func TestDirectoryChecks(t *testing.T) {
 	}
 	m.stop()
 	open := func() error {
-		n, err := Open(m.cfg, newBytelog(), &testGate{})
+		m.sm, m.gate = newBytelog(), &testGate{}
+		n, err := m.open()
 		if err == nil {
 			err = errors.Join(errors.New("opened"), n.Shutdown(context.Background()))
 		}

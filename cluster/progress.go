@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -20,10 +21,40 @@ type progress struct {
 	mu      sync.Mutex
 	reached uint64        // every command up to here has been applied or fenced
 	changed chan struct{} // closed when reached grows
+
+	starting  bool  // Raft is
+	restoring error // why the newest snapshot could not be restored meanwhile
 }
 
 func newProgress(sm StateMachine) *progress {
-	return &progress{StateMachine: sm, changed: make(chan struct{})}
+	return &progress{StateMachine: sm, changed: make(chan struct{}), starting: true}
+}
+
+// Restore implements raft.FSM. Where Raft can't restore the newest snapshot when
+// it starts, it tries older ones, and would go on with a log that begins behind
+// the newest: they fail too, and the start with them.
+func (p *progress) Restore(snapshot io.ReadCloser) error {
+	p.mu.Lock()
+	err := p.restoring
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	err = p.StateMachine.Restore(snapshot)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.starting {
+		p.restoring = err
+	}
+	return err
+}
+
+// started returns why the state could not be restored, or nil.
+func (p *progress) started() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starting = false
+	return p.restoring
 }
 
 // Apply implements raft.FSM.

@@ -324,7 +324,7 @@ func TestRottenLogRefusesToStart(t *testing.T) {
 		rotten := bytes.Clone(r.stored)
 		rotten[at] ^= 0x10
 		r.put(at, rotten[at])
-		n, err := Open(m.cfg, m.sm, m.gate)
+		n, err := m.open()
 		want := fmt.Sprintf("entry %d of the log in raft.db has rotted", index)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", kind, err, want)

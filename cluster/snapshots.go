@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 )
 
@@ -23,38 +18,7 @@ const (
 	trailingBytes      = 256 << 20
 	minTrailingEntries = 128
 	maxTrailingEntries = 10240
-
-	snapshotsKept = 2
 )
-
-// openSnapshots opens the store in dir and returns the index of its newest
-// snapshot, 0 if there is none. Raft's store never removes what a process left
-// unfinished that was killed while it wrote or received one: a copy of the whole
-// state each time.
-func openSnapshots(dir string, logger hclog.Logger) (_ raft.SnapshotStore, newest uint64, err error) {
-	if err := removeUnfinished(filepath.Join(dir, "snapshots")); err != nil {
-		return nil, 0, err
-	}
-	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
-	if err != nil {
-		return nil, 0, err
-	}
-	newest, err = newestSnapshot(store)
-	return store, newest, err
-}
-
-func removeUnfinished(dir string) error {
-	found, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	for _, e := range found {
-		if strings.HasSuffix(e.Name(), ".tmp") {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	return err
-}
 
 // snapshotByBytes takes a snapshot whenever snapshotBytes have been logged.
 func (c *core) snapshotByBytes(ctx context.Context) {

@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -175,32 +173,5 @@ func TestRestartKeepsTheMeasureOfTheLog(t *testing.T) {
 	m.read()
 	if got := logged(); got < 2000 || got >= 3000 {
 		t.Errorf("after the replay %d bytes count as logged since the snapshot", got)
-	}
-}
-
-// What a process left behind that ended while it wrote or received a snapshot
-// goes at the next start.
-func TestUnfinishedSnapshotsGo(t *testing.T) {
-	m := newMember(t, "solo")
-	if err := m.Bootstrap(m.ctx()); err != nil {
-		t.Fatal(err)
-	}
-	m.mustPropose("a")
-	m.cutLog()
-	dir := filepath.Join(m.cfg.DataDir, "raft", "snapshots")
-	half := filepath.Join(dir, "2-10-1700000000000.tmp")
-	if err := os.Mkdir(half, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(half, "state.bin"), []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m.restart(true)
-	if got := m.read(); !slices.Equal(got, []string{"a"}) {
-		t.Errorf("read %q", got)
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 1 {
-		t.Errorf("%d snapshots are left, want the finished one: %v", len(left), err)
 	}
 }

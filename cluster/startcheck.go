@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -13,11 +14,21 @@ import (
 // acknowledged, and no part of it can tell which part is right.
 const startCure = "remove the member from its cluster, and join again from an empty data directory under a new node id"
 
+// refuseForeign refuses a directory with snapshots beside the log. The state
+// machine keeps them, so that no snapshot there would ever be looked at.
+func refuseForeign(dir string) error {
+	path := filepath.Join(dir, "snapshots")
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("opening the log: %s holds snapshots of another version of this program, which it can't read; %s", path, startCure))
+	}
+	return nil
+}
+
 // checkStart compares what the node has on its disk: the log, the newest
 // snapshot, and the state machine. Nothing that Raft does later would notice that
 // they are not of one history. It refuses to start on one that is not, and tells
 // whether the state machine holds all that the snapshot holds already.
-func checkStart(sm StateMachine, log raft.LogStore, dir string, snapshots raft.SnapshotStore) (covered bool, err error) {
+func checkStart(sm StateMachine, log raft.LogStore, snapshots raft.SnapshotStore) (covered bool, err error) {
 	list, err := snapshots.List()
 	if err != nil {
 		return false, fmt.Errorf("listing the snapshots: %w", err)
@@ -25,7 +36,7 @@ func checkStart(sm StateMachine, log raft.LogStore, dir string, snapshots raft.S
 	var snapshot uint64 // index; 0: none
 	if len(list) > 0 {
 		snapshot = list[0].Index
-		if covered, err = covers(sm, dir, list[0].ID); err != nil {
+		if covered, err = covers(sm, snapshots, list[0].ID); err != nil {
 			return false, fmt.Errorf("comparing the state with snapshot %s: %w; %s", list[0].ID, err, startCure)
 		}
 	}
@@ -66,14 +77,12 @@ func checkApplied(sm StateMachine, log raft.LogStore, first, last, snapshot uint
 	return nil
 }
 
-// covers asks the state machine. Its stream is read past Raft's store, whose
-// Open reads a snapshot to its end for a checksum: the question is about the
-// beginning.
-func covers(sm StateMachine, dir, id string) (bool, error) {
-	file, err := os.Open(filepath.Join(dir, "snapshots", id, "state.bin"))
+// covers asks the state machine whether it holds all that a snapshot holds.
+func covers(sm StateMachine, snapshots raft.SnapshotStore, id string) (bool, error) {
+	_, stream, err := snapshots.Open(id)
 	if err != nil {
 		return false, err
 	}
-	covered, err := sm.Covers(file)
-	return covered, errors.Join(err, file.Close())
+	covered, err := sm.Covers(stream)
+	return covered, errors.Join(err, stream.Close())
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,8 +23,7 @@ func TestIdleRestartRestoresNothing(t *testing.T) {
 	m.read() // there is a leader again, its barrier done
 	m.cutLog()
 	m.stop()
-	list := m.snapshots(t)
-	if len(list) == 0 || list[0].Index <= m.sm.Applied() {
+	if m.newestSnapshot().Index <= m.sm.Applied() {
 		t.Fatalf("no snapshot is beyond entry %d: the test proves nothing", m.sm.Applied())
 	}
 	m.gate = &testGate{}
@@ -33,19 +33,13 @@ func TestIdleRestartRestoresNothing(t *testing.T) {
 	}
 }
 
-func (m *member) raftDir() string { return filepath.Join(m.cfg.DataDir, "raft") }
-
-func (m *member) snapshots(t *testing.T) []*raft.SnapshotMeta {
-	t.Helper()
-	store, err := raft.NewFileSnapshotStoreWithLogger(m.raftDir(), snapshotsKept, newRaftLogger(m.cfg.Logger))
-	if err != nil {
-		t.Fatal(err)
+func (m *member) newestSnapshot() *raft.SnapshotMeta {
+	m.t.Helper()
+	list, err := m.snapshots().List()
+	if err != nil || len(list) == 0 {
+		m.t.Fatalf("%d snapshots, %v", len(list), err)
 	}
-	list, err := store.List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
+	return list[0]
 }
 
 // Each start is of files that are not of one history. With the right ones the
@@ -60,7 +54,8 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	}
 	m.cutLog()
 	m.mustPropose("c")
-	snapshots, aside := filepath.Join(m.raftDir(), "snapshots"), filepath.Join(t.TempDir(), "aside")
+	snapshots, aside := filepath.Join(m.stateDir(), "snapshots"), filepath.Join(t.TempDir(), "aside")
+	foreign := filepath.Join(m.cfg.DataDir, "raft", "snapshots")
 	move := func(from, to string) {
 		if err := os.Rename(from, to); err != nil {
 			t.Fatal(err)
@@ -80,15 +75,23 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			spoil: func(*bytelog) { move(snapshots, aside) },
 			mend:  func() { _ = os.RemoveAll(snapshots); move(aside, snapshots) }},
 		{name: "the snapshot's stream is gone", want: "comparing the state with snapshot",
-			spoil: func(*bytelog) { move(stateFile(t, m), aside) },
-			mend:  func() { move(aside, stateFile(t, m)) }},
+			spoil: func(*bytelog) { move(m.stateFile(), aside) },
+			mend:  func() { move(aside, m.stateFile()) }},
+		{name: "the snapshot can't be restored", want: "restoring the newest snapshot: the disk is worn out",
+			spoil: func(sm *bytelog) {
+				sm.applied, sm.term, sm.entries = 0, 0, nil
+				sm.failRestore = errors.New("the disk is worn out")
+			}},
+		{name: "snapshots of another version", want: "which it can't read",
+			spoil: func(*bytelog) { makeDir(t, foreign) },
+			mend:  func() { _ = os.Remove(foreign) }},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			m.stop()
 			m.gate = &testGate{}
 			right := m.sm.copy()
 			c.spoil(m.sm)
-			n, err := Open(m.cfg, m.sm, m.gate)
+			n, err := m.open()
 			if err == nil {
 				_ = n.Shutdown(m.ctx())
 			}
@@ -107,7 +110,14 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	}
 }
 
-func stateFile(t *testing.T, m *member) string {
+func makeDir(t *testing.T, dir string) {
 	t.Helper()
-	return filepath.Join(m.raftDir(), "snapshots", m.snapshots(t)[0].ID, "state.bin")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *member) stateFile() string {
+	m.t.Helper()
+	return filepath.Join(m.stateDir(), "snapshots", m.newestSnapshot().ID, "state.bin")
 }

@@ -23,6 +23,9 @@ type bytelog struct {
 	images  int          // restored
 	image   bytelogImage // the newest one made
 
+	snapshots   raft.SnapshotStore // outlives it
+	failRestore error
+
 	// respond replaces the response to an applied entry, if it returns true.
 	respond func(body []byte, index uint64) (any, bool)
 	// stall is called with each entry before it is applied.
@@ -107,6 +110,8 @@ func (b *bytelog) copy() *bytelog {
 	return c
 }
 
+func (b *bytelog) Snapshots() raft.SnapshotStore { return b.snapshots }
+
 func (b *bytelog) Covers(snapshot io.Reader) (bool, error) {
 	var i bytelogImage
 	if err := json.NewDecoder(snapshot).Decode(&i); err != nil {
@@ -167,6 +172,9 @@ func (i bytelogImage) Persist(sink raft.SnapshotSink) error {
 func (bytelogImage) Release() {}
 
 func (b *bytelog) Restore(r io.ReadCloser) error {
+	if b.failRestore != nil {
+		return b.failRestore
+	}
 	var i bytelogImage
 	if err := json.NewDecoder(r).Decode(&i); err != nil {
 		return err

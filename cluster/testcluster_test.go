@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 )
 
@@ -81,13 +83,31 @@ func newMember(t *testing.T, name string, change ...func(*Config)) *member {
 
 func (m *member) start() {
 	m.t.Helper()
-	n, err := Open(m.cfg, m.sm, m.gate)
+	n, err := m.open()
 	if err != nil {
 		m.t.Fatalf("opening %s: %v", m.cfg.NodeID, err)
 	}
 	m.Node = n
 	// A restart comes back at the same place.
 	m.cfg.PeerBind, m.cfg.GossipBind = n.ports.peer.Addr().String(), n.ports.gossipAdvertise
+}
+
+func (m *member) open() (*Node, error) {
+	m.t.Helper()
+	m.sm.snapshots = m.snapshots()
+	return Open(m.cfg, m.sm, m.gate)
+}
+
+// stateDir is where the state machine keeps what is its own.
+func (m *member) stateDir() string { return filepath.Join(m.cfg.DataDir, "state") }
+
+func (m *member) snapshots() raft.SnapshotStore {
+	m.t.Helper()
+	store, err := raft.NewFileSnapshotStoreWithLogger(m.stateDir(), 2, newRaftLogger(m.cfg.Logger))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return store
 }
 
 func (m *member) stop() {

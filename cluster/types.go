@@ -25,6 +25,10 @@ type StateMachine interface {
 	// not be restored. It fails if the stream is no snapshot that this program can
 	// read, or if snapshot and state are of different histories.
 	Covers(snapshot io.Reader) (bool, error)
+	// Snapshots is where Raft keeps what Snapshot makes and what other members
+	// send, the same one at each call. Open only opens: it reads nothing to the
+	// end. The Size that it tells is the exact length of the stream.
+	Snapshots() raft.SnapshotStore
 	// WaitApplied returns when Applied() >= index or ctx is done.
 	WaitApplied(ctx context.Context, index uint64) error
 }

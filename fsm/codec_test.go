@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -311,6 +312,32 @@ func TestSnapshotHeader(t *testing.T) {
 		if _, err := readSnapshotHeader(bufio.NewReader(bytes.NewReader(b[:i]))); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("cut to %d: %v", i, err)
 		}
+	}
+}
+
+func TestSnapshotMetaRefusesDamage(t *testing.T) {
+	b, err := goldenSnapshotMeta().encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := decodeSnapshotMeta(b)
+	if diff := cmp.Diff(goldenSnapshotMeta(), got); err != nil || diff != "" {
+		t.Fatal(err, diff)
+	}
+	for i := range b {
+		damaged := bytes.Clone(b)
+		damaged[i] ^= 0x40
+		if _, err := decodeSnapshotMeta(damaged); err == nil {
+			t.Errorf("byte %d changed: accepted", i)
+		}
+		if _, err := decodeSnapshotMeta(b[:i]); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("cut to %d: %v", i, err)
+		}
+	}
+	huge := goldenSnapshotMeta()
+	huge.Header.Files = []snapshotFile{{Name: "a", Size: math.MaxInt64}, {Name: "b", Size: 1}}
+	if _, err := huge.raftMeta("1"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a stream longer than can be: %v", err)
 	}
 }
 

@@ -2,10 +2,12 @@ package fsm
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"sync"
@@ -126,17 +128,17 @@ type crasher struct {
 
 	next    int    // the step to be applied next
 	reached uint64 // no entry after this one was ever applied
-	// What raft has: the newest snapshot, and with it a log that begins behind it.
-	snapshot   []byte
-	snapshotAt uint64
 
 	flush    chan error    // of the flush that is under way, or nil
 	restores atomic.Uint64 // begun and ended
 
 	mu      sync.Mutex
-	durable uint64 // the state survives a crash at least up to here
-	floor   uint64 // durable at the moment of the last crash
+	durable kept // what survives a crash at least
+	floor   kept // durable at the moment of the last crash
 }
+
+// kept are the indexes of the last entry in the state and in a snapshot.
+type kept struct{ state, snapshot uint64 }
 
 func (c *crasher) run() {
 	c.open(c.disk)
@@ -150,7 +152,7 @@ func (c *crasher) run() {
 	}
 	c.join()
 	c.r.close()
-	c.durable = c.r.fsm.Applied()
+	c.durable.state = c.r.fsm.Applied()
 	c.note()
 	c.open(c.disk.Crash(c.percent(), c.rng))
 	compareToModel(c.t, c.r, c.h.model)
@@ -194,7 +196,7 @@ func (c *crasher) flushState(f *FSM) error {
 func (c *crasher) keep(at uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.durable = max(c.durable, at)
+	c.durable.state = max(c.durable.state, at)
 }
 
 // note is for the moment of a crash.
@@ -257,27 +259,32 @@ func (c *crasher) verify(when string) {
 func (c *crasher) takeSnapshot() {
 	c.t.Helper()
 	at := c.r.fsm.Applied()
-	stream := c.r.snapshot()
+	id := c.r.persist()
 	if c.disk.Crashed() {
-		return // raft hasn't got it
+		return // raft doesn't know of it
 	}
 	c.keep(at)
-	c.adopt(stream, at)
+	c.adopt(at)
 	if c.rng.IntN(3) == 0 {
-		c.restore()
+		c.restore(id, at)
 	}
 }
 
-func (c *crasher) adopt(stream []byte, at uint64) { c.snapshot, c.snapshotAt = stream, at }
+// adopt notes that raft has a snapshot, and nothing of its log before it.
+func (c *crasher) adopt(at uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.durable.snapshot = at
+}
 
-func (c *crasher) restore() {
+func (c *crasher) restore(id string, at uint64) {
 	c.t.Helper()
-	c.reached = max(c.reached, c.snapshotAt)
+	c.reached = max(c.reached, at)
 	c.restores.Add(1)
-	must(c.t, c.r.restore(bytes.Clone(c.snapshot)))
+	must(c.t, c.r.restoreFrom(id))
 	c.restores.Add(1)
 	if !c.disk.Crashed() {
-		c.keep(c.snapshotAt)
+		c.keep(at)
 	}
 	c.verify("after a restore")
 }
@@ -297,8 +304,12 @@ func (c *crasher) install() {
 		if at <= c.r.fsm.Applied() {
 			continue
 		}
-		c.adopt(s.snapshot, at)
-		c.restore()
+		id, err := c.r.install(bytes.NewReader(s.snapshot), at)
+		must(c.t, err)
+		if !c.disk.Crashed() {
+			c.adopt(at)
+		}
+		c.restore(id, at)
 		c.next = i + 1
 		return
 	}
@@ -349,20 +360,41 @@ func (c *crasher) open(disk *crashfs.FS) {
 	c.disk, c.r = disk, c.rigOn(disk)
 	c.r.open()
 	applied := c.r.fsm.Applied()
-	if applied < c.floor || applied > c.reached {
-		c.t.Fatalf("applied %d after a crash, want %d to %d", applied, c.floor, c.reached)
+	if applied < c.floor.state || applied > c.reached {
+		c.t.Fatalf("applied %d after a crash, want %d to %d", applied, c.floor.state, c.reached)
 	}
-	c.durable = applied
+	c.durable = kept{applied, c.floor.snapshot}
 	c.verify("after a crash")
-	names, err := crashDisk{disk}.ReadDir(crashHome)
+	c.verifySnapshots()
+	names, err := onDisk(disk).List(crashHome)
 	must(c.t, err)
-	if len(names) != 2 || names[0].Name() != currentName {
+	if len(names) != 3 || names[0] != currentName || names[2] != snapshotsName {
 		c.t.Fatalf("left after an opening: %v", names)
 	}
 }
 
+// verifySnapshots reads those that a crash has left.
+func (c *crasher) verifySnapshots() {
+	c.t.Helper()
+	list, err := c.r.fsm.Snapshots().List()
+	must(c.t, err)
+	newest := uint64(0)
+	for _, s := range list {
+		newest = max(newest, s.Index)
+		c.r.streamOf(s.ID)
+	}
+	if newest < c.floor.snapshot {
+		c.t.Fatalf("after a crash the newest snapshot is of entry %d, it was of %d", newest, c.floor.snapshot)
+	}
+	names, err := onDisk(c.disk).List(filepath.Join(crashHome, snapshotsName))
+	must(c.t, err)
+	if len(names) != len(list) || len(list) > snapshotsKept {
+		c.t.Fatalf("%d snapshots, directories %v", len(list), names)
+	}
+}
+
 func (c *crasher) rigOn(disk *crashfs.FS) *rig {
-	r := crashRig(c.t, c.seed, crashDisk{disk})
+	r := crashRig(c.t, c.seed, disk)
 	options := r.opts
 	r.opts = func(o *Options) {
 		options(o)
@@ -378,16 +410,21 @@ func (c *crasher) rigOn(disk *crashfs.FS) *rig {
 func (c *crasher) start() {
 	c.t.Helper()
 	c.next = 0
-	if c.snapshot == nil {
+	list, err := c.r.fsm.Snapshots().List()
+	must(c.t, err)
+	if len(list) == 0 {
 		return
 	}
-	covered, err := c.r.fsm.Covers(bytes.NewReader(c.snapshot))
+	cutAt := list[0].Index // the log begins behind it
+	_, stream, err := c.r.fsm.Snapshots().Open(list[0].ID)
 	must(c.t, err)
+	covered, err := c.r.fsm.Covers(stream)
+	must(c.t, errors.Join(err, stream.Close()))
 	if !covered {
 		c.total.restarts.Add(1)
-		c.restore()
+		c.restore(list[0].ID, cutAt)
 	}
-	for c.next < len(c.h.steps) && c.h.steps[c.next].log.Index <= c.snapshotAt {
+	for c.next < len(c.h.steps) && c.h.steps[c.next].log.Index <= cutAt {
 		c.next++
 	}
 }

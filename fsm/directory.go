@@ -3,7 +3,6 @@ package fsm
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -16,8 +15,10 @@ import (
 //	CURRENT          the name of the database in use, and a newline
 //	db-0000000001/   a database; a restore makes the next one and moves CURRENT
 //	checkpoint-1/    a snapshot that is being persisted
+//	snapshots/       see snapshotStore
 //
-// Whatever CURRENT doesn't name is left over from a process that ended.
+// A database that CURRENT doesn't name, and a checkpoint, are left over from a
+// process that ended.
 const (
 	currentName      = "CURRENT"
 	currentTemp      = "CURRENT.tmp"
@@ -59,11 +60,11 @@ func openDir(d disk, dir string) (string, error) {
 // firstCurrent writes CURRENT before there is a database. One that is there
 // already has lost its CURRENT, and may be older or newer than others beside it.
 func firstCurrent(d disk, dir, name string) error {
-	entries, err := d.ReadDir(dir)
+	names, err := d.List(dir)
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), databasePrefix) }) {
+	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, databasePrefix) }) {
 		return fmt.Errorf("%s has databases but no %s: empty the node's data directory and join it again under a new id", dir, currentName)
 	}
 	_, err = writeCurrent(d, dir, name)
@@ -71,16 +72,9 @@ func firstCurrent(d disk, dir, name string) error {
 }
 
 func readCurrent(d disk, dir string) (string, error) {
-	in, err := d.Open(filepath.Join(dir, currentName))
+	b, err := d.ReadSmall(filepath.Join(dir, currentName), currentMaxBytes)
 	if err != nil {
 		return "", err
-	}
-	b, err := io.ReadAll(io.LimitReader(in, currentMaxBytes+1))
-	if err := errors.Join(err, in.Close()); err != nil {
-		return "", err
-	}
-	if len(b) > currentMaxBytes {
-		return "", fmt.Errorf("read %s: more than %d bytes", currentName, currentMaxBytes)
 	}
 	name, ok := strings.CutSuffix(string(b), "\n")
 	if _, err := databaseNumber(name); err != nil || !ok {
@@ -93,7 +87,7 @@ func readCurrent(d disk, dir string) (string, error) {
 // what a crash would find there isn't known.
 func writeCurrent(d disk, dir, name string) (moved bool, err error) {
 	temp := filepath.Join(dir, currentTemp)
-	if err := writeSynced(d, temp, []byte(name+"\n")); err != nil {
+	if err := d.WriteSynced(temp, []byte(name+"\n")); err != nil {
 		return false, err
 	}
 	if err := d.Rename(temp, filepath.Join(dir, currentName)); err != nil {
@@ -102,22 +96,12 @@ func writeCurrent(d disk, dir, name string) (moved bool, err error) {
 	return true, d.SyncDir(dir)
 }
 
-func writeSynced(d disk, path string, b []byte) error {
-	file, err := d.Create(path)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(b)
-	return errors.Join(err, file.Sync(), file.Close())
-}
-
 func removeLeftovers(d disk, dir, current string) error {
-	entries, err := d.ReadDir(dir)
+	names, err := d.List(dir)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		name := e.Name()
+	for _, name := range names {
 		leftover := name == currentTemp || strings.HasPrefix(name, checkpointPrefix) ||
 			strings.HasPrefix(name, databasePrefix) && name != current
 		if !leftover {

@@ -2,86 +2,124 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
-	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
 
 	"pipesync/storage"
 )
 
-// disk is the file system that holds a state machine's directory: the operating
-// system's, or in tests one in memory that crashes. Errors for what isn't there
-// match fs.ErrNotExist. Nothing but Sync and SyncDir makes anything durable.
-type disk interface {
-	// Storage is where databases are; nil means on the operating system's.
-	Storage() storage.FS
-	MkdirAll(dir string) error
-	// NewDir makes a directory, which must not exist.
-	NewDir(dir string) (newDir, error)
-	ReadDir(dir string) ([]fs.DirEntry, error)
-	SyncDir(dir string) error
-	// Create makes an empty file, or empties it.
-	Create(path string) (file, error)
-	Open(path string) (io.ReadCloser, error)
-	Rename(from, to string) error
-	RemoveAll(path string) error
+// disk is the file system that holds a state machine's directory, databases
+// included: the operating system's, or in tests one in memory that crashes.
+// Errors for what isn't there match fs.ErrNotExist. Nothing but Sync and SyncDir
+// makes anything durable.
+type disk struct {
+	fs storage.FS
+	// fatal is told of a sync that failed: after that the next one may succeed with
+	// the data gone, so that nothing the disk says can be relied on. A full disk is
+	// no fault, and what was being written is thrown away.
+	fatal func(error)
 }
 
-// newDir is a directory that is being filled.
-type newDir interface {
-	// Create makes a file in the directory, and nowhere else. It must not exist.
-	Create(name string) (file, error)
-	Close() error
-}
+const privateDir = 0o700 // others see nothing of what is below it
 
-// file is one that is being written.
-type file interface {
-	io.WriteCloser
-	Sync() error
-}
+func (d disk) MkdirAll(dir string) error { return d.fs.MkdirAll(dir, privateDir) }
 
-const (
-	privateDir  = 0o700
-	privateFile = 0o600
-)
-
-// osDisk is the operating system's.
-type osDisk struct{}
-
-func (osDisk) Storage() storage.FS                       { return nil }
-func (osDisk) MkdirAll(dir string) error                 { return os.MkdirAll(dir, privateDir) }
-func (osDisk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
-func (osDisk) Open(path string) (io.ReadCloser, error)   { return os.Open(path) }
-func (osDisk) Rename(from, to string) error              { return os.Rename(from, to) }
-func (osDisk) RemoveAll(path string) error               { return os.RemoveAll(path) }
-
-func (osDisk) NewDir(dir string) (newDir, error) {
-	if err := os.Mkdir(dir, privateDir); err != nil {
-		return nil, err
+// NewDir makes a directory, which must not exist.
+func (d disk) NewDir(dir string) error {
+	if _, err := d.fs.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("make directory %s: %w", dir, errors.Join(err, fs.ErrExist))
 	}
-	root, err := os.OpenRoot(dir)
+	return d.MkdirAll(dir)
+}
+
+// List gives the names in a directory, in ascending order.
+func (d disk) List(dir string) ([]string, error) {
+	names, err := d.fs.List(dir)
+	slices.Sort(names)
+	return names, err
+}
+
+// Size is that of a file; a directory is an error.
+func (d disk) Size(path string) (int64, error) {
+	info, err := d.fs.Stat(path)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	return osRoot{root}, nil
+	if info.IsDir() {
+		return 0, fmt.Errorf("%s is a directory", path)
+	}
+	return info.Size(), nil
 }
 
-func (osDisk) SyncDir(dir string) error {
-	d, err := os.Open(dir)
+func (d disk) SyncDir(dir string) error {
+	f, err := d.fs.OpenDir(dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(d.synced(dir, f.Sync()), f.Close())
 }
 
-func (osDisk) Create(path string) (file, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, privateFile)
+// Create makes an empty file. One that is there is replaced, not emptied.
+func (d disk) Create(path string) (*newFile, error) {
+	f, err := d.fs.Create(path, "")
+	if err != nil {
+		return nil, err
+	}
+	return &newFile{WriteCloser: f, sync: func() error { return d.synced(path, f.Sync()) }}, nil
 }
 
-type osRoot struct{ root *os.Root }
-
-func (r osRoot) Create(name string) (file, error) {
-	return r.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, privateFile)
+func (d disk) synced(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("sync %s: %w", path, err)
+	if !errors.Is(err, syscall.ENOSPC) {
+		d.fatal(err)
+	}
+	return err
 }
 
-func (r osRoot) Close() error { return r.root.Close() }
+func (d disk) Open(path string) (io.ReadCloser, error) { return d.fs.Open(path) }
+func (d disk) Link(from, to string) error              { return d.fs.Link(from, to) }
+func (d disk) Rename(from, to string) error            { return d.fs.Rename(from, to) }
+func (d disk) RemoveAll(path string) error             { return d.fs.RemoveAll(path) }
+
+// WriteSynced makes a file of b, and returns when its bytes are on disk; its
+// name isn't before SyncDir.
+func (d disk) WriteSynced(path string, b []byte) error {
+	f, err := d.Create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(slices.Clone(b))
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// ReadSmall reads a file of at most limitBytes.
+func (d disk) ReadSmall(path string, limitBytes int64) ([]byte, error) {
+	f, err := d.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.LimitReader(f, limitBytes+1))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limitBytes {
+		return nil, fmt.Errorf("read %s: %w: more than %d bytes", filepath.Base(path), ErrCorrupt, limitBytes)
+	}
+	return b, nil
+}
+
+// newFile is one that is being written. Write may spoil its argument, as those
+// of Pebble's files do.
+type newFile struct {
+	io.WriteCloser
+	sync func() error
+}
+
+func (f *newFile) Sync() error { return f.sync() }

@@ -200,7 +200,7 @@ func TestOpenRemovesLeftovers(t *testing.T) {
 	if r.fsm.Applied() != 12 {
 		t.Errorf("applied %d", r.fsm.Applied())
 	}
-	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001", "notes"}, listDir(t, r.dir)); diff != "" {
+	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001", "notes", "snapshots"}, listDir(t, r.dir)); diff != "" {
 		t.Error(diff)
 	}
 }

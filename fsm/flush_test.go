@@ -71,13 +71,11 @@ func TestFlushIsDueByBytes(t *testing.T) {
 	}
 }
 
-// replicated is a state machine under a real raft, whose log and snapshots
-// outlive it.
+// replicated is a state machine under a real raft, whose log outlives it.
 type replicated struct {
 	*raft.Raft
-	r         *rig
-	log       *raft.InmemStore
-	snapshots raft.SnapshotStore
+	r   *rig
+	log *raft.InmemStore
 }
 
 func (c *replicated) start() {
@@ -90,10 +88,10 @@ func (c *replicated) start() {
 	addr, transport := raft.NewInmemTransport("solo")
 	first := raft.Configuration{Servers: []raft.Server{{ID: "solo", Address: addr}}}
 	if last, err := c.log.LastIndex(); err != nil || last == 0 {
-		must(c.r.t, raft.BootstrapCluster(conf, c.log, c.log, c.snapshots, transport, first))
+		must(c.r.t, raft.BootstrapCluster(conf, c.log, c.log, c.r.fsm.Snapshots(), transport, first))
 	}
 	var err error
-	c.Raft, err = raft.NewRaft(conf, c.r.fsm, c.log, c.log, c.snapshots, transport)
+	c.Raft, err = raft.NewRaft(conf, c.r.fsm, c.log, c.log, c.r.fsm.Snapshots(), transport)
 	must(c.r.t, err)
 	for !<-c.LeaderCh() {
 	}
@@ -114,9 +112,7 @@ func (c *replicated) propose(cmd Command) {
 // in memory is lost, what was cut is not.
 func TestLogIsNeverCutPastWhatIsFlushed(t *testing.T) {
 	r := newCrashingRig(t)
-	snapshots, err := raft.NewFileSnapshotStore(t.TempDir(), 2, io.Discard)
-	must(t, err)
-	c := &replicated{r: r, log: raft.NewInmemStore(), snapshots: snapshots}
+	c := &replicated{r: r, log: raft.NewInmemStore()}
 	c.start()
 	c.propose(testBootstrap(100))
 	c.propose(&KeyCreate{KeyID: testKey, Org: testOrg, SecretHash: [32]byte{1}, DefaultStore: testStore})
@@ -136,9 +132,9 @@ func TestLogIsNeverCutPastWhatIsFlushed(t *testing.T) {
 	c.stop()
 
 	crashed.expectApplied("after the crash", cutAt)
-	list, err := snapshots.List()
+	list, err := crashed.fsm.Snapshots().List()
 	must(t, err)
-	_, stream, err := snapshots.Open(list[0].ID)
+	_, stream, err := crashed.fsm.Snapshots().Open(list[0].ID)
 	must(t, err)
 	covered, err := crashed.fsm.Covers(stream)
 	must(t, err)
@@ -146,7 +142,7 @@ func TestLogIsNeverCutPastWhatIsFlushed(t *testing.T) {
 	if !covered {
 		t.Error("the state lacks entries that the snapshot holds")
 	}
-	again := &replicated{r: crashed, log: c.log, snapshots: snapshots}
+	again := &replicated{r: crashed, log: c.log}
 	again.start()
 	if diff := cmp.Diff(want, dump(t, crashed.fsm)); diff != "" {
 		t.Error("after the replay: ", diff)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"pipesync/storage"
@@ -13,7 +14,9 @@ import (
 // from one goroutine; everything else may be called by any number. Close comes
 // after raft has been shut down.
 type FSM struct {
-	opts Options
+	opts      Options
+	disk      disk
+	snapshots *snapshotStore
 
 	// Of raft's goroutine alone.
 	system      storage.System // as of the last applied entry
@@ -45,14 +48,20 @@ func Open(o Options) (*FSM, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	dir, err := openDir(o.disk, o.Dir)
+	f := &FSM{opts: o, flushDue: make(chan struct{}, 1), disk: disk{o.FS, o.Fatal}}
+	dir, err := openDir(f.disk, o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	f := &FSM{opts: o, flushDue: make(chan struct{}, 1)}
+	if f.snapshots, err = openSnapshots(f.disk, filepath.Join(o.Dir, snapshotsName), o.Logger); err != nil {
+		return nil, fmt.Errorf("open state machine: %w", err)
+	}
 	h, system, err := f.openHandle(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
+	}
+	if s := f.snapshots.newest(); s != nil && s.meta.Database == filepath.Base(dir) {
+		h.sums.learn(s.meta.Header.Files)
 	}
 	f.current, f.system = h, system
 	f.applied, f.term = system.AppliedIndex, system.AppliedTerm

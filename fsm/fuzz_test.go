@@ -139,3 +139,26 @@ func FuzzReadSnapshotHeader(f *testing.F) {
 		}
 	})
 }
+
+// FuzzDecodeSnapshotMeta mends the checksum.
+func FuzzDecodeSnapshotMeta(f *testing.F) {
+	f.Add(readGolden(f, "snapshot-meta"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) >= metaSumEnd {
+			b = bytes.Clone(b)
+			binary.BigEndian.PutUint32(b[metaSumAt:], metaSum(b))
+		}
+		m, err := decodeSnapshotMeta(b)
+		if err != nil {
+			classified(t, err)
+			return
+		}
+		again, err := m.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(again, b) {
+			t.Errorf("%x has two encodings", b)
+		}
+	})
+}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/raft"
+
 	"pipesync/storage"
 )
 
@@ -154,6 +156,16 @@ func goldenSnapshotHeader() *snapshotHeader {
 	}
 }
 
+func goldenSnapshotMeta() *snapshotMeta {
+	return &snapshotMeta{
+		Index: 14, Term: 4, ConfigurationIndex: 3, Database: "db-0000000002", Header: *goldenSnapshotHeader(),
+		Configuration: raft.Configuration{Servers: []raft.Server{
+			{Suffrage: raft.Voter, ID: "n1", Address: "10.0.0.1:8801"},
+			{Suffrage: raft.Nonvoter, ID: "n2", Address: "[::1]:8801"},
+		}},
+	}
+}
+
 func goldenStamp() Stamp {
 	return Stamp{Term: 3, ClusterTime: 61_000_000_001, WallTime: 1_700_000_000_123_456_789}
 }
@@ -197,4 +209,12 @@ func TestGoldenSnapshotHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "snapshot-header", b)
+}
+
+func TestGoldenSnapshotMeta(t *testing.T) {
+	b, err := goldenSnapshotMeta().encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "snapshot-meta", b)
 }

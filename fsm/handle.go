@@ -18,6 +18,7 @@ type handle struct {
 	// database: a flush that still holds one which was replaced has nothing to say
 	// about its successor.
 	unflushed atomic.Int64
+	sums      fileSums
 	// replaced means that a restore put another database in its place: its
 	// directory goes with the last reference. Guarded by FSM.mu.
 	replaced bool
@@ -29,7 +30,7 @@ func (f *FSM) openHandle(dir string) (*handle, storage.System, error) {
 		CacheBytes: f.opts.CacheBytes,
 		Fatal:      f.opts.Fatal,
 
-		FS:            f.opts.disk.Storage(),
+		FS:            f.opts.FS,
 		MemtableBytes: f.opts.memtable,
 	})
 	if err != nil {
@@ -73,7 +74,7 @@ func (f *FSM) release(h *handle) error {
 	}
 	err := h.db.Close()
 	if replaced {
-		err = errors.Join(err, f.opts.disk.RemoveAll(h.dir))
+		err = errors.Join(err, f.disk.RemoveAll(h.dir))
 	}
 	if err != nil {
 		return fmt.Errorf("close database %s: %w", h.dir, err)

@@ -39,7 +39,7 @@ func newHistory(t testing.TB, seed uint64, most int) *history {
 	must(t, err)
 	h := &history{
 		rng:    rand.New(rand.NewPCG(seed, 1)),
-		plain:  crashRig(t, seed, crashDisk{disk}),
+		plain:  crashRig(t, seed, disk),
 		model:  newModel(historyLimit),
 		hashes: map[uint64][32]byte{},
 	}
@@ -190,7 +190,7 @@ func (h *history) replayTo(t testing.TB, seed, index uint64) *dumped {
 	t.Helper()
 	disk, err := newCrashDisk()
 	must(t, err)
-	r := crashRig(t, seed, crashDisk{disk})
+	r := crashRig(t, seed, disk)
 	r.open()
 	defer r.close()
 	for _, s := range h.steps {

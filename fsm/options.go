@@ -3,6 +3,8 @@ package fsm
 import (
 	"errors"
 	"log/slog"
+
+	"pipesync/storage"
 )
 
 // Options are how a state machine is opened.
@@ -29,8 +31,10 @@ type Options struct {
 	// state. Raft waits for it. Nil: none.
 	Marked func(Marked)
 
-	// disk holds Dir; nil means the operating system's.
-	disk disk
+	// FS is for tests alone, which put one here that can crash or fail; nil means
+	// the operating system's.
+	FS storage.FS
+
 	// memtable is for storage.Options.MemtableBytes.
 	memtable uint64
 }
@@ -45,8 +49,8 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.disk == nil {
-		o.disk = osDisk{}
+	if o.FS == nil {
+		o.FS = storage.OSFS()
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}

@@ -1,38 +1,40 @@
 package fsm
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"path/filepath"
+
+	"github.com/hashicorp/raft"
 
 	"pipesync/storage"
 )
 
-// Restore replaces the state by a snapshot. While it runs there are no new
-// views, and waiters end with ErrNotReady; views that are open keep the old
-// state. The new database is complete, verified and on disk before CURRENT
-// moves to it: an error before that leaves the old state in use, one in the
-// move itself calls Options.Fatal.
+// Restore replaces the state by a snapshot, whose stream must be one of
+// Snapshots(): not the stream is read, but the files are taken from where they
+// are. While it runs there are no new views, and waiters end with ErrNotReady;
+// views that are open keep the old state. The new database is complete, verified
+// and on disk before CURRENT moves to it: an error before that leaves the old
+// state in use, one in the move itself calls Options.Fatal. Restore closes stream
+// in any case.
 func (f *FSM) Restore(stream io.ReadCloser) error {
 	err := f.restore(stream)
-	closeErr := stream.Close()
-	if err != nil {
-		return fmt.Errorf("restore snapshot: %w", errors.Join(err, closeErr))
-	}
-	if closeErr != nil { // every byte has arrived and been verified
-		f.opts.Logger.Warn("closing a restored snapshot failed", "error", closeErr)
+	if err := errors.Join(err, stream.Close()); err != nil {
+		return fmt.Errorf("restore snapshot: %w", err)
 	}
 	return nil
 }
 
-func (f *FSM) restore(stream io.Reader) error {
+func (f *FSM) restore(stream io.ReadCloser) error {
+	from, err := f.local(stream)
+	if err != nil {
+		return err
+	}
 	if err := f.beginRestore(); err != nil {
 		return err
 	}
-	next, system, err := f.unpackNext(stream)
+	next, system, err := f.cloneNext(from)
 	if err == nil {
 		err = f.moveCurrent(next)
 	}
@@ -48,6 +50,22 @@ func (f *FSM) restore(stream io.Reader) error {
 	return nil
 }
 
+// local finds the snapshot that stream, which raft may have wrapped, is of.
+func (f *FSM) local(stream io.ReadCloser) (*keptSnapshot, error) {
+	for {
+		switch r := stream.(type) {
+		case raft.ReadCloserWrapper:
+			stream = r.WrappedReadCloser()
+			continue
+		case *snapshotReader:
+			if r.store == f.snapshots {
+				return r.of, nil
+			}
+		}
+		return nil, fmt.Errorf("the stream is a %T, of another store", stream)
+	}
+}
+
 func (f *FSM) beginRestore() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,89 +77,49 @@ func (f *FSM) beginRestore() error {
 	return nil
 }
 
-// unpackNext makes the database of the stream, opened, beside the current one.
+// cloneNext makes the database of the snapshot, opened, beside the current one.
 // When it fails it leaves nothing behind.
-func (f *FSM) unpackNext(stream io.Reader) (*handle, storage.System, error) {
+func (f *FSM) cloneNext(from *keptSnapshot) (*handle, storage.System, error) {
 	number, err := databaseNumber(filepath.Base(f.handle().dir))
 	if err != nil {
 		return nil, storage.System{}, err
 	}
 	dir := filepath.Join(f.opts.Dir, databaseName(number+1))
-	h, system, err := f.unpack(stream, dir)
+	h, system, err := f.clone(from, dir)
 	if err != nil {
-		return nil, storage.System{}, errors.Join(err, f.opts.disk.RemoveAll(dir))
+		return nil, storage.System{}, errors.Join(err, f.disk.RemoveAll(dir))
 	}
 	return h, system, nil
 }
 
-func (f *FSM) unpack(stream io.Reader, dir string) (*handle, storage.System, error) {
-	header, err := unpackFiles(f.opts.disk, stream, dir)
-	if err != nil {
-		return nil, storage.System{}, err
+func (f *FSM) clone(from *keptSnapshot, dir string) (*handle, storage.System, error) {
+	header := &from.meta.Header
+	if err := cloneFiles(f.disk, from.files(), dir, header.Files); err != nil {
+		return nil, storage.System{}, fmt.Errorf("%s: %w", from.dir, err)
 	}
 	h, system, err := f.openHandle(dir)
 	if err != nil {
 		return nil, storage.System{}, err
 	}
 	if !header.matches(system) {
-		err := fmt.Errorf("%w: the database is at entry %d of term %d, its header says %d of %d",
-			ErrCorrupt, system.AppliedIndex, system.AppliedTerm, header.AppliedIndex, header.AppliedTerm)
+		err := fmt.Errorf("%s: %w: the database is at entry %d of term %d, its header says %d of %d",
+			from.dir, ErrCorrupt, system.AppliedIndex, system.AppliedTerm, header.AppliedIndex, header.AppliedTerm)
 		return nil, storage.System{}, errors.Join(err, h.db.Close())
 	}
+	h.sums.learn(header.Files)
 	return h, system, nil
-}
-
-// unpackFiles writes the files of the stream into dir, which must not exist,
-// verifies their checksums, and returns when they are on disk.
-func unpackFiles(d disk, stream io.Reader, dir string) (*snapshotHeader, error) {
-	in := bufio.NewReaderSize(stream, copyBufferBytes)
-	header, err := readSnapshotHeader(in)
-	if err != nil {
-		return nil, err
-	}
-	root, err := d.NewDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, file := range header.Files {
-		if err := unpackFile(root, in, file); err != nil {
-			return nil, errors.Join(fmt.Errorf("file %s: %w", file.Name, err), root.Close())
-		}
-	}
-	if err := root.Close(); err != nil {
-		return nil, err
-	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, errors.Join(err, fmt.Errorf("%w: the stream goes on after its last file", ErrCorrupt))
-	}
-	return header, errors.Join(d.SyncDir(dir), d.SyncDir(filepath.Dir(dir)))
-}
-
-func unpackFile(root newDir, in io.Reader, want snapshotFile) error {
-	file, err := root.Create(want.Name)
-	if err != nil {
-		return err
-	}
-	sum := crc32.New(castagnoli)
-	_, err = io.CopyN(io.MultiWriter(file, sum), in, want.Size)
-	if err != nil {
-		err = truncated("unpack", err)
-	} else if sum.Sum32() != want.Sum {
-		err = fmt.Errorf("%w: checksum differs", ErrCorrupt)
-	}
-	return errors.Join(err, file.Sync(), file.Close())
 }
 
 // moveCurrent makes next the database that the next Open finds.
 func (f *FSM) moveCurrent(next *handle) error {
-	moved, err := writeCurrent(f.opts.disk, f.opts.Dir, filepath.Base(next.dir))
+	moved, err := writeCurrent(f.disk, f.opts.Dir, filepath.Base(next.dir))
 	if err == nil {
 		return nil
 	}
 	if moved {
 		f.die(fmt.Errorf("restore snapshot: move %s: %w", currentName, err))
 	}
-	return errors.Join(err, next.db.Close(), f.opts.disk.RemoveAll(next.dir))
+	return errors.Join(err, next.db.Close(), f.disk.RemoveAll(next.dir))
 }
 
 // swap puts next in the place of the current database, whose directory goes

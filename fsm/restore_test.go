@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pipesync/storage"
 )
 
 // twoStates returns a rig, its dump, and the snapshot of another state.
@@ -39,15 +41,22 @@ func TestFailedRestoreLeavesTheOldState(t *testing.T) {
 		broken[string(rune('0'+at%10))+" changed byte"] = bytes.NewReader(changed)
 	}
 	for name, in := range broken {
-		if err := r.fsm.Restore(io.NopCloser(in)); err == nil {
+		id, err := r.install(in, 100)
+		if err == nil {
+			err = r.restoreFrom(id)
+		}
+		if err == nil {
 			t.Errorf("%s: restored", name)
 		}
 		if diff := cmp.Diff(before, dump(t, r.fsm)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001"}, listDir(t, r.dir)); diff != "" {
+	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001", "snapshots"}, listDir(t, r.dir)); diff != "" {
 		t.Error(diff)
+	}
+	if left := listDir(t, filepath.Join(r.dir, snapshotsName)); len(left) > 0 {
+		t.Errorf("snapshots are left: %v", left)
 	}
 	r.mustApply(newSync(Incremental, upsert("n", "c", "after")))
 	want := dump(t, r.fsm)
@@ -70,9 +79,9 @@ func TestRestoreComparesTheHeaderWithTheDatabase(t *testing.T) {
 	must(t, err)
 	defer s.Release()
 	s.(*snapshot).header.AppliedIndex++
-	var sink memorySink
-	must(t, s.Persist(&sink))
-	if err := r.restore(sink.Bytes()); !errors.Is(err, ErrCorrupt) {
+	sink := r.sinkFor(r.fsm.Applied() + 1)
+	must(t, s.Persist(sink))
+	if err := r.restoreFrom(sink.ID()); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v", err)
 	}
 	if diff := cmp.Diff(before, dump(t, r.fsm)); diff != "" {
@@ -84,14 +93,14 @@ func TestRestoreComparesTheHeaderWithTheDatabase(t *testing.T) {
 func TestRestoreThatCannotMoveCurrent(t *testing.T) {
 	r, before, stream := twoStates(t)
 	temp := filepath.Join(r.dir, currentTemp)
-	must(t, os.Mkdir(temp, 0o700))
+	must(t, os.MkdirAll(filepath.Join(temp, "not empty"), 0o700))
 	if err := r.restore(stream); err == nil {
 		t.Error("restored")
 	}
 	if diff := cmp.Diff(before, dump(t, r.fsm)); diff != "" {
 		t.Error(diff)
 	}
-	must(t, os.Remove(temp))
+	must(t, os.RemoveAll(temp))
 	must(t, r.restore(stream))
 }
 
@@ -99,7 +108,7 @@ func TestRestoreReplacesTheState(t *testing.T) {
 	r, _, stream := twoStates(t)
 	old := r.view()
 	must(t, r.restore(stream))
-	if got := listDir(t, r.dir); len(got) != 3 {
+	if got := listDir(t, r.dir); len(got) != 4 {
 		t.Errorf("while a view of the old state is open: %v", got)
 	}
 	if got := readAll(t, old, "n"); len(got) != 1 || string(got[0].Data) != "mine" {
@@ -112,7 +121,7 @@ func TestRestoreReplacesTheState(t *testing.T) {
 	now.Close()
 	old.Close()
 	old.Close()
-	if diff := cmp.Diff([]string{"CURRENT", "db-0000000002"}, listDir(t, r.dir)); diff != "" {
+	if diff := cmp.Diff([]string{"CURRENT", "db-0000000002", "snapshots"}, listDir(t, r.dir)); diff != "" {
 		t.Error(diff)
 	}
 	want := dump(t, r.fsm)
@@ -122,34 +131,36 @@ func TestRestoreReplacesTheState(t *testing.T) {
 	}
 }
 
-// blockedStream lets a test look at a restore that is under way.
-type blockedStream struct {
-	io.Reader
+// blockedFS lets a test look at a restore that is under way.
+type blockedFS struct {
+	storage.FS
 	reached, proceed chan struct{}
-	closed           bool
 }
 
-func (s *blockedStream) Read(b []byte) (int, error) {
-	if s.reached != nil {
-		close(s.reached)
-		s.reached = nil
-		<-s.proceed
+func (fs *blockedFS) Link(from, to string) error {
+	if fs.reached != nil {
+		close(fs.reached)
+		fs.reached = nil
+		<-fs.proceed
 	}
-	return s.Reader.Read(b)
+	return fs.FS.Link(from, to)
 }
-
-func (s *blockedStream) Close() error { s.closed = true; return nil }
 
 func TestDuringARestoreNothingIsRead(t *testing.T) {
-	r, _, stream := twoStates(t)
+	_, _, other := twoStates(t)
+	fs := &blockedFS{FS: storage.OSFS(), proceed: make(chan struct{})}
+	r := &rig{t: t, dir: t.TempDir(), next: 10, wall: testWall, opts: func(o *Options) { o.FS = fs }}
+	r.open()
+	t.Cleanup(r.close)
+	r.setUp(10)
 	ctx := t.Context()
 	waited := make(chan error, 1)
 	go func() { waited <- r.fsm.WaitApplied(ctx, 1000) }()
 	awaitWaiters(r.fsm, 1)
-	s := &blockedStream{Reader: bytes.NewReader(stream), reached: make(chan struct{}), proceed: make(chan struct{})}
+	reached := make(chan struct{})
+	fs.reached = reached
 	restored := make(chan error, 1)
-	reached := s.reached
-	go func() { restored <- r.fsm.Restore(s) }()
+	go func() { restored <- r.restore(other) }()
 	<-reached
 	if err := <-waited; !errors.Is(err, ErrNotReady) {
 		t.Errorf("who waited was told: %v", err)
@@ -160,11 +171,8 @@ func TestDuringARestoreNothingIsRead(t *testing.T) {
 	if err := r.fsm.WaitApplied(ctx, 1); !errors.Is(err, ErrNotReady) {
 		t.Errorf("wait: %v", err)
 	}
-	close(s.proceed)
+	close(fs.proceed)
 	must(t, <-restored)
-	if !s.closed {
-		t.Error("the stream was left open")
-	}
 	must(t, r.fsm.WaitApplied(ctx, 1))
 }
 
@@ -185,39 +193,14 @@ func TestSnapshotIsOfItsMoment(t *testing.T) {
 	s, err := r.fsm.Snapshot()
 	must(t, err)
 	r.mustApply(newSync(FullRefresh, upsert("n", "a", "later")))
-	var sink memorySink
-	must(t, s.Persist(&sink))
+	sink := r.sinkFor(r.fsm.Applied())
+	must(t, s.Persist(sink))
 	s.Release()
-	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001"}, listDir(t, r.dir)); diff != "" {
+	if diff := cmp.Diff([]string{"CURRENT", "db-0000000001", "snapshots"}, listDir(t, r.dir)); diff != "" {
 		t.Error(diff)
 	}
-	must(t, r.restore(sink.Bytes()))
+	must(t, r.restoreFrom(sink.ID()))
 	if diff := cmp.Diff(want, dump(t, r.fsm)); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// failingSink takes a while to fail.
-type failingSink struct {
-	memorySink
-	left int
-}
-
-func (s *failingSink) Write(b []byte) (int, error) {
-	if s.left -= len(b); s.left < 0 {
-		return 0, errReader
-	}
-	return s.memorySink.Write(b)
-}
-
-func TestPersistCancelsWhatItCannotWrite(t *testing.T) {
-	r := newRig(t)
-	r.setUp(10)
-	s, err := r.fsm.Snapshot()
-	must(t, err)
-	defer s.Release()
-	sink := &failingSink{left: 100}
-	if err := s.Persist(sink); !errors.Is(err, errReader) || !sink.cancelled || sink.closed {
-		t.Errorf("%v, cancelled %v, closed %v", err, sink.cancelled, sink.closed)
 	}
 }

@@ -1,8 +1,10 @@
 package fsm
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -204,35 +206,80 @@ func testHash(data string) (h storage.Hash) {
 	return h
 }
 
-// memorySink collects a snapshot's stream.
-type memorySink struct {
-	bytes.Buffer
-	closed, cancelled bool
+// sinkFor is raft's call for a snapshot that ends with entry index.
+func (r *rig) sinkFor(index uint64) raft.SnapshotSink {
+	r.t.Helper()
+	servers := raft.Configuration{Servers: []raft.Server{{ID: "n1", Address: "127.0.0.1:1"}}}
+	sink, err := r.fsm.Snapshots().Create(1, index, testTerm, servers, 1, nil)
+	must(r.t, err)
+	return sink
 }
 
-func (s *memorySink) ID() string    { return "memory" }
-func (s *memorySink) Close() error  { s.closed = true; return nil }
-func (s *memorySink) Cancel() error { s.cancelled = true; return nil }
+// persist takes a snapshot, and returns its id.
+func (r *rig) persist() string {
+	r.t.Helper()
+	s, err := r.fsm.Snapshot()
+	must(r.t, err)
+	defer s.Release()
+	sink := r.sinkFor(r.fsm.Applied())
+	must(r.t, s.Persist(sink))
+	must(r.t, sink.Close())
+	return sink.ID()
+}
+
+// streamOf reads a snapshot as raft does to send it.
+func (r *rig) streamOf(id string) []byte {
+	r.t.Helper()
+	meta, stream, err := r.fsm.Snapshots().Open(id)
+	must(r.t, err)
+	b, err := io.ReadAll(stream)
+	must(r.t, err)
+	must(r.t, stream.Close())
+	if meta.ID != id || meta.Size != int64(len(b)) {
+		r.t.Fatalf("snapshot %s of %d bytes is told to be %s of %d", id, len(b), meta.ID, meta.Size)
+	}
+	return b
+}
 
 func (r *rig) snapshot() []byte {
 	r.t.Helper()
-	s, err := r.fsm.Snapshot()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer s.Release()
-	var sink memorySink
-	if err := s.Persist(&sink); err != nil {
-		r.t.Fatal(err)
-	}
-	if !sink.closed || sink.cancelled {
-		r.t.Fatalf("sink closed %v, cancelled %v", sink.closed, sink.cancelled)
-	}
-	return sink.Bytes()
+	return r.streamOf(r.persist())
 }
 
+// install receives a snapshot as raft does, and returns its id.
+func (r *rig) install(stream io.Reader, index uint64) (string, error) {
+	r.t.Helper()
+	sink := r.sinkFor(index)
+	if _, err := io.Copy(sink, stream); err != nil {
+		return "", errors.Join(err, sink.Cancel())
+	}
+	return sink.ID(), sink.Close()
+}
+
+// restoreFrom restores a snapshot as raft does, which wraps the stream.
+func (r *rig) restoreFrom(id string) error {
+	r.t.Helper()
+	_, stream, err := r.fsm.Snapshots().Open(id)
+	must(r.t, err)
+	return r.fsm.Restore(wrapped{stream})
+}
+
+type wrapped struct{ io.ReadCloser }
+
+func (w wrapped) WrappedReadCloser() io.ReadCloser { return w.ReadCloser }
+
+// restore installs and restores a snapshot.
 func (r *rig) restore(stream []byte) error {
-	return r.fsm.Restore(io.NopCloser(bytes.NewReader(stream)))
+	r.t.Helper()
+	index := r.fsm.Applied()
+	if h, err := readSnapshotHeader(bufio.NewReader(bytes.NewReader(stream))); err == nil {
+		index = h.AppliedIndex
+	}
+	id, err := r.install(bytes.NewReader(stream), index)
+	if err != nil {
+		return err
+	}
+	return r.restoreFrom(id)
 }
 
 func readPage(v *View, org, store, ns string, gen storage.Generation, after string, limit int) ([]Record, error) {

@@ -13,6 +13,8 @@ const (
 	formatStamp    = 0x80
 	formatResult   = 0x81
 	formatSnapshot = 0x82
+
+	formatSnapshotMeta = 0x8f
 )
 
 // Integers of fixed width are big-endian; "text" is a uvarint length and that

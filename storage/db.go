@@ -24,7 +24,7 @@ type DB struct {
 // Open fails. A directory that a newer program wrote is refused.
 func Open(dir string, o Options) (*DB, error) {
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = OSFS()
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes

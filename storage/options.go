@@ -2,6 +2,7 @@ package storage
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,7 +70,7 @@ type Options struct {
 	Fatal func(error)
 
 	// FS is for tests alone, which put one here that can crash or fail; nil means
-	// the operating system's.
+	// OSFS.
 	FS FS
 	// MemtableBytes is for tests alone: it replaces memtableBytes where it isn't 0,
 	// so that they have flushes and compactions without writing gigabytes.
@@ -79,6 +80,15 @@ type Options struct {
 // FS is the file system under a database. The name is here so that those who
 // hand one on need not import Pebble.
 type FS = vfs.FS
+
+// OSFS is the operating system's file system.
+func OSFS() FS { return vfs.Default }
+
+// WrittenOnce tells by its name whether a database's file, once it is complete,
+// never changes, and whether no other file of that database ever has its name.
+func WrittenOnce(name string) bool {
+	return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".blob")
+}
 
 // pebbleOptions are the options for Pebble, but for the cache and the file
 // system, which the caller makes and owns.

@@ -20,6 +20,30 @@ type FS struct {
 	left  int // writes until the armed crash
 	armed func() *FS
 	taken *FS
+	see   func(op, name string)
+}
+
+// What a function given to Watch sees.
+const (
+	Opened  = "open" // for reading
+	Created = "create"
+)
+
+// Watch has see called before each file is opened or made, on the goroutine that
+// does so.
+func (f *FS) Watch(see func(op, name string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.see = see
+}
+
+func (f *FS) seen(op, name string) {
+	f.mu.Lock()
+	see := f.see
+	f.mu.Unlock()
+	if see != nil {
+		see(op, name)
+	}
 }
 
 // New is an empty disk.
@@ -85,7 +109,13 @@ func (f *FS) file(opened vfs.File, err error) (vfs.File, error) {
 	return &file{File: opened, fs: f}, nil
 }
 
+func (f *FS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	f.seen(Opened, name)
+	return f.FS.Open(name, opts...)
+}
+
 func (f *FS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f.seen(Created, name)
 	f.write()
 	return f.file(f.FS.Create(name, c))
 }
