@@ -9,7 +9,8 @@ func TestSettings(t *testing.T) {
 	e := newEdge(t)
 	body := func(limit, keys string) string {
 		return `{"requests_per_window":` + limit + `,"window_ms":60060,"tombstone_retention_seconds":60,` +
-			`"idempotency_retention_seconds":3600,"idempotency_keys_max":` + keys + `}`
+			`"idempotency_retention_seconds":3600,"idempotency_keys_max":` + keys + `,` +
+			`"history_retention_seconds":0,"history_syncs_max":1000}`
 	}
 	e.do("GET", "/v1/admin/settings", "").want(200, "").wantBody(body("5", "4"))
 	e.do("PATCH", "/v1/admin/settings", `{"idempotency_keys_max":0,"requests_per_window":2}`).want(200, "").wantBody(body("2", "0"))

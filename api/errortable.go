@@ -20,6 +20,7 @@ const (
 	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
 	codeRecordNotFound         Code = "RECORD_NOT_FOUND"
+	codeSyncNotFound           Code = "SYNC_NOT_FOUND"
 	codeKeyNotFound            Code = "KEY_NOT_FOUND"
 	codeMemberNotFound         Code = "MEMBER_NOT_FOUND"
 	codeRouteNotFound          Code = "ROUTE_NOT_FOUND"
@@ -102,6 +103,9 @@ var errorTable = []errorRow{
 	{codeRecordNotFound, http.StatusNotFound, false,
 		"The namespace has no live record with that id.",
 		"It was never pushed, or was deleted; check the percent-encoding of the id."},
+	{codeSyncNotFound, http.StatusNotFound, false,
+		"The organization's history has no sync with that id: none was applied under it so far, or it is older than the history (30 days or 100,000 syncs unless configured).",
+		"After `OUTCOME_UNKNOWN` it may be applied yet: where that was retryable, send the same request again rather than wait for it."},
 	{codeKeyNotFound, http.StatusNotFound, false,
 		"There is no API key with that key id.",
 		"List them with `pipesync keys list`; a key id begins with key_."},
@@ -167,7 +171,7 @@ var errorTable = []errorRow{
 		"Send it again after the seconds in Retry-After, with fewer requests at once."},
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, true,
 		"The leader was lost after it had taken the request: it may have been committed, or may be yet. A sync was proposed again until the deadline, and its outcome could not be learnt.",
-		"Where retryable is true, send the same request again, with the same Idempotency-Key if it had one: then it is applied once. Where it is false, read back what is there before sending it again: it could undo a newer write, or be made twice."},
+		"Where retryable is true, send the same request again, with the same Idempotency-Key if it had one: then it is applied once. Where it is false, find out first: `GET /v1/pipeline/syncs/{sync_id}` with the sync_id of this error has the sync once it is applied; sent again it could undo a newer write. For other requests read back what is there."},
 	{codeNotJoined, http.StatusServiceUnavailable, true,
 		"This node belongs to no cluster yet.",
 		"Run `pipesync join` on it, or ask another node."},

@@ -127,6 +127,7 @@ var provocations = map[Code]func(e *edge) *reply{
 		e.push(`{"action":"upsert","id":"1","namespace":"n"}`)
 		return e.do("GET", "/v1/vector-stores/vs_main/namespaces/n/records/2", "")
 	},
+	codeSyncNotFound: func(e *edge) *reply { return e.do("GET", "/v1/pipeline/syncs/sync_"+mintULID(), "") },
 	codeKeyNotFound: func(e *edge) *reply {
 		return e.do("DELETE", "/v1/admin/keys/key_"+mintULID(), "")
 	},

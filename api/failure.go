@@ -20,7 +20,9 @@ type failure struct {
 	retryAfter time.Duration
 	// unsafeRetry tells a code that is retryable otherwise as not retryable.
 	unsafeRetry bool
-	cause       error // logged, never told
+	// syncID is the sync's whose outcome isn't known; else empty.
+	syncID string
+	cause  error // logged, never told
 }
 
 // detail is one thing that is wrong with a request.
@@ -72,6 +74,7 @@ type envelopeBody struct {
 	Status       int      `json:"status"`
 	Retryable    bool     `json:"retryable"`
 	RequestID    string   `json:"request_id"`
+	SyncID       string   `json:"sync_id,omitzero"`
 	Details      []detail `json:"details"`
 	DetailsTotal int      `json:"details_total"`
 }
@@ -103,7 +106,7 @@ func (s *server) tell(c *call, err error) {
 	}
 	c.reply(row.status, envelope{Error: envelopeBody{
 		Code: f.code, Message: f.message, Status: row.status, Retryable: retryable,
-		RequestID: c.id, Details: f.details, DetailsTotal: f.total,
+		RequestID: c.id, SyncID: f.syncID, Details: f.details, DetailsTotal: f.total,
 	}})
 }
 

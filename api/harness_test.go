@@ -153,6 +153,7 @@ func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	bootstrap.Settings.TombstoneRetentionSeconds = 60
 	bootstrap.Settings.IdempotencyRetentionSeconds = 3600
 	bootstrap.Settings.IdempotencyKeysMax = testKeysMax
+	bootstrap.Settings.HistorySyncsMax = 1000
 	bootstrap.Settings.AdminTokenHash = sha256.Sum256([]byte(testClusterAdmin))
 	e := &edge{t: t, log: log, cluster: &fakeCluster{log: log}, lines: new(bytes.Buffer)}
 	e.mustApply(bootstrap)

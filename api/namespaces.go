@@ -30,9 +30,8 @@ func timestamp(nanos int64) string {
 	return time.Unix(0, nanos).UTC().Format(time.RFC3339Nano)
 }
 
-// readStore runs read on a view in which the caller's key is valid and the
-// vector store of the path exists.
-func (s *server) readStore(c *call, read func(v *fsm.View, org, store string) error) error {
+// readOrg runs read on a view in which the caller's key is valid.
+func (s *server) readOrg(c *call, read func(v *fsm.View) error) error {
 	view, err := s.viewFor(c)
 	if err != nil {
 		return err
@@ -41,15 +40,22 @@ func (s *server) readStore(c *call, read func(v *fsm.View, org, store string) er
 	if err := c.caller.stillValid(view); err != nil {
 		return err
 	}
-	org, store := c.caller.org, c.param("store")
-	_, ok, err := view.Store(org, store)
-	if err != nil {
-		return fmt.Errorf("reading a vector store: %w", err)
-	}
-	if !ok {
-		return refusal(fsm.StoreNotFound)
-	}
-	return read(view, org, store)
+	return read(view)
+}
+
+// readStore is readOrg where the vector store of the path exists too.
+func (s *server) readStore(c *call, read func(v *fsm.View, org, store string) error) error {
+	return s.readOrg(c, func(view *fsm.View) error {
+		org, store := c.caller.org, c.param("store")
+		_, ok, err := view.Store(org, store)
+		if err != nil {
+			return fmt.Errorf("reading a vector store: %w", err)
+		}
+		if !ok {
+			return refusal(fsm.StoreNotFound)
+		}
+		return read(view, org, store)
+	})
 }
 
 func (s *server) handleNamespaces(c *call) error {

@@ -94,6 +94,7 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 		f := asFailure(err)
 		// With neither, a later writer could be undone.
 		f.unsafeRetry = !command.HasTimestamp && key == ""
+		f.syncID = command.SyncID
 		return nil, f
 	}
 	return result, err

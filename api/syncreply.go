@@ -53,14 +53,13 @@ func warnings(c fsm.Counts) []warning {
 }
 
 func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncReply {
-	d := r.Sync.Details
 	return syncReply{
 		Status:           "success",
 		SyncID:           r.Sync.SyncID,
 		Processed:        operations,
 		Results:          newCounts(r.Sync.Counts),
 		ByNamespace:      r.Sync.ByNamespace,
-		Details:          detailsReply{Created: d.Created, Updated: d.Updated, Unchanged: d.Unchanged, Removed: d.Removed},
+		Details:          newDetails(r.Sync.Details),
 		Warnings:         warnings(r.Sync.Counts),
 		Index:            r.Index,
 		ProcessingTimeMS: elapsed.Milliseconds(),
@@ -69,6 +68,10 @@ func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncRepl
 
 func newCounts(c fsm.Counts) countsReply {
 	return countsReply{Upserted: c.Upserted, Deleted: c.Deleted, Skipped: c.Skipped}
+}
+
+func newDetails(d fsm.Details) detailsReply {
+	return detailsReply{Created: d.Created, Updated: d.Updated, Unchanged: d.Unchanged, Removed: d.Removed}
 }
 
 // namespaceCounts is an object with a member for each namespace, in the order

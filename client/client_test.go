@@ -66,7 +66,7 @@ func hangUp(t *testing.T) string {
 }
 
 func refusal(code string, status int) string {
-	return fmt.Sprintf(`{"success":false,"error":{"code":%q,"message":"no","status":%d,"retryable":true,"request_id":"req_1",
+	return fmt.Sprintf(`{"success":false,"error":{"code":%q,"message":"no","status":%d,"retryable":true,"request_id":"req_1","sync_id":"sync_1",
 		"details":[{"index":7,"field":"id","code":"TOO_LONG","message":"too long"}],"details_total":12}}`, code, status)
 }
 
@@ -151,6 +151,19 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/vector-stores/vs_a/namespaces/a%2Fb%3Fc/records/%2E%2E",
 			want:    `".."`,
 		}, {
+			name: "the history", reply: `{"syncs":[],"next_cursor":"x"}`,
+			call:    func(c *Client) (any, error) { return c.Syncs(ctx, "vs_a", ReadOptions{Limit: 2, Cursor: "a&b"}) },
+			request: "GET /v1/pipeline/syncs?cursor=a%26b&limit=2&vector_store_id=vs_a",
+			want:    `{"syncs":[],"next_cursor":"x"}`,
+		}, {
+			name: "a sync of it", reply: `{"sync_id":"s","sync_mode":"incremental","namespaces":3}`,
+			call: func(c *Client) (any, error) {
+				s, err := c.PastSync(ctx, "s/1", ReadOptions{})
+				return fmt.Sprint(s.SyncID, s.Mode, s.Namespaces), err
+			},
+			request: "GET /v1/pipeline/syncs/s%2F1",
+			want:    `"sincremental3"`,
+		}, {
 			name: "an empty sync", reply: `{"status":"success","processed":0}`,
 			call: func(c *Client) (any, error) {
 				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental})
@@ -199,7 +212,7 @@ func TestErrorEnvelope(t *testing.T) {
 	}
 	seven := 7
 	want := &Error{
-		Code: "RATE_LIMIT_EXCEEDED", Message: "no", Status: 429, Retryable: true, RequestID: "req_1",
+		Code: "RATE_LIMIT_EXCEEDED", Message: "no", Status: 429, Retryable: true, RequestID: "req_1", SyncID: "sync_1",
 		Details:      []Detail{{Index: &seven, Field: "id", Code: "TOO_LONG", Message: "too long"}},
 		DetailsTotal: 12, RetryAfter: 17 * time.Second, Addr: n.URL,
 	}

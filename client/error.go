@@ -18,6 +18,7 @@ type Error struct {
 	Status    int      // HTTP status
 	Retryable bool     // the same request may be sent again
 	RequestID string   // finds the request in the node's log
+	SyncID    string   // with OUTCOME_UNKNOWN: PastSync finds it, once it is applied
 	Details   []Detail // the first of them, in operation order
 	// DetailsTotal is how many details there are, also those left out.
 	DetailsTotal int
@@ -70,6 +71,7 @@ func decodeError(addr string, resp *http.Response, body []byte) *Error {
 			Message      string   `json:"message"`
 			Retryable    bool     `json:"retryable"`
 			RequestID    string   `json:"request_id"`
+			SyncID       string   `json:"sync_id"`
 			Details      []Detail `json:"details"`
 			DetailsTotal int      `json:"details_total"`
 		} `json:"error"`
@@ -85,6 +87,7 @@ func decodeError(addr string, resp *http.Response, body []byte) *Error {
 	}
 	in := envelope.Error
 	e.Code, e.Message, e.Retryable = in.Code, in.Message, in.Retryable
+	e.SyncID = in.SyncID
 	e.Details, e.DetailsTotal = in.Details, in.DetailsTotal
 	if in.RequestID != "" {
 		e.RequestID = in.RequestID

@@ -64,6 +64,54 @@ type RecordPage struct {
 	Index      uint64   `json:"-"`           // state that was read
 }
 
+// PastSync is a batch that was committed, as the history has it.
+type PastSync struct {
+	SyncID        string    `json:"sync_id"`
+	Index         uint64    `json:"index"`
+	AppliedAt     time.Time `json:"applied_at"`
+	KeyID         string    `json:"key_id"`
+	VectorStoreID string    `json:"vector_store_id"`
+	Mode          string    `json:"sync_mode"`
+	Timestamp     time.Time `json:"sync_timestamp"` // the request's, or the one that it was given
+	Idempotent    bool      `json:"idempotent"`     // came with an IdempotencyKey
+	Processed     int       `json:"processed"`
+	Results       Counts    `json:"results"`
+	// Namespaces is how many the operations name. ByNamespace may lack some of
+	// them where they are more than 100.
+	Namespaces  int               `json:"namespaces"`
+	ByNamespace map[string]Counts `json:"by_namespace"`
+	Details     Details           `json:"details"`
+}
+
+// PastSyncPage has the newest first.
+type PastSyncPage struct {
+	Syncs      []PastSync `json:"syncs"`
+	NextCursor *string    `json:"next_cursor"` // nil: the last page
+	Index      uint64     `json:"-"`           // state that was read
+}
+
+// Syncs lists the history of the organization; of one vector store where store
+// isn't empty.
+func (c *Client) Syncs(ctx context.Context, store string, o ReadOptions) (PastSyncPage, error) {
+	q := o.query()
+	if store != "" {
+		q.Set("vector_store_id", store)
+	}
+	var page PastSyncPage
+	header, err := c.do(ctx, call{
+		method: http.MethodGet, path: "/v1/pipeline/syncs", query: q, credential: withAPIKey, out: &page,
+	})
+	page.Index = stateIndex(header)
+	return page, err
+}
+
+// PastSync reads one sync of the history; SYNC_NOT_FOUND where there is none.
+func (c *Client) PastSync(ctx context.Context, id string, o ReadOptions) (PastSync, error) {
+	var s PastSync
+	_, err := c.read(ctx, "/v1/pipeline/syncs/"+segment(id), o, &s)
+	return s, err
+}
+
 // Namespaces lists the namespaces of a vector store.
 func (c *Client) Namespaces(ctx context.Context, store string, o ReadOptions) (NamespacePage, error) {
 	var page NamespacePage

@@ -37,10 +37,30 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	result := check.result(&h, tx.index)
 	w.result = result.Sync
 	w.write()
-	if err := check.keys.update(tx.batch, e.Idempotency, result, tx.wall); err != nil {
-		return nil, fmt.Errorf("remember sync: %w", err)
+	if err := w.record(&check, result); err != nil {
+		return nil, fmt.Errorf("record sync: %w", err)
 	}
 	return result, tx.rememberRequest(e.RequestID, result)
+}
+
+// record puts the sync into the history, and remembers its idempotency key.
+func (w *syncWriter) record(check *syncCheck, result *Result) error {
+	if err := check.history.load(); err != nil {
+		return err
+	}
+	slots, err := check.keys.update(w.batch, w.entry.Idempotency, result, check.history)
+	if err != nil {
+		return err
+	}
+	row := storage.History{
+		AppliedAt: w.wall, StoredAt: w.system.ClusterTime, KeyID: w.entry.KeyID, Store: w.entry.Store,
+		Mode: byte(w.entry.Mode), Timestamp: w.timestamp,
+	}
+	if w.entry.Idempotency.given() {
+		row.Keyed, row.KeySlot = true, slots.Next-1
+	}
+	setResult(&row, result.Sync)
+	return check.history.add(w.batch, w.index, row, slots.First)
 }
 
 // syncWriter decides about the records of one sync and then, if the sync is

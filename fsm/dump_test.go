@@ -29,6 +29,8 @@ type dumped struct {
 	KeySlots     map[string]storage.IdempotencySlot
 	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
 	History      map[string]storage.History
+	HistoryHeads map[string]storage.HistoryHead
+	SyncIDs      map[string]uint64 // of the ids in History
 	RequestHead  storage.RequestHead
 	RequestSlots map[uint64]storage.RequestSlot
 	Requests     map[storage.RequestID]storage.Request // of the ids in slots, those that are gone too
@@ -62,6 +64,8 @@ func dump(t testing.TB, f *FSM) *dumped {
 		KeySlots:     map[string]storage.IdempotencySlot{},
 		Remembered:   map[string]storage.Idempotency{},
 		History:      map[string]storage.History{},
+		HistoryHeads: map[string]storage.HistoryHead{},
+		SyncIDs:      map[string]uint64{},
 		RequestSlots: map[uint64]storage.RequestSlot{},
 		Requests:     map[storage.RequestID]storage.Request{},
 	}
@@ -77,6 +81,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		d.window(t, s, org, o)
 		d.idempotency(t, s, org, o)
 		must(t, s.ScanOrgKeys(o.Num, "", scanAll, func(id string) error { d.OrgKeys[org+"/"+id] = true; return nil }))
+		d.history(t, s, org, o)
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
@@ -131,8 +136,8 @@ func (d *dumped) requests(t testing.TB, s *storage.Snapshot) {
 	}
 }
 
-// idempotency looks for every slot and history row that there may ever have
-// been: what is left over shows.
+// idempotency looks for every slot that there may ever have been: what is left
+// over shows.
 func (d *dumped) idempotency(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {
 	t.Helper()
 	head, err := s.IdempotencyHead(o.Num)
@@ -152,13 +157,21 @@ func (d *dumped) idempotency(t testing.TB, s *storage.Snapshot, org string, o st
 			d.Remembered[org+"/"+key] = record
 		}
 	}
-	for index := range d.System.AppliedIndex + 1 {
-		history, found, err := s.History(o.Num, index)
-		must(t, err)
+}
+
+func (d *dumped) history(t testing.TB, s *storage.Snapshot, org string, o storage.Org) {
+	t.Helper()
+	head, err := s.HistoryHead(o.Num)
+	must(t, err)
+	d.HistoryHeads[org] = head
+	must(t, s.ScanHistory(o.Num, 0, scanAll, func(index uint64, h storage.History) error {
+		d.History[fmt.Sprint(org, "@", index)] = h
+		at, found, err := s.SyncIndex(o.Num, h.SyncID)
 		if found {
-			d.History[fmt.Sprint(org, "@", index)] = history
+			d.SyncIDs[org+"/"+h.SyncID] = at
 		}
-	}
+		return err
+	}))
 }
 
 func (d *dumped) records(t testing.TB, s *storage.Snapshot, name string, store storage.StoreNum, n storage.Namespace) {

@@ -33,6 +33,8 @@ var SettingsFigures = Figures[storage.Settings]{
 	{3, "tombstone_retention_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.TombstoneRetentionSeconds }},
 	{4, "idempotency_retention_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.IdempotencyRetentionSeconds }},
 	{5, "idempotency_keys_max", 0, 10_000_000, func(s *storage.Settings) any { return &s.IdempotencyKeysMax }},
+	{6, "history_retention_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.HistoryRetentionSeconds }},
+	{7, "history_syncs_max", 1, 10_000_000, func(s *storage.Settings) any { return &s.HistorySyncsMax }},
 }
 
 const (

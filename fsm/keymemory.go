@@ -9,8 +9,8 @@ import (
 // keyMemory is what is remembered of an organization's idempotency keys, at one
 // moment of cluster time.
 //
-// A key has a record, a slot, and the history row of the sync that it made. Slots
-// are numbered in the order in which the keys were stored, so that the live
+// A key has a record, a slot, and a claim to the history row of the sync that it
+// made. Slots are numbered in the order in which the keys were stored, so that the live
 // ones are always the last: as for the rate window, one slot tells whether there
 // is room, and the expired ones are collected from the front, a few with each
 // sync. What has expired and is there still counts as gone.
@@ -55,7 +55,7 @@ func (m *keyMemory) lookUp(given Idempotency) (Outcome, *Result, error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("read idempotency key: %w", err)
 	}
-	return Replayed, &Result{Outcome: Replayed, Index: record.Index, Sync: syncOfHistory(history)}, nil
+	return Replayed, &Result{Outcome: Replayed, Index: record.Index, Sync: resultOf(history)}, nil
 }
 
 // full says whether the organization has as many live keys as it may.
@@ -86,15 +86,16 @@ func (m *keyMemory) slot(seq uint64) (storage.IdempotencySlot, error) {
 }
 
 // update collects what has expired and, if the sync came with a key, remembers it
-// with the sync's result.
-func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, wall int64) error {
+// with the sync's result. It returns which slots there are then: the sync's is
+// the last.
+func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, history *syncHistory) (storage.IdempotencyHead, error) {
 	head, err := m.r.IdempotencyHead(m.org)
 	if err != nil {
-		return fmt.Errorf("read idempotency keys: %w", err)
+		return head, fmt.Errorf("read idempotency keys: %w", err)
 	}
 	before := head
-	if err := m.collect(b, &head); err != nil {
-		return err
+	if err := m.collect(b, &head, history); err != nil {
+		return head, err
 	}
 	if given.given() {
 		// After collect: the record may have been there, expired.
@@ -102,16 +103,15 @@ func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, 
 			Request: given.Request, Index: result.Index, SyncID: result.Sync.SyncID, StoredAt: m.now,
 		})
 		b.PutIdempotencySlot(m.org, head.Next, storage.IdempotencySlot{StoredAt: m.now, Index: result.Index, Key: given.Key})
-		b.PutHistory(m.org, result.Index, historyOfSync(result.Sync, wall))
 		head.Next++
 	}
 	if head != before {
 		b.PutIdempotencyHead(m.org, head)
 	}
-	return nil
+	return head, nil
 }
 
-func (m *keyMemory) collect(b *storage.Batch, head *storage.IdempotencyHead) error {
+func (m *keyMemory) collect(b *storage.Batch, head *storage.IdempotencyHead, history *syncHistory) error {
 	for range collectedPerSync {
 		if head.First == head.Next {
 			return nil
@@ -128,33 +128,11 @@ func (m *keyMemory) collect(b *storage.Batch, head *storage.IdempotencyHead) err
 		if found && record.Index == slot.Index {
 			b.DeleteIdempotency(m.org, slot.Key)
 		}
-		b.DeleteHistory(m.org, slot.Index)
+		if err := history.release(b, slot.Index); err != nil {
+			return fmt.Errorf("read idempotency keys: %w", err)
+		}
 		b.DeleteIdempotencySlot(m.org, head.First)
 		head.First++
 	}
 	return nil
-}
-
-func historyOfSync(s *SyncResult, wall int64) storage.History {
-	h := storage.History{
-		SyncID: s.SyncID, AppliedAt: wall, HistoryCounts: storage.HistoryCounts(s.Counts),
-		Created: s.Details.Created, Updated: s.Details.Updated, Unchanged: s.Details.Unchanged, Removed: s.Details.Removed,
-	}
-	for _, ns := range s.ByNamespace {
-		h.ByNamespace = append(h.ByNamespace, storage.HistoryNamespace{Name: ns.Namespace, HistoryCounts: storage.HistoryCounts(ns.Counts)})
-	}
-	return h
-}
-
-// syncOfHistory is the inverse of historyOfSync. The window is of now, and
-// filled in by the caller.
-func syncOfHistory(h storage.History) *SyncResult {
-	s := &SyncResult{
-		SyncID: h.SyncID, Counts: Counts(h.HistoryCounts),
-		Details: Details{Created: h.Created, Updated: h.Updated, Unchanged: h.Unchanged, Removed: h.Removed},
-	}
-	for _, ns := range h.ByNamespace {
-		s.ByNamespace = append(s.ByNamespace, NamespaceCounts{Namespace: ns.Name, Counts: Counts(ns.HistoryCounts)})
-	}
-	return s
 }

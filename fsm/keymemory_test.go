@@ -138,27 +138,27 @@ func TestKeysOfAnotherOrganization(t *testing.T) {
 func TestExpiredKeysAreCollected(t *testing.T) {
 	r := newRig(t)
 	b := testBootstrap(1000)
-	b.Settings.IdempotencyKeysMax = 100
+	b.Settings.IdempotencyKeysMax, b.Settings.HistorySyncsMax = 100, 1
 	r.mustApply(b)
 	r.mustApply(&KeyCreate{KeyID: testKey, Org: testOrg, DefaultStore: testStore})
 	for i := range 10 {
 		r.mustApply(newSync(Incremental, upsert("n", "a", "1")).keyed(fmt.Sprint("k", i)))
 	}
 	r.now += idempotencySeconds * second
-	left := func(want int) {
+	left := func(slots, rows int) {
 		t.Helper()
 		d := dump(t, r.fsm)
-		if len(d.KeySlots) != want || len(d.History) != want || d.KeyHeads[testOrg].Next-d.KeyHeads[testOrg].First != uint64(want) {
-			t.Errorf("%d slots, %d history rows, head %+v: want %d", len(d.KeySlots), len(d.History), d.KeyHeads[testOrg], want)
+		if len(d.KeySlots) != slots || len(d.History) != rows || d.KeyHeads[testOrg].Next-d.KeyHeads[testOrg].First != uint64(slots) {
+			t.Errorf("%d slots, %d history rows, head %+v: want %d and %d", len(d.KeySlots), len(d.History), d.KeyHeads[testOrg], slots, rows)
 		}
 	}
-	left(10)
+	left(10, 10)
 	r.mustApply(newSync(Incremental).keyed("k5")) // of a slot that isn't collected yet
-	left(10 - collectedPerSync + 1)
+	left(10-collectedPerSync+1, 10-collectedPerSync+1)
 	r.mustApply(newSync(Incremental))
-	left(10 - 2*collectedPerSync + 1)
+	left(10-2*collectedPerSync+1, 10-2*collectedPerSync+2) // a row of a sync without a key
 	r.mustApply(newSync(Incremental))
-	left(1)
+	left(1, 2)
 	if d := dump(t, r.fsm); len(d.Remembered) != 1 {
 		t.Errorf("remembered %v", d.Remembered)
 	}

@@ -21,6 +21,8 @@ type model struct {
 	namespaces  map[string]*modelNamespace
 	keys        map[storage.KeyHash]modelKey
 	requests    map[RequestID]modelKey
+	history     []SyncInfo
+	keyed       uint64 // syncs with an idempotency key that were ever applied
 }
 
 // modelKey is the first sync that came with an idempotency key.
@@ -121,6 +123,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 			}
 		}
 	}
+	m.record(s, index, ts, stamp, result.Sync)
 	if s.RequestID != (RequestID{}) {
 		m.requests[s.RequestID] = modelKey{s, result, m.clusterTime}
 	}
@@ -128,6 +131,33 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		m.keys[s.Idempotency.Key] = modelKey{s, result, m.clusterTime}
 	}
 	return result
+}
+
+// record puts an applied sync into the history, from which four are dropped at
+// most.
+func (m *model) record(s *Sync, index uint64, ts int64, stamp Stamp, done *SyncResult) {
+	keep := int64(m.settings.HistoryRetentionSeconds) * second
+	for range 4 {
+		n := len(m.history)
+		if n > 0 && (n >= int(m.settings.HistorySyncsMax) || keep != 0 && m.history[0].StoredAt <= m.clusterTime-keep) {
+			m.history = m.history[1:]
+		}
+	}
+	row := storage.History{
+		SyncID: s.SyncID, AppliedAt: stamp.WallTime, StoredAt: m.clusterTime, KeyID: s.KeyID, Store: s.Store,
+		Mode: byte(s.Mode), Timestamp: ts, Namespaces: uint32(len(done.ByNamespace)),
+		HistoryCounts: storage.HistoryCounts(done.Counts),
+		Created:       done.Details.Created, Updated: done.Details.Updated,
+		Unchanged: done.Details.Unchanged, Removed: done.Details.Removed,
+	}
+	for _, ns := range done.ByNamespace {
+		row.ByNamespace = append(row.ByNamespace, storage.HistoryNamespace{Name: ns.Namespace, HistoryCounts: storage.HistoryCounts(ns.Counts)})
+	}
+	if row.Keyed = s.Idempotency.given(); row.Keyed {
+		row.KeySlot = m.keyed
+		m.keyed++
+	}
+	m.history = append(m.history, SyncInfo{index, row})
 }
 
 // forget drops the keys whose time is over.
@@ -294,6 +324,10 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 			m.forget()
 		case 5:
 			m.settings.IdempotencyKeysMax = v
+		case 6:
+			m.settings.HistoryRetentionSeconds = v
+		case 7:
+			m.settings.HistorySyncsMax = v
 		}
 	}
 }

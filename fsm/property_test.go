@@ -3,10 +3,12 @@ package fsm
 import (
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/raft"
 	"pgregory.net/rapid"
 
@@ -81,6 +83,8 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 		{3, 0, 20},
 		{4, min(10, set.IdempotencyRetentionSeconds), set.IdempotencyRetentionSeconds},
 		{5, 0, 4},
+		{6, 0, 50},
+		{7, 1, 8},
 	} {
 		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
 			c.Figures = append(c.Figures, FigureValue{f.number, uint64(rapid.Uint32Range(f.least, f.most).Draw(t, "figure"))})
@@ -227,6 +231,7 @@ func compareToModel(t failer, r *rig, m *model) {
 	if err != nil || w != m.windowResult() || admit != (w.Remaining > 0) {
 		t.Fatalf("window %+v, %v, %v, want %+v", w, admit, err, m.windowResult())
 	}
+	compareHistory(t, v, m)
 	var names []string
 	for name := range m.namespaces {
 		names = append(names, name)
@@ -247,6 +252,42 @@ func compareToModel(t failer, r *rig, m *model) {
 		}
 		compareNamespaceRow(t, v, name, ns)
 	}
+}
+
+// compareHistory reads the history as a list, and each sync that ever was in it
+// by its id.
+func compareHistory(t failer, v *View, m *model) {
+	want := slices.Clone(m.history)
+	slices.Reverse(want)
+	got, err := readSyncs(v, 0, 1000)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" || err != nil {
+		t.Fatalf("history (-want +got): %s, %v", diff, err)
+	}
+	newest := map[string]SyncInfo{}
+	for _, s := range m.history {
+		newest[s.SyncID] = s
+	}
+	for n := range 45 {
+		id := fmt.Sprint("sync_", n)
+		got, found, err := v.Sync(testOrg, id)
+		want, there := newest[id]
+		if diff := cmp.Diff(want, got); diff != "" || found != there || err != nil {
+			t.Fatalf("%s: found %v, want %v, %v (-want +got): %s", id, found, there, err, diff)
+		}
+	}
+}
+
+func readSyncs(v *View, before uint64, limit int) ([]SyncInfo, error) {
+	var list []SyncInfo
+	for s, err := range v.Syncs(testOrg, before) {
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, s); len(list) == limit {
+			break
+		}
+	}
+	return list, nil
 }
 
 // compareNamespaceRow checks what readers don't see: timestamps, tombstones,

@@ -30,6 +30,10 @@ const (
 	// idempotencySeconds and testKeysMax are small enough for both to be met.
 	idempotencySeconds = 30
 	testKeysMax        = 3
+	// historySeconds and testHistoryMax are too, with the window of the model: some
+	// keys outlive the history of their syncs.
+	historySeconds = 40
+	testHistoryMax = 5
 )
 
 // fatalCall is what the rig's Fatal panics with.
@@ -136,7 +140,8 @@ func testBootstrap(limit uint32) *Bootstrap {
 		ClusterID: "cluster-1",
 		Epoch:     storage.Epoch{9, 8, 7},
 		Settings: storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds,
-			IdempotencyRetentionSeconds: idempotencySeconds, IdempotencyKeysMax: testKeysMax},
+			IdempotencyRetentionSeconds: idempotencySeconds, IdempotencyKeysMax: testKeysMax,
+			HistoryRetentionSeconds: historySeconds, HistorySyncsMax: testHistoryMax},
 	}
 }
 

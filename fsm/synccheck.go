@@ -14,7 +14,9 @@ type syncCheck struct {
 	store   storage.StoreNum
 	window  *rateWindow // nil where the organization isn't the key's
 	replay  *Result     // where the outcome is Replayed: the first reply, without a window
-	keys    *keyMemory  // there where the outcome is OK
+	// keys and history are there where the outcome is OK.
+	keys    *keyMemory
+	history *syncHistory
 	// namespaces are the rows of the names, zero where one is missing. They are
 	// there where the outcome is OK.
 	namespaces []storage.Namespace
@@ -61,7 +63,8 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 	if err := errors.Join(storeErr, windowErr); err != nil {
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
-	c := syncCheck{outcome: OK, store: store.Num, window: window, keys: keys}
+	c := syncCheck{outcome: OK, store: store.Num, window: window, keys: keys,
+		history: newSyncHistory(r, org.Num, set, at.ClusterTime)}
 	switch {
 	case !found:
 		c.outcome = StoreNotFound

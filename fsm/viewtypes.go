@@ -40,6 +40,16 @@ type StoreInfo struct {
 	storage.Store
 }
 
+// SyncInfo is a sync of the history.
+type SyncInfo struct {
+	Index uint64 // Raft index of its entry
+	storage.History
+}
+
+// Result is what the sync did; without a window, and with the namespaces that
+// its row has.
+func (s *SyncInfo) Result() *SyncResult { return resultOf(s.History) }
+
 // OrgInfo is an organization with its name.
 type OrgInfo struct {
 	Name string

@@ -150,6 +150,23 @@ func (b *Batch) DeleteHistory(org OrgNum, index uint64) {
 	b.delete()
 }
 
+func (b *Batch) PutHistoryHead(org OrgNum, h HistoryHead) {
+	b.key = appendHistoryHeadKey(b.key[:0], org)
+	put(b, h)
+}
+
+// PutSyncID records that the organization's sync with this id is the one in the
+// entry at index.
+func (b *Batch) PutSyncID(org OrgNum, id string, index uint64) {
+	b.key = appendSyncIDKey(b.key[:0], org, id)
+	put(b, syncIndex(index))
+}
+
+func (b *Batch) DeleteSyncID(org OrgNum, id string) {
+	b.key = appendSyncIDKey(b.key[:0], org, id)
+	b.delete()
+}
+
 func (b *Batch) PutIdempotency(org OrgNum, key KeyHash, i Idempotency) {
 	b.key = appendIdempotencyKey(b.key[:0], org, key)
 	put(b, i)

@@ -94,7 +94,7 @@ func TestDecodeDamaged(t *testing.T) {
 			b[0] = version
 			damaged[fmt.Sprintf("version %d", version)] = b
 		}
-		if k == kindFingerprint || k == kindContent {
+		if k == kindFingerprint || k == kindContent || k == kindHistory {
 			b := bytes.Clone(s.value)
 			b[1] |= 0x80
 			damaged["flags"] = b
@@ -124,6 +124,8 @@ func TestParseKeyDamaged(t *testing.T) {
 		"short slot":         appendWindowSlotKey(nil, 1, 2)[:9],
 		"long slot":          append(appendWindowSlotKey(nil, 1, 2), 0),
 		"short history":      appendHistoryKey(nil, 1, 2)[:9],
+		"long history head":  append(appendHistoryHeadKey(nil, 1), 0),
+		"short sync id":      appendSyncIDKey(nil, 1, "")[:4],
 		"short idempotency":  appendIdempotencyKey(nil, 1, KeyHash{})[:36],
 		"long idempotency":   append(appendIdempotencyKey(nil, 1, KeyHash{}), 0),
 		"long head":          append(appendWindowHeadKey(nil, 1), 0),

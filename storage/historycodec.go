@@ -1,81 +1,52 @@
 package storage
 
-//	+---------+-------------+-----------+-------------+----------------+
-//	| version | request 32  | index u64 | sync id str | stored at i64  |
-//	+---------+-------------+-----------+-------------+----------------+
+import "math"
 
-func (i Idempotency) encode(w *writer) {
-	w.u8(rowVersion)
-	w.raw(i.Request[:])
-	w.u64(i.Index)
-	w.str(i.SyncID)
-	w.i64(i.StoredAt)
-}
+// flagKeyed is the only flag of a history row.
+const flagKeyed byte = 1 << 0
 
-func (i *Idempotency) decode(r *reader) {
-	r.version(rowVersion)
-	copy(i.Request[:], r.take(uint64(len(i.Request))))
-	i.Index = r.u64()
-	i.SyncID = r.str()
-	i.StoredAt = r.i64()
-}
-
-//	+---------+---------------+-----------+-------------+
-//	| version | stored at i64 | index u64 | key hash 32 |
-//	+---------+---------------+-----------+-------------+
-
-func (s IdempotencySlot) encode(w *writer) {
-	w.u8(rowVersion)
-	w.i64(s.StoredAt)
-	w.u64(s.Index)
-	w.raw(s.Key[:])
-}
-
-func (s *IdempotencySlot) decode(r *reader) {
-	r.version(rowVersion)
-	s.StoredAt = r.i64()
-	s.Index = r.u64()
-	copy(s.Key[:], r.take(uint64(len(s.Key))))
-}
-
-//	+---------+-----------+----------+
-//	| version | first u64 | next u64 |
-//	+---------+-----------+----------+
-
-func (h IdempotencyHead) encode(w *writer) {
-	w.u8(rowVersion)
-	w.u64(h.First)
-	w.u64(h.Next)
-}
-
-func (h *IdempotencyHead) decode(r *reader) {
-	r.version(rowVersion)
-	h.First = r.u64()
-	h.Next = r.u64()
-}
-
-//	+---------+-------------+----------------+
-//	| version | sync id str | applied at i64 |
-//	+---------+-----+-------+-----+----------+--+
-//	| upserted u32  | deleted u32 | skipped u32 |
-//	+-------------+-+-----------+-+-------------+-+-------------+
-//	| created u64 | updated u64 | unchanged u64   | removed u64 |
-//	+-------------+-------------+-----------------+-------------+
-//	| namespaces uvarint | each: name str, upserted u32, deleted u32, skipped u32
-//	+--------------------+--------------------------------------------------------
+//	+---------+-------+-------------+----------------+---------------+
+//	| version | flags | sync id str | applied at i64 | stored at i64 |
+//	+---------+--+----+------+------+--+-------------+-------+-------+
+//	| key id str | store str | mode u8 | sync timestamp i64 |
+//	+------------+-----------+---------+--------------------+
+//	| slot u64, with bit 0 only |
+//	+---------------------------+-----------------------------+
+//	| upserted uvarint | deleted uvarint | skipped uvarint    |
+//	+-----------------+-+---------------+-+-------------------+-+-----------------+
+//	| created uvarint | updated uvarint | unchanged uvarint     | removed uvarint |
+//	+-----------------+-----------------+-----------------------+-----------------+
+//	| namespaces uvarint | listed uvarint | each: name str, upserted, deleted, skipped uvarint
+//	+--------------------+----------------+---------------------------------------------------
+//
+//	flags: bit 0 = it came with an idempotency key; the others are 0
 
 // historyNamespaceMin is the size of a namespace without a name.
-const historyNamespaceMin = 13
+const historyNamespaceMin = 4
 
 func (h History) encode(w *writer) {
 	w.u8(rowVersion)
+	var flags byte
+	if h.Keyed {
+		flags = flagKeyed
+	}
+	w.u8(flags)
 	w.str(h.SyncID)
 	w.i64(h.AppliedAt)
+	w.i64(h.StoredAt)
+	w.str(h.KeyID)
+	w.str(h.Store)
+	w.u8(h.Mode)
+	w.i64(h.Timestamp)
+	if h.Keyed {
+		w.u64(h.KeySlot)
+	}
 	h.HistoryCounts.encode(w)
-	w.u64(h.Created)
-	w.u64(h.Updated)
-	w.u64(h.Unchanged)
-	w.u64(h.Removed)
+	w.uvarint(h.Created)
+	w.uvarint(h.Updated)
+	w.uvarint(h.Unchanged)
+	w.uvarint(h.Removed)
+	w.uvarint(uint64(h.Namespaces))
 	w.uvarint(uint64(len(h.ByNamespace)))
 	for i := range h.ByNamespace {
 		w.str(h.ByNamespace[i].Name)
@@ -85,13 +56,23 @@ func (h History) encode(w *writer) {
 
 func (h *History) decode(r *reader) {
 	r.version(rowVersion)
+	h.Keyed = r.flags(flagKeyed)&flagKeyed != 0
 	h.SyncID = r.str()
 	h.AppliedAt = r.i64()
+	h.StoredAt = r.i64()
+	h.KeyID = r.str()
+	h.Store = r.str()
+	h.Mode = r.u8()
+	h.Timestamp = r.i64()
+	if h.Keyed {
+		h.KeySlot = r.u64()
+	}
 	h.HistoryCounts.decode(r)
-	h.Created = r.u64()
-	h.Updated = r.u64()
-	h.Unchanged = r.u64()
-	h.Removed = r.u64()
+	h.Created = r.uvarint()
+	h.Updated = r.uvarint()
+	h.Unchanged = r.uvarint()
+	h.Removed = r.uvarint()
+	h.Namespaces = r.uvarint32()
 	n := r.uvarint()
 	if n > uint64(len(r.b))/historyNamespaceMin {
 		r.fail("%d namespaces in %d bytes", n, len(r.b))
@@ -107,13 +88,57 @@ func (h *History) decode(r *reader) {
 }
 
 func (c HistoryCounts) encode(w *writer) {
-	w.u32(c.Upserted)
-	w.u32(c.Deleted)
-	w.u32(c.Skipped)
+	w.uvarint(uint64(c.Upserted))
+	w.uvarint(uint64(c.Deleted))
+	w.uvarint(uint64(c.Skipped))
 }
 
 func (c *HistoryCounts) decode(r *reader) {
-	c.Upserted = r.u32()
-	c.Deleted = r.u32()
-	c.Skipped = r.u32()
+	c.Upserted = r.uvarint32()
+	c.Deleted = r.uvarint32()
+	c.Skipped = r.uvarint32()
+}
+
+func (r *reader) uvarint32() uint32 {
+	v := r.uvarint()
+	if v > math.MaxUint32 {
+		r.fail("%d is over 32 bits", v)
+		return 0
+	}
+	return uint32(v)
+}
+
+//	+---------+-----------+-----------+-----------+
+//	| version | first u64 | count u64 | since i64 |
+//	+---------+-----------+-----------+-----------+
+
+func (h HistoryHead) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(h.First)
+	w.u64(h.Count)
+	w.i64(h.Since)
+}
+
+func (h *HistoryHead) decode(r *reader) {
+	r.version(rowVersion)
+	h.First = r.u64()
+	h.Count = r.u64()
+	h.Since = r.i64()
+}
+
+// syncIndex is the Raft index of one sync.
+type syncIndex uint64
+
+//	+---------+-----------+
+//	| version | index u64 |
+//	+---------+-----------+
+
+func (s syncIndex) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(uint64(s))
+}
+
+func (s *syncIndex) decode(r *reader) {
+	r.version(rowVersion)
+	*s = syncIndex(r.u64())
 }

@@ -30,6 +30,8 @@ const (
 	kindIdempotencyHead kind = 0x34
 	kindRequestSlot     kind = 0x35
 	kindRequestHead     kind = 0x36
+	kindHistoryHead     kind = 0x37
+	kindSyncID          kind = 0x38
 
 	// Reserved for rows to come.
 	kindChangeIndex kind = 0x22
@@ -44,9 +46,9 @@ const (
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
-//	| kind | org u32 | name … |                                    vector store, key of an organization
+//	| kind | org u32 | name … |                                    vector store, key of an organization, sync id
 //	+------+---------+--------+
-//	| kind | org u32 |                                             window head, idempotency head
+//	| kind | org u32 |                                             window head, idempotency head, history head
 //	+------+---------+---------+
 //	| kind | org u32 | seq u64 |                                   window slot, idempotency slot
 //	+------+---------+---------+-+
@@ -102,6 +104,15 @@ func appendWindowSlotKey(dst []byte, org OrgNum, seq uint64) []byte {
 func appendHistoryKey(dst []byte, org OrgNum, index uint64) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindHistory)), uint32(org))
 	return binary.BigEndian.AppendUint64(dst, index)
+}
+
+func appendHistoryHeadKey(dst []byte, org OrgNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindHistoryHead)), uint32(org))
+}
+
+func appendSyncIDKey(dst []byte, org OrgNum, id string) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindSyncID)), uint32(org))
+	return append(dst, id...)
 }
 
 func appendIdempotencyKey(dst []byte, org OrgNum, key KeyHash) []byte {
@@ -166,7 +177,7 @@ type rowKey struct {
 	seq   uint64 // of a slot, or the index of a history row
 	hash  KeyHash
 	id    RequestID
-	name  string // of an organization, a store or a namespace, or the id of a key or a record
+	name  string // of an organization, a store or a namespace, or the id of a key, a sync or a record
 }
 
 // parseKey is the inverse of the append functions.
@@ -181,9 +192,9 @@ func parseKey(key []byte) (rowKey, error) {
 		k.seq = r.u64()
 	case kindOrg, kindKey:
 		k.name = r.rest()
-	case kindStore, kindOrgKey:
+	case kindStore, kindOrgKey, kindSyncID:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
-	case kindWindowHead, kindIdempotencyHead:
+	case kindWindowHead, kindIdempotencyHead, kindHistoryHead:
 		k.org = OrgNum(r.u32())
 	case kindIdempotency:
 		k.org = OrgNum(r.u32())
@@ -228,6 +239,10 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
 	case kindHistory:
 		return fmt.Sprintf("history row %d of organization %d", k.seq, k.org)
+	case kindHistoryHead:
+		return fmt.Sprintf("history head of organization %d", k.org)
+	case kindSyncID:
+		return fmt.Sprintf("sync id row of organization %d", k.org)
 	case kindRequest:
 		return "request row"
 	case kindRequestSlot:

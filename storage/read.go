@@ -31,6 +31,15 @@ type Reader interface {
 
 	// History is what the organization's sync in the entry at index did.
 	History(org OrgNum, index uint64) (History, bool, error)
+	// HistoryHead is zero for an organization without history.
+	HistoryHead(org OrgNum) (HistoryHead, error)
+	// SyncIndex is the index of the organization's sync with this id.
+	SyncIndex(org OrgNum, id string) (uint64, bool, error)
+	// ScanHistory visits at most limit rows from index on in their order,
+	// ScanHistoryBack those before an index in the opposite one. An error of
+	// visit stops them and is returned.
+	ScanHistory(org OrgNum, from uint64, limit int, visit func(index uint64, h History) error) error
+	ScanHistoryBack(org OrgNum, before uint64, limit int, visit func(index uint64, h History) error) error
 	Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error)
 	IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, error)
 	// IdempotencyHead is zero for an organization that never sent a key.
@@ -156,6 +165,16 @@ func (rs rows) WindowSlot(org OrgNum, seq uint64) (int64, bool, error) {
 
 func (rs rows) History(org OrgNum, index uint64) (History, bool, error) {
 	return get[History](rs, appendHistoryKey(nil, org, index))
+}
+
+func (rs rows) HistoryHead(org OrgNum) (HistoryHead, error) {
+	h, _, err := get[HistoryHead](rs, appendHistoryHeadKey(nil, org))
+	return h, err
+}
+
+func (rs rows) SyncIndex(org OrgNum, id string) (uint64, bool, error) {
+	index, found, err := get[syncIndex](rs, appendSyncIDKey(nil, org, id))
+	return uint64(index), found, err
 }
 
 func (rs rows) Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error) {

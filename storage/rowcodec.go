@@ -83,7 +83,9 @@ func (m *Marks) decode(r *reader) {
 //	+---------+-------------------------+---+---------------+---------------------+
 //	| tombstone retention seconds u32       | idempotency retention seconds u32   |
 //	+---------------------------------------+-------------------------------------+
-//	| idempotency keys max u32              |
+//	| idempotency keys max u32              | history retention seconds u32       |
+//	+---------------------------------------+-------------------------------------+
+//	| history syncs max u32                 |
 //	+---------------------------------------+
 
 func (s Settings) encode(w *writer) {
@@ -94,6 +96,8 @@ func (s Settings) encode(w *writer) {
 	w.u32(s.TombstoneRetentionSeconds)
 	w.u32(s.IdempotencyRetentionSeconds)
 	w.u32(s.IdempotencyKeysMax)
+	w.u32(s.HistoryRetentionSeconds)
+	w.u32(s.HistorySyncsMax)
 }
 
 func (s *Settings) decode(r *reader) {
@@ -104,6 +108,8 @@ func (s *Settings) decode(r *reader) {
 	s.TombstoneRetentionSeconds = r.u32()
 	s.IdempotencyRetentionSeconds = r.u32()
 	s.IdempotencyKeysMax = r.u32()
+	s.HistoryRetentionSeconds = r.u32()
+	s.HistorySyncsMax = r.u32()
 }
 
 //	+---------+---------+----------------+-------------------------+

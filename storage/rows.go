@@ -83,6 +83,11 @@ type Settings struct {
 	// organization may have at a time; 0: none.
 	IdempotencyRetentionSeconds uint32
 	IdempotencyKeysMax          uint32
+	// HistoryRetentionSeconds is how long, in cluster time, a sync stays in the
+	// history of its organization; 0: for ever. HistorySyncsMax is how many
+	// there are at most, at least 1.
+	HistoryRetentionSeconds uint32
+	HistorySyncsMax         uint32
 }
 
 // Org is an organization, by name.
@@ -204,12 +209,33 @@ type IdempotencyHead struct {
 type History struct {
 	SyncID    string
 	AppliedAt int64
+	StoredAt  int64 // the cluster time of its entry
+	KeyID     string
+	Store     string // its name
+	Mode      byte   // as in the entry
+	Timestamp int64  // its sync_timestamp, given or not
+	// Keyed means that it came with an idempotency key. The reply is rebuilt from
+	// this row as long as there is the key's slot, number KeySlot.
+	Keyed   bool
+	KeySlot uint64
 	HistoryCounts
-	Created     uint64
-	Updated     uint64
-	Unchanged   uint64
-	Removed     uint64
-	ByNamespace []HistoryNamespace // in the order in which operations first name them
+	Created   uint64
+	Updated   uint64
+	Unchanged uint64
+	Removed   uint64
+	// Namespaces is how many the operations name. ByNamespace has them, or some
+	// of them, in the order in which operations first do.
+	Namespaces  uint32
+	ByNamespace []HistoryNamespace
+}
+
+// HistoryHead says which syncs the history of an organization has: Count of
+// them, the first at index First or after it, none from before Since (cluster
+// time). A row before First is there for its idempotency key alone.
+type HistoryHead struct {
+	First uint64
+	Count uint64
+	Since int64
 }
 
 // HistoryCounts count operations.

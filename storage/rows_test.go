@@ -14,18 +14,21 @@ var (
 		ClusterID: "c", Epoch: Epoch{1}, AppliedIndex: 2, AppliedTerm: 3, ClusterVersion: 4, ClusterTime: 5,
 		NextOrg: 6, NextStore: 7, NextNamespace: 8,
 	}
-	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6}
-	anOrg     = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
-	aKey      = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
-	aStore    = Store{Num: 1, CreatedAt: 2}
-	aNs       = Namespace{
+	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6,
+		HistoryRetentionSeconds: 7, HistorySyncsMax: 8}
+	anOrg  = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
+	aKey   = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
+	aStore = Store{Num: 1, CreatedAt: 2}
+	aNs    = Namespace{
 		Num: 1, Live: 2, Next: 3, Count: 4, Digest: Digest{5}, LastIndex: 6, UpdatedAt: 7, MaxTS: 8, Floor: 9, Horizon: 10,
 		Refreshed: true, RefreshDigest: Digest{11}, Tombstones: 12, BuriedSince: 13,
 	}
 	aHistory = History{
 		SyncID: "s", AppliedAt: 1, HistoryCounts: HistoryCounts{2, 3, 4}, Created: 5, Updated: 6, Unchanged: 7, Removed: 8,
+		StoredAt: 15, KeyID: "k", Store: "v", Mode: 16, Timestamp: 17, Keyed: true, KeySlot: 18, Namespaces: 19,
 		ByNamespace: []HistoryNamespace{{"n", HistoryCounts{9, 10, 11}}, {"m", HistoryCounts{12, 13, 14}}},
 	}
+	aHistoryHead      = HistoryHead{First: 1, Count: 2, Since: 3}
 	anIdempotency     = Idempotency{Request: RequestHash{1}, Index: 2, SyncID: "s", StoredAt: 3}
 	anIdempotencySlot = IdempotencySlot{StoredAt: 1, Index: 2, Key: KeyHash{3}}
 	anIdempotencyHead = IdempotencyHead{First: 1, Next: 2}
@@ -56,6 +59,10 @@ func writeRows(tb tester, db *DB) {
 		b.PutHistory(1, 7, aHistory)
 		b.PutHistory(1, 8, aHistory)
 		b.DeleteHistory(1, 8)
+		b.PutHistoryHead(1, aHistoryHead)
+		b.PutSyncID(1, "s", 7)
+		b.PutSyncID(1, "t", 8)
+		b.DeleteSyncID(1, "t")
 		b.PutIdempotency(1, KeyHash{1}, anIdempotency)
 		b.PutIdempotency(1, KeyHash{2}, anIdempotency)
 		b.DeleteIdempotency(1, KeyHash{2})
@@ -131,6 +138,10 @@ func verifyRows(tb testing.TB, r Reader) {
 	}
 	history, found, err := r.History(1, 7)
 	same(tb, "history", aHistory, history, found, err)
+	historyHead, err := r.HistoryHead(1)
+	same(tb, "history head", aHistoryHead, historyHead, true, err)
+	index, found, err := r.SyncIndex(1, "s")
+	same(tb, "sync id", 7, index, found, err)
 	idempotency, found, err := r.Idempotency(1, KeyHash{1})
 	same(tb, "idempotency", anIdempotency, idempotency, found, err)
 	keySlot, found, err := r.IdempotencySlot(1, 1)
@@ -151,8 +162,9 @@ func verifyRows(tb testing.TB, r Reader) {
 	_, gone1, err1 := r.History(1, 8)
 	_, gone2, err2 := r.Idempotency(1, KeyHash{2})
 	_, gone3, err3 := r.IdempotencySlot(1, 2)
-	if gone1 || gone2 || gone3 || errors.Join(err1, err2, err3) != nil {
-		tb.Errorf("deleted: history %v, idempotency %v, slot %v, %v", gone1, gone2, gone3, errors.Join(err1, err2, err3))
+	_, gone6, err6 := r.SyncIndex(1, "t")
+	if gone1 || gone2 || gone3 || gone6 || errors.Join(err1, err2, err3, err6) != nil {
+		tb.Errorf("deleted: history %v, idempotency %v, slot %v, sync id %v, %v", gone1, gone2, gone3, gone6, errors.Join(err1, err2, err3, err6))
 	}
 }
 

@@ -50,6 +50,7 @@ func samples() []sample {
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
 			TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
+			HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001,
 		})},
 		{"org", appendOrgKey(nil, "org_acme"), encodeRow(Org{Num: 1, CreatedAt: 1_700_000_000_000_000_001, RequestsPerWindow: 250})},
 		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{
@@ -62,15 +63,19 @@ func samples() []sample {
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998})},
 		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
 		{"history", appendHistoryKey(nil, 2, 0x0102030405060708), encodeRow(History{
-			SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", AppliedAt: 1_700_000_000_000_000_006,
-			HistoryCounts: HistoryCounts{Upserted: 10, Deleted: 11, Skipped: 12},
-			Created:       13, Updated: 14, Unchanged: 15, Removed: 16,
+			SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", AppliedAt: 1_700_000_000_000_000_006, StoredAt: 60_000_000_011,
+			KeyID: "key_01jd8b7v6xk2m3n4p5q6r7s8t9", Store: "vs_docs", Mode: 2, Timestamp: 1_700_000_000_000_000_005,
+			Keyed: true, KeySlot: 0x0203040506070809,
+			HistoryCounts: HistoryCounts{Upserted: 300, Deleted: 11, Skipped: 12},
+			Created:       13, Updated: 14, Unchanged: 15, Removed: 1_000_000, Namespaces: 5000,
 			ByNamespace: []HistoryNamespace{
-				{"articles/de", HistoryCounts{Upserted: 7, Deleted: 8, Skipped: 9}},
+				{"articles/de", HistoryCounts{Upserted: 297, Deleted: 8, Skipped: 9}},
 				{"n", HistoryCounts{Upserted: 3, Deleted: 3, Skipped: 3}},
 			},
 		})},
 		{"history bare", appendHistoryKey(nil, 2, 1), encodeRow(History{SyncID: "s"})},
+		{"history head", appendHistoryHeadKey(nil, 2), encodeRow(HistoryHead{First: 0x0102030405060708, Count: 100_000, Since: 60_000_000_012})},
+		{"sync id", appendSyncIDKey(nil, 2, "sync_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(syncIndex(0x0102030405060708))},
 		{"idempotency", appendIdempotencyKey(nil, 2, [32]byte(fill(32, 0x10))), encodeRow(Idempotency{
 			Request: [32]byte(fill(32, 0x50)), Index: 0x0102030405060708, SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", StoredAt: 60_000_000_009,
 		})},
@@ -119,6 +124,10 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[windowSlot](value)
 	case kindHistory:
 		return recode[History](value)
+	case kindHistoryHead:
+		return recode[HistoryHead](value)
+	case kindSyncID:
+		return recode[syncIndex](value)
 	case kindIdempotency:
 		return recode[Idempotency](value)
 	case kindIdempotencySlot:
@@ -173,6 +182,10 @@ func (k rowKey) rebuild() []byte {
 		return appendWindowSlotKey(nil, k.org, k.seq)
 	case kindHistory:
 		return appendHistoryKey(nil, k.org, k.seq)
+	case kindHistoryHead:
+		return appendHistoryHeadKey(nil, k.org)
+	case kindSyncID:
+		return appendSyncIDKey(nil, k.org, k.name)
 	case kindIdempotency:
 		return appendIdempotencyKey(nil, k.org, k.hash)
 	case kindIdempotencySlot:

@@ -23,6 +23,9 @@ const (
 	// A day, in which whatever retries a sync has come back.
 	defaultIdempotencyRetentionSeconds = 24 * 60 * 60
 	defaultIdempotencyKeysMax          = 100_000
+	// A month.
+	defaultHistoryRetentionSeconds = 30 * 24 * 60 * 60
+	defaultHistorySyncsMax         = 100_000
 
 	proposeAttempt = 10 * time.Second
 	foundPause     = 250 * time.Millisecond
@@ -113,6 +116,8 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 			TombstoneRetentionSeconds:   defaultTombstoneRetentionSeconds,
 			IdempotencyRetentionSeconds: defaultIdempotencyRetentionSeconds,
 			IdempotencyKeysMax:          defaultIdempotencyKeysMax,
+			HistoryRetentionSeconds:     defaultHistoryRetentionSeconds,
+			HistorySyncsMax:             defaultHistorySyncsMax,
 		},
 	}
 	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand

@@ -121,7 +121,7 @@ func newGroup(t *testing.T, n int) *group {
 				RequestsPerWindow:  testLimit,
 				WindowMillis:       uint32(testWindow.Milliseconds()),
 				AdminTokenHash:     sha256.Sum256([]byte(adminToken)),
-				IdempotencyKeysMax: 10,
+				IdempotencyKeysMax: 10, HistorySyncsMax: 1000,
 			},
 		},
 		&fsm.KeyCreate{RequestID: fsm.RequestID{2}, KeyID: testKey, Org: testOrg, Name: "a", DefaultStore: testStore},

@@ -112,6 +112,7 @@ func TestKeyedRetriesAcrossKill9(t *testing.T) {
 		if found := s.all(n, tn, "ns"); len(found) != 0 {
 			t.Errorf("%s has %d records that were applied again", n.ID, len(found))
 		}
+		s.inHistory(n, tn, first)
 		got := s.answer(n, request{path: syncPath, key: tn.key, body: bodies[0], header: map[string]string{idempotencyHeader: "batch-1"}})
 		s.refused(got, http.StatusUnprocessableEntity, "IDEMPOTENCY_KEY_REUSED")
 		// Of all that was sent, the batches and the refresh were counted, each once.
