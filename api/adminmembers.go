@@ -20,15 +20,22 @@ type memberReply struct {
 	Leader  bool   `json:"leader"`
 	Alive   bool   `json:"alive"`
 	Version string `json:"version"`
+	// ClockOffsetMS is null where it isn't known.
+	ClockOffsetMS *int64 `json:"clock_offset_ms"`
 }
 
 func newMemberReplies(members []cluster.Member) []memberReply {
 	replies := make([]memberReply, 0, len(members))
 	for _, m := range members {
-		replies = append(replies, memberReply{
+		reply := memberReply{
 			ID: m.ID, Peer: m.PeerAddr, HTTP: m.HTTPAddr,
 			Voter: m.Voter, Leader: m.Leader, Alive: m.Alive, Version: m.Version,
-		})
+		}
+		if m.ClockKnown {
+			ms := m.ClockOffset.Milliseconds()
+			reply.ClockOffsetMS = &ms
+		}
+		replies = append(replies, reply)
 	}
 	return replies
 }

@@ -22,6 +22,7 @@ type statusReply struct {
 	Insecure          bool          `json:"insecure"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
+	Alarms            []alarm       `json:"alarms"`
 	Members           []memberReply `json:"members"`
 }
 
@@ -40,6 +41,7 @@ func (s *server) handleStatus(c *call) error {
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
 		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP,
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(),
+		Alarms: s.alarms(st),
 	}
 	var members []cluster.Member
 	if st.ClusterID != "" {

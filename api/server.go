@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -33,6 +34,9 @@ func newServer(d Deps) (*server, error) {
 		start:   time.Now(),
 	}
 	s.router = newRouter(s.routes())
+	if err := d.Registry.Register(alarmCollector{s}); err != nil {
+		return nil, fmt.Errorf("registering the alarms' metrics: %w", err)
+	}
 	return s, nil
 }
 

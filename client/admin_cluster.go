@@ -32,7 +32,14 @@ type Status struct {
 	Insecure          bool     `json:"insecure"`
 	Ready             bool     `json:"ready"`
 	LastContactMS     int64    `json:"last_contact_ms"`
+	Alarms            []Alarm  `json:"alarms"`
 	Members           []Member `json:"members"`
+}
+
+// Alarm is what is wrong with a node and needs a hand.
+type Alarm struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
 }
 
 // Leader is where the leader of a cluster is.
@@ -51,6 +58,9 @@ type Member struct {
 	Leader  bool   `json:"leader"`
 	Alive   bool   `json:"alive"` // by gossip; a hint
 	Version string `json:"version"`
+	// ClockOffsetMS is how far its clock is ahead of the median of the members';
+	// nil: not known.
+	ClockOffsetMS *int64 `json:"clock_offset_ms"`
 }
 
 // Members is the cluster's configuration.

@@ -37,6 +37,10 @@ type Config struct {
 	// Version of the program, shown to the other members.
 	Version string
 
+	// Clocks is where this node reads time. It is corrected by what the other
+	// members' clocks show, and belongs to this node alone; optional.
+	Clocks *Clocks
+
 	Logger *slog.Logger
 	// Registerer receives Raft's and the log store's metrics; optional.
 	Registerer prometheus.Registerer
@@ -69,6 +73,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Fatal == nil {
 		c.Fatal = func(err error) { panic(err) }
+	}
+	if c.Clocks == nil {
+		c.Clocks = NewClocks(processClock{})
 	}
 	if c.dial == nil {
 		c.dial = dialTCP

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log"
 	"log/slog"
@@ -124,29 +123,10 @@ func (n *Node) keepGossip(ctx context.Context, c *core, g *gossip) {
 	}
 }
 
-// infoReply is what any member tells another about itself.
-type infoReply struct {
-	NodeID     string `json:"node_id"`
-	GossipAddr string `json:"gossip_addr"`
-}
-
-func (n *Node) serveInfo() ([]byte, error) {
-	return json.Marshal(infoReply{NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise})
-}
-
 func (n *Node) meet(ctx context.Context, c *core, g *gossip, s raft.Server) error {
-	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
-	defer cancel()
-	raw, err := n.hop.send(ctx, hopRequest{addr: string(s.Address), op: opInfo, clusterID: c.stream.clusterID}, nil)
+	info, err := n.askInfo(ctx, c, s)
 	if err != nil {
 		return err
-	}
-	var info infoReply
-	if err := json.Unmarshal(raw, &info); err != nil {
-		return fmt.Errorf("reading a member's info: %w", err)
-	}
-	if info.NodeID != string(s.ID) {
-		return fmt.Errorf("%s is %s, not %s", s.Address, info.NodeID, s.ID)
 	}
 	if _, err := g.list.Join([]string{info.GossipAddr}); err != nil {
 		return fmt.Errorf("joining gossip at %s: %w", info.GossipAddr, err)

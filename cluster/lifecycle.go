@@ -38,6 +38,7 @@ func (n *Node) enter(id identity) error {
 	n.background.Go(func() { n.watch(ctx, c) })
 	n.background.Go(func() { n.settle(ctx) })
 	n.background.Go(func() { n.keepGossip(ctx, c, g) })
+	n.background.Go(func() { n.exchange(ctx, c) })
 	return nil
 }
 

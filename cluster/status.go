@@ -36,6 +36,8 @@ func (n *Node) Status() Status {
 	if s.Role != RoleLeader {
 		s.LastContact = n.silence(c)
 	}
+	s.ClockOffset = n.cfg.Clocks.offsets()[""]
+	s.ClockSkewed = skewed(s.ClockOffset)
 	s.CaughtUp = n.isSettled()
 	s.Ready = s.CaughtUp && s.LeaderID != ""
 	return s
@@ -84,12 +86,16 @@ func (n *Node) Members() ([]Member, error) {
 		seen = g.seen()
 	}
 	_, leader := c.leader()
+	offsets := n.cfg.Clocks.offsets()
+	offsets[string(c.self)] = offsets[""]
 	var members []Member
 	for _, s := range c.servers() {
 		meta, alive := seen[string(s.ID)]
+		offset, known := offsets[string(s.ID)]
 		members = append(members, Member{
 			ID: string(s.ID), PeerAddr: string(s.Address), HTTPAddr: meta.HTTPAddr, Version: meta.Version,
 			Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, Alive: alive || s.ID == c.self,
+			ClockOffset: offset, ClockKnown: known,
 		})
 	}
 	return members, nil

@@ -89,6 +89,10 @@ type Status struct {
 	// since this process started. It stays true.
 	CaughtUp bool
 	Ready    bool // caught up, and a leader is known
+	// ClockOffset is how far this node's clock is ahead of the median of the
+	// members'; ClockSkewed, that it is off by more than MaxClockSkew.
+	ClockOffset time.Duration
+	ClockSkewed bool
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
 }
@@ -102,4 +106,8 @@ type Member struct {
 	Leader   bool
 	Alive    bool // by gossip; a hint
 	Version  string
+	// ClockOffset is how far its clock is ahead of the median of the members', if
+	// ClockKnown.
+	ClockOffset time.Duration
+	ClockKnown  bool
 }

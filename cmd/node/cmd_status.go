@@ -97,6 +97,9 @@ func (a *app) watchStatus(ctx context.Context, c *client.Client) error {
 // degradation says why a status deserves exit code 3; nil: it doesn't.
 func degradation(s client.Status) error {
 	reason := ""
+	for _, alarm := range s.Alarms {
+		reason = fmt.Sprintf("it raises %s: %s", alarm.Code, alarm.Message)
+	}
 	for _, m := range s.Members {
 		if m.Voter && !m.Alive {
 			reason = fmt.Sprintf("voter %s (%s) is not alive", m.ID, m.Peer)
@@ -135,6 +138,9 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
+		for _, alarm := range s.Alarms {
+			fmt.Fprintf(w, "alarm\t%s: %s\n", alarm.Code, alarm.Message)
+		}
 		if len(s.Members) > 0 {
 			fmt.Fprintln(w)
 			membersTable(w, s.Members)

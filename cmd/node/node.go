@@ -40,6 +40,7 @@ type node struct {
 	registry *prometheus.Registry
 	state    *fsm.FSM
 	gate     *admission.Gate
+	clocks   *cluster.Clocks
 	cluster  *cluster.Node
 	server   *http.Server
 	served   chan error // the end of the HTTP server

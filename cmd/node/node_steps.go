@@ -74,7 +74,8 @@ func (n *node) openState() error {
 		return err
 	}
 	n.state = state
-	n.gate = admission.New(state, admission.SystemClock{})
+	n.clocks = cluster.NewClocks(admission.SystemClock{})
+	n.gate = admission.New(state, n.clocks)
 	flushing, stopFlushing := context.WithCancel(context.Background())
 	flushed := make(chan struct{})
 	go func() {
@@ -103,6 +104,7 @@ func (n *node) openCluster() error {
 		GossipKey:       n.secrets.gossipKey,
 		Insecure:        n.Insecure,
 		Version:         buildVersion().Version,
+		Clocks:          n.clocks,
 		Logger:          n.log,
 		Registerer:      n.registry,
 		Fatal:           n.fatal,

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pipesync/cluster"
+)
+
+// Codes of alarms: what no retry cures, and somebody has to look at.
+const alarmClockSkew = "CLOCK_SKEW"
+
+// alarm is what is wrong with this node, and what to do.
+type alarm struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+var alarmCodes = []string{alarmClockSkew}
+
+func (s *server) alarms(st cluster.Status) []alarm {
+	alarms := []alarm{}
+	if st.ClockSkewed {
+		alarms = append(alarms, alarm{alarmClockSkew, fmt.Sprintf(
+			"this node's clock is %s off the median of the members': set it right, and look after its time service", st.ClockOffset.Round(time.Millisecond))})
+	}
+	return alarms
+}
+
+var (
+	alarmDesc = prometheus.NewDesc("pipesync_alarm", "1 while this node raises the alarm.", []string{"code"}, nil)
+	clockDesc = prometheus.NewDesc("pipesync_clock_offset_seconds", "How far this node's clock is ahead of the median of the members'.", nil, nil)
+)
+
+// alarmCollector reads the alarms when it is scraped.
+type alarmCollector struct{ *server }
+
+// Describe implements prometheus.Collector.
+func (alarmCollector) Describe(out chan<- *prometheus.Desc) { out <- alarmDesc; out <- clockDesc }
+
+// Collect implements prometheus.Collector.
+func (c alarmCollector) Collect(out chan<- prometheus.Metric) {
+	st := c.Cluster.Status()
+	raised := map[string]float64{}
+	for _, a := range c.alarms(st) {
+		raised[a.Code] = 1
+	}
+	for _, code := range alarmCodes {
+		out <- prometheus.MustNewConstMetric(alarmDesc, prometheus.GaugeValue, raised[code], code)
+	}
+	out <- prometheus.MustNewConstMetric(clockDesc, prometheus.GaugeValue, st.ClockOffset.Seconds())
+}

@@ -1,0 +1,133 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// exchangeInterval is how often members ask one another how they are.
+	exchangeInterval = 2 * time.Second
+	// maxInfoBytes bounds what one member believes of another's answer.
+	maxInfoBytes = 64 << 10
+	// handOverPause is left after an attempt to hand leadership over, so that two
+	// members that both shouldn't lead don't toss it to and fro.
+	handOverPause = 15 * time.Second
+)
+
+// infoReply is what any member tells another about itself. Later versions add
+// fields; those that aren't known are ignored.
+type infoReply struct {
+	NodeID     string `json:"node_id"`
+	GossipAddr string `json:"gossip_addr"`
+	WallNanos  int64  `json:"wall_nanos"` // its own clock, not corrected
+}
+
+func (n *Node) serveInfo() ([]byte, error) {
+	return json.Marshal(infoReply{
+		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
+	})
+}
+
+// askInfo asks another member, and makes sure that it is who it should be.
+func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
+	defer cancel()
+	raw, err := n.hop.send(ctx, hopRequest{addr: string(s.Address), op: opInfo, clusterID: c.stream.clusterID}, nil)
+	if err != nil {
+		return infoReply{}, err
+	}
+	if len(raw) > maxInfoBytes {
+		return infoReply{}, fmt.Errorf("reading a member's info: %d bytes, at most %d", len(raw), maxInfoBytes)
+	}
+	var info infoReply
+	if err := json.Unmarshal(raw, &info); err != nil {
+		return infoReply{}, fmt.Errorf("reading a member's info: %w", err)
+	}
+	if info.NodeID != string(s.ID) {
+		return infoReply{}, fmt.Errorf("%s is %s, not %s", s.Address, info.NodeID, s.ID)
+	}
+	return info, nil
+}
+
+// exchange keeps what this node knows of the other members' clocks up to date,
+// until ctx is done.
+func (n *Node) exchange(ctx context.Context, c *core) {
+	tick := time.NewTicker(exchangeInterval)
+	defer tick.Stop()
+	var waitUntil time.Duration // monotonic
+	wasSkewed := false
+	for {
+		n.askAll(ctx, c)
+		if s := n.clockSkewed(); s != wasSkewed {
+			wasSkewed = s
+			n.cfg.Logger.Warn("this node's clock and the median of the members'", "skewed", s, "offset", n.cfg.Clocks.offsets()[""])
+		}
+		if now := n.cfg.Clocks.Monotonic(); now >= waitUntil && n.mustNotLead(c) {
+			waitUntil = now + handOverPause
+			n.giveUpLeading(ctx, c)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// askAll asks all other members at once.
+func (n *Node) askAll(ctx context.Context, c *core) {
+	servers := c.servers()
+	members := make(map[string]bool, len(servers))
+	var asking sync.WaitGroup
+	for _, s := range servers {
+		members[string(s.ID)] = true
+		if s.ID == c.self {
+			continue
+		}
+		asking.Go(func() {
+			asked := n.cfg.Clocks.Monotonic()
+			info, err := n.askInfo(ctx, c, s)
+			if err != nil {
+				n.cfg.Logger.Debug("asking a member how it is", "member", s.ID, "error", err)
+				return
+			}
+			n.cfg.Clocks.learn(info.NodeID, time.Unix(0, info.WallNanos), asked)
+		})
+	}
+	asking.Wait()
+	n.cfg.Clocks.keep(func(id string) bool { return members[id] })
+}
+
+func (n *Node) clockSkewed() bool { return skewed(n.cfg.Clocks.offsets()[""]) }
+
+// mustNotLead says that this node leads with a clock that is skewed.
+func (n *Node) mustNotLead(c *core) bool {
+	return c.raft.State() == raft.Leader && n.clockSkewed()
+}
+
+// giveUpLeading hands leadership to a voter whose clock is right. Where there is
+// none, as in a cluster of two that disagree, nobody knows who is wrong.
+func (n *Node) giveUpLeading(ctx context.Context, c *core) {
+	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
+	defer cancel()
+	err := errors.New("no other voter's clock is right")
+	offsets := n.cfg.Clocks.offsets()
+	for _, s := range c.servers() {
+		offset, known := offsets[string(s.ID)]
+		if s.Suffrage != raft.Voter || s.ID == c.self || !known || skewed(offset) {
+			continue
+		}
+		if err = c.transfer(ctx, s.ID); err == nil {
+			n.cfg.Logger.Warn("handed leadership over, for this node's clock is wrong", "to", s.ID)
+			return
+		}
+	}
+	n.cfg.Logger.Warn("could not hand leadership over, though this node's clock is wrong", "error", err)
+}
