@@ -17,6 +17,7 @@ const (
 	codeInvalidAdminToken      Code = "INVALID_ADMIN_TOKEN"
 	codeOrganizationMismatch   Code = "ORGANIZATION_MISMATCH"
 	codeJoinRefused            Code = "JOIN_REFUSED"
+	codeOrganizationNotFound   Code = "ORGANIZATION_NOT_FOUND"
 	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
 	codeRecordNotFound         Code = "RECORD_NOT_FOUND"
@@ -94,6 +95,9 @@ var errorTable = []errorRow{
 	{codeJoinRefused, http.StatusForbidden, false,
 		"The cluster refused the token of a joining node.",
 		"Give `pipesync join` the admin token of the cluster that is joined."},
+	{codeOrganizationNotFound, http.StatusNotFound, false,
+		"There is no organization of that name.",
+		"Check the name. An organization is made with its first key, vector store or limit."},
 	{codeVectorStoreNotFound, http.StatusNotFound, false,
 		"The key's organization has no vector store of that name.",
 		"Check the name; make it with `pipesync stores create`. A sync never creates one."},

@@ -114,9 +114,10 @@ var provocations = map[Code]func(e *edge) *reply{
 	codeOrganizationMismatch: func(e *edge) *reply {
 		return e.sync(strings.Replace(goodSync, "org_acme", "org_other", 1))
 	},
-	codeJoinRefused:   func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
-	codeAlreadyJoined: func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
-	codeNodeIDTaken:   func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
+	codeJoinRefused:          func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
+	codeAlreadyJoined:        func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
+	codeNodeIDTaken:          func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
+	codeOrganizationNotFound: func(e *edge) *reply { return e.do("GET", "/v1/admin/limits/org_none", "") },
 	codeVectorStoreNotFound: func(e *edge) *reply {
 		return e.do("GET", "/v1/vector-stores/vs_none/namespaces", "")
 	},

@@ -162,6 +162,12 @@ func TestSpecHasEachFigure(t *testing.T) {
 	for _, name := range []string{"Settings", "SettingsChange"} {
 		checkFiguresSchema(t, schemas[name].Value, fsm.SettingsFigures)
 	}
+	for _, name := range []string{"Limits", "LimitsChange"} {
+		checkFiguresSchema(t, schemas[name].Value, fsm.LimitsFigures)
+	}
+	if got := len(schemas["Limits"].Value.Required); got != len(fsm.LimitsFigures) {
+		t.Errorf("%d limits are always there, want all", got)
+	}
 	if got := len(schemas["Settings"].Value.Required); got != len(fsm.SettingsFigures) {
 		t.Errorf("%d figures are always there, want all", got)
 	}

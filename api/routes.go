@@ -33,6 +33,8 @@ func (s *server) routes() []route {
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
 		{get, "/v1/admin/stores", admin, false, s.handleStores},
+		{get, "/v1/admin/limits/:org", admin, false, s.handleLimits},
+		{patch, "/v1/admin/limits/:org", admin, false, s.handleLimitsSet},
 		{get, "/v1/admin/settings", admin, false, s.handleSettings},
 		{patch, "/v1/admin/settings", admin, false, s.handleSettingsSet},
 

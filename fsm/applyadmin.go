@@ -39,6 +39,19 @@ func (c *SettingsSet) decide(tx *transaction) (*Result, error) {
 	return tx.done(false), nil
 }
 
+func (c *LimitsSet) decide(tx *transaction) (*Result, error) {
+	org, found, err := tx.db.Org(c.Org)
+	if err != nil {
+		return nil, fmt.Errorf("change limits: %w", err)
+	}
+	if !found {
+		org = tx.newOrg()
+	}
+	LimitsFigures.change(&org.Limits, c.Figures)
+	tx.batch.PutOrg(c.Org, org)
+	return tx.done(!found), nil
+}
+
 func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
 	_, found, err := tx.db.Key(c.KeyID)
 	if err != nil {
@@ -101,10 +114,15 @@ func (tx *transaction) ensureOrg(name string) (storage.OrgNum, error) {
 	if err != nil || found {
 		return org.Num, err
 	}
-	org = storage.Org{Num: tx.system.NextOrg, CreatedAt: tx.wall}
-	tx.system.NextOrg++
+	org = tx.newOrg()
 	tx.batch.PutOrg(name, org)
 	return org.Num, nil
+}
+
+func (tx *transaction) newOrg() storage.Org {
+	org := storage.Org{Num: tx.system.NextOrg, CreatedAt: tx.wall}
+	tx.system.NextOrg++
+	return org
 }
 
 func (tx *transaction) ensureStore(org storage.OrgNum, name string) (created bool, err error) {

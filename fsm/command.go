@@ -13,6 +13,7 @@ const (
 	KindKeyRevoke   Kind = 4
 	KindStoreCreate Kind = 5
 	KindCollect     Kind = 6
+	KindLimitsSet   Kind = 13
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
 )
@@ -131,6 +132,14 @@ type StoreCreate struct {
 // the order of their numbers.
 type SettingsSet struct {
 	RequestID RequestID
+	Figures   []FigureValue
+}
+
+// LimitsSet changes figures of an organization's own limits: those that it names,
+// in the order of their numbers. It makes the organization where that is missing.
+type LimitsSet struct {
+	RequestID RequestID
+	Org       string
 	Figures   []FigureValue
 }
 

@@ -72,6 +72,7 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindKeyRevoke:   decodes(decodeKeyRevoke),
 	KindStoreCreate: decodes(decodeStoreCreate),
 	KindCollect:     decodes(decodeCollect),
+	KindLimitsSet:   decodes(decodeLimitsSet),
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
 }

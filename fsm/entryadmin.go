@@ -10,6 +10,7 @@ import (
 //
 //	bootstrap     cluster id (text) │ epoch (16) │ admin token's SHA-256 (32) │ settings (figures)
 //	settings set  figures
+//	limits set    org (text) │ figures
 //	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
@@ -57,6 +58,21 @@ func (c *SettingsSet) encode() ([]byte, error) {
 
 func decodeSettingsSet(d *decoder, h Header) (*SettingsSet, error) {
 	c := &SettingsSet{RequestID: h.RequestID, Figures: SettingsFigures.decode(d)}
+	return c, d.done()
+}
+
+func (c *LimitsSet) encode() ([]byte, error) {
+	if err := errors.Join(checkName("organization", c.Org), LimitsFigures.check(c.Figures)); err != nil {
+		return nil, encodeError("limits set", err)
+	}
+	e := beginEntry(KindLimitsSet, c.RequestID, adminFieldBytes)
+	e.text(c.Org)
+	e.figures(c.Figures)
+	return sealEntry(e.b), nil
+}
+
+func decodeLimitsSet(d *decoder, h Header) (*LimitsSet, error) {
+	c := &LimitsSet{RequestID: h.RequestID, Org: d.name("organization"), Figures: LimitsFigures.decode(d)}
 	return c, d.done()
 }
 

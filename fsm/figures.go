@@ -37,6 +37,11 @@ var SettingsFigures = Figures[storage.Settings]{
 	{7, "history_syncs_max", 1, 10_000_000, func(s *storage.Settings) any { return &s.HistorySyncsMax }},
 }
 
+// LimitsFigures are those of an organization's limits. 0 is what the settings say.
+var LimitsFigures = Figures[storage.Limits]{
+	{1, "requests_per_window", 0, MaxRequestsPerWindow, func(l *storage.Limits) any { return &l.RequestsPerWindow }},
+}
+
 const (
 	// MaxRequestsPerWindow bounds the slots that a rate window is made of.
 	MaxRequestsPerWindow = 10_000

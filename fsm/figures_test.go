@@ -36,6 +36,7 @@ func TestSettingsSetChangesWhatItNames(t *testing.T) {
 // hold, and is read where it is written.
 func TestFigures(t *testing.T) {
 	checkFigures(t, SettingsFigures)
+	checkFigures(t, LimitsFigures)
 }
 
 func checkFigures[Row any](t *testing.T, figures Figures[Row]) {
@@ -57,5 +58,46 @@ func checkFigures[Row any](t *testing.T, figures Figures[Row]) {
 	}
 	if err := figures.check(values); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLimitsSet: an organization's own figure goes before the settings', of
+// today and of later, until it is taken away.
+func TestLimitsSet(t *testing.T) {
+	r := newRig(t)
+	set := func(value uint64) *LimitsSet { return &LimitsSet{Org: testOrg, Figures: []FigureValue{{1, value}}} }
+	if got := r.apply(set(2)); got.Outcome != NotBootstrapped {
+		t.Errorf("before bootstrap: outcome %d", got.Outcome)
+	}
+	r.setUp(5)
+	if got := r.mustApply(&LimitsSet{Org: "org_new", Figures: []FigureValue{{1, 7}}}); !got.Created {
+		t.Error("the organization wasn't made")
+	}
+	for _, step := range []struct {
+		cmd   Command
+		limit uint32
+	}{
+		{set(2), 2},
+		{&SettingsSet{Figures: []FigureValue{{1, 9}}}, 2},
+		{set(0), 9},
+	} {
+		if got := r.mustApply(step.cmd); got.Created {
+			t.Errorf("%+v made something", step.cmd)
+		}
+		v := r.view()
+		w, _, err := v.Window(testOrg, 0)
+		limits, found, limitsErr := v.Limits(testOrg)
+		v.Close()
+		if w.Limit != step.limit || err != nil || !found || limitsErr != nil || limits.Effective.RequestsPerWindow != step.limit {
+			t.Errorf("after %+v: window %+v, limits %+v, %v, %v", step.cmd, w, limits, err, limitsErr)
+		}
+	}
+	v := r.view()
+	defer v.Close()
+	if org, _, _ := v.Org("org_new"); org.RequestsPerWindow != 7 || org.CreatedAt != r.wall {
+		t.Errorf("the new organization is %+v", org)
+	}
+	if _, found, err := v.Limits("org_none"); found || err != nil {
+		t.Errorf("a missing organization has limits: %v", err)
 	}
 }

@@ -67,7 +67,7 @@ func goldenCommands() map[string]Command {
 	return map[string]Command{
 		"entry-bootstrap": &Bootstrap{
 			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
-			Settings: storage.Settings{RequestsPerWindow: 100, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
+			Settings: storage.Settings{Limits: storage.Limits{RequestsPerWindow: 100}, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
 				HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001},
 		},
 		"entry-sync": &Sync{
@@ -115,6 +115,7 @@ func goldenCommands() map[string]Command {
 		"entry-key-create-bare": &KeyCreate{RequestID: goldenID(6), KeyID: "key_02", Org: "org_b"},
 		"entry-key-revoke":      &KeyRevoke{RequestID: goldenID(7), KeyID: "key_01"},
 		"entry-settings-set":    &SettingsSet{RequestID: goldenID(13), Figures: []FigureValue{{1, 10_000}, {2, 60_060}, {5, 0}}},
+		"entry-limits-set":      &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
 		"entry-store-create":    &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 }

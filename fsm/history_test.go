@@ -74,6 +74,8 @@ func (h *history) addAny() {
 		}
 	case 6:
 		h.add(testBootstrap(historyLimit + 1))
+	case 16:
+		h.add(&LimitsSet{Org: pick(h, testOrg, "org_b"), Figures: []FigureValue{{1, uint64(h.between(0, historyLimit))}}})
 	case 15:
 		h.add(&SettingsSet{Figures: []FigureValue{{1, uint64(h.between(4, historyLimit))}, {5, uint64(h.between(1, 4))}}})
 	case 7, 8, 9:
@@ -174,6 +176,9 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *Collect:
 		h.model.collect(c, at)
+		return
+	case *LimitsSet:
+		h.model.setLimits(c, at)
 		return
 	case *SettingsSet:
 		h.model.set(c, at)

@@ -15,6 +15,7 @@ import (
 // and one store: written for clarity, sharing no code with what it checks.
 type model struct {
 	settings    storage.Settings
+	own         uint32 // requests per window of the organization; 0: the settings'
 	clusterTime int64
 	admitted    []int64 // cluster times
 	revoked     bool
@@ -52,6 +53,13 @@ func newModel(limit uint32) *model {
 	return &model{settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
 }
 
+func (m *model) limit() uint32 {
+	if m.own != 0 {
+		return m.own
+	}
+	return m.settings.RequestsPerWindow
+}
+
 // window are the syncs that count, no more than the limit.
 func (m *model) window() (counted []int64) {
 	for _, at := range m.admitted {
@@ -59,11 +67,11 @@ func (m *model) window() (counted []int64) {
 			counted = append(counted, at)
 		}
 	}
-	return counted[max(0, len(counted)-int(m.settings.RequestsPerWindow)):]
+	return counted[max(0, len(counted)-int(m.limit())):]
 }
 
 func (m *model) windowResult() Window {
-	w := Window{Limit: m.settings.RequestsPerWindow, WindowMillis: m.settings.WindowMillis}
+	w := Window{Limit: m.limit(), WindowMillis: m.settings.WindowMillis}
 	counted := m.window()
 	w.Remaining = w.Limit - uint32(len(counted))
 	if len(counted) > 0 {
@@ -94,7 +102,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		result.Outcome = KeyRevoked
 		return result
 	}
-	if len(m.window()) == int(m.settings.RequestsPerWindow) {
+	if len(m.window()) == int(m.limit()) {
 		result.Outcome = RateLimited
 		result.Sync.Window = m.windowResult()
 		return result
@@ -329,6 +337,13 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 		case 7:
 			m.settings.HistorySyncsMax = v
 		}
+	}
+}
+
+func (m *model) setLimits(c *LimitsSet, stamp Stamp) {
+	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
+	if c.Org == testOrg {
+		m.own = uint32(c.Figures[0].Value)
 	}
 }
 

@@ -96,6 +96,13 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 	return c
 }
 
+func drawLimits(t *rapid.T) *LimitsSet {
+	return &LimitsSet{
+		Org:     rapid.SampledFrom([]string{testOrg, testOrg, "org_b"}).Draw(t, "org"),
+		Figures: []FigureValue{{1, uint64(rapid.IntRange(0, 12).Draw(t, "limit"))}},
+	}
+}
+
 // drawKeyed gives some syncs an idempotency key or a request id, and sends some
 // again, as the client or as the node does: all of sent have been proposed.
 func drawKeyed(t *rapid.T, s *Sync, sent []*Sync) *Sync {
@@ -142,6 +149,11 @@ func TestAgainstModel(t *testing.T) {
 			if rapid.IntRange(0, 15).Draw(rt, "settings") == 0 {
 				c := drawSettings(rt, m.settings)
 				m.set(c, Stamp{ClusterTime: r.now})
+				r.mustApply(c)
+			}
+			if rapid.IntRange(0, 15).Draw(rt, "limits") == 0 {
+				c := drawLimits(rt)
+				m.setLimits(c, Stamp{ClusterTime: r.now})
 				r.mustApply(c)
 			}
 			s := drawKeyed(rt, drawSync(rt, n), sent)
@@ -335,7 +347,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		s := drawKeyed(rt, drawSync(rt, n), sent)
 		sent = append(sent, s)
 		var cmd Command = s
-		switch rapid.IntRange(0, 17).Draw(rt, "kind") {
+		switch rapid.IntRange(0, 18).Draw(rt, "kind") {
+		case 6:
+			cmd = drawLimits(rt)
 		case 4:
 			cmd = &Mark{Previous: storage.Mark{Index: rapid.Uint64Range(1, 30).Draw(rt, "mark")}, Scrub: rapid.Bool().Draw(rt, "scrub")}
 		case 5:

@@ -139,7 +139,7 @@ func testBootstrap(limit uint32) *Bootstrap {
 		RequestID: RequestID{1},
 		ClusterID: "cluster-1",
 		Epoch:     storage.Epoch{9, 8, 7},
-		Settings: storage.Settings{RequestsPerWindow: limit, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds,
+		Settings: storage.Settings{Limits: storage.Limits{RequestsPerWindow: limit}, WindowMillis: windowLen, AdminTokenHash: [32]byte{5}, TombstoneRetentionSeconds: retentionSeconds,
 			IdempotencyRetentionSeconds: idempotencySeconds, IdempotencyKeysMax: testKeysMax,
 			HistoryRetentionSeconds: historySeconds, HistorySyncsMax: testHistoryMax},
 	}

@@ -36,12 +36,9 @@ type rateWindow struct {
 func readWindow(r storage.Reader, org storage.Org, set storage.Settings, now int64) (*rateWindow, error) {
 	w := &rateWindow{
 		org:    org.Num,
-		limit:  set.RequestsPerWindow,
+		limit:  limitsOf(org, set).RequestsPerWindow,
 		length: int64(set.WindowMillis) * nanosPerMilli,
 		now:    now,
-	}
-	if org.RequestsPerWindow != 0 {
-		w.limit = org.RequestsPerWindow
 	}
 	if org.Num == 0 {
 		return w, nil

@@ -97,8 +97,8 @@ func TestWindowAgainstList(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(t, "syncs") {
 			now += rapid.Int64Range(0, 400).Draw(t, "pause") * nanosPerMilli
 			set := storage.Settings{
-				RequestsPerWindow: rapid.Uint32Range(1, 8).Draw(t, "limit"),
-				WindowMillis:      rapid.SampledFrom(lengths).Draw(t, "length"),
+				Limits:       storage.Limits{RequestsPerWindow: rapid.Uint32Range(1, 8).Draw(t, "limit")},
+				WindowMillis: rapid.SampledFrom(lengths).Draw(t, "length"),
 			}
 			w, err := readWindow(db, storage.Org{Num: org}, set, now)
 			if err != nil {
@@ -144,7 +144,7 @@ func TestSlotsFollowTheLimit(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, db.Close()) }()
 	admit := func(now int64, limit uint32) storage.WindowHead {
-		w, err := readWindow(db, storage.Org{Num: 1}, storage.Settings{RequestsPerWindow: limit, WindowMillis: 1000}, now)
+		w, err := readWindow(db, storage.Org{Num: 1}, storage.Settings{Limits: storage.Limits{RequestsPerWindow: limit}, WindowMillis: 1000}, now)
 		must(t, err)
 		b := db.NewBatch()
 		must(t, errors.Join(w.admit(db, b), b.Commit(), b.Close()))

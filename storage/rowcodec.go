@@ -78,19 +78,18 @@ func (m *Marks) decode(r *reader) {
 	}
 }
 
-//	+---------+-------------------------+-------------------+---------------------+
-//	| version | requests per window u32 | window millis u32 | admin token hash 32 |
-//	+---------+-------------------------+---+---------------+---------------------+
-//	| tombstone retention seconds u32       | idempotency retention seconds u32   |
-//	+---------------------------------------+-------------------------------------+
-//	| idempotency keys max u32              | history retention seconds u32       |
-//	+---------------------------------------+-------------------------------------+
-//	| history syncs max u32                 |
-//	+---------------------------------------+
+//	+---------+-------------------+---------------------+
+//	| version | window millis u32 | admin token hash 32 |
+//	+---------+-------------------+---+-----------------+
+//	| tombstone retention seconds u32 | idempotency retention seconds u32 |
+//	+---------------------------------+-----------------------------------+
+//	| idempotency keys max u32        | history retention seconds u32     |
+//	+---------------------------------+-----------------------------------+
+//	| history syncs max u32           | limits …                          |
+//	+---------------------------------+-----------------------------------+
 
 func (s Settings) encode(w *writer) {
 	w.u8(rowVersion)
-	w.u32(s.RequestsPerWindow)
 	w.u32(s.WindowMillis)
 	w.raw(s.AdminTokenHash[:])
 	w.u32(s.TombstoneRetentionSeconds)
@@ -98,11 +97,11 @@ func (s Settings) encode(w *writer) {
 	w.u32(s.IdempotencyKeysMax)
 	w.u32(s.HistoryRetentionSeconds)
 	w.u32(s.HistorySyncsMax)
+	s.Limits.encode(w)
 }
 
 func (s *Settings) decode(r *reader) {
 	r.version(rowVersion)
-	s.RequestsPerWindow = r.u32()
 	s.WindowMillis = r.u32()
 	copy(s.AdminTokenHash[:], r.take(32))
 	s.TombstoneRetentionSeconds = r.u32()
@@ -110,24 +109,39 @@ func (s *Settings) decode(r *reader) {
 	s.IdempotencyKeysMax = r.u32()
 	s.HistoryRetentionSeconds = r.u32()
 	s.HistorySyncsMax = r.u32()
+	s.Limits.decode(r)
 }
 
-//	+---------+---------+----------------+-------------------------+
-//	| version | num u32 | created at i64 | requests per window u32 |
-//	+---------+---------+----------------+-------------------------+
+// The limits of an organization, in its own row and in the settings:
+//
+//	+---------------------------+
+//	| requests per window u32   |
+//	+---------------------------+
+
+func (l Limits) encode(w *writer) {
+	w.u32(l.RequestsPerWindow)
+}
+
+func (l *Limits) decode(r *reader) {
+	l.RequestsPerWindow = r.u32()
+}
+
+//	+---------+---------+----------------+----------+
+//	| version | num u32 | created at i64 | limits … |
+//	+---------+---------+----------------+----------+
 
 func (o Org) encode(w *writer) {
 	w.u8(rowVersion)
 	w.u32(uint32(o.Num))
 	w.i64(o.CreatedAt)
-	w.u32(o.RequestsPerWindow)
+	o.Limits.encode(w)
 }
 
 func (o *Org) decode(r *reader) {
 	r.version(rowVersion)
 	o.Num = OrgNum(r.u32())
 	o.CreatedAt = r.i64()
-	o.RequestsPerWindow = r.u32()
+	o.Limits.decode(r)
 }
 
 //	+---------+---------+----------+----------------+-------------------+

@@ -66,13 +66,18 @@ type Marks struct {
 	ScrubAt    int64
 }
 
+// Limits of an organization. In its own row 0 stands for what the settings say.
+type Limits struct {
+	RequestsPerWindow uint32 // syncs
+}
+
 // Settings are the limits that Apply reads. They are written at bootstrap and
 // changed only by an entry, so that every node decides alike.
 type Settings struct {
-	// RequestsPerWindow is how many syncs an organization may make in any
-	// WindowMillis of cluster time unless it has a figure of its own.
-	RequestsPerWindow uint32
-	WindowMillis      uint32
+	// Limits are those of an organization that has none of its own. Rates are in
+	// any WindowMillis of cluster time.
+	Limits
+	WindowMillis uint32
 	// AdminTokenHash is the SHA-256 of the cluster's admin token.
 	AdminTokenHash [32]byte
 	// TombstoneRetentionSeconds is how long, in cluster time, a tombstone stays
@@ -96,8 +101,7 @@ type Org struct {
 	// CreatedAt is entry wall time, in nanoseconds since the Unix epoch; so are
 	// all times below unless they say otherwise.
 	CreatedAt int64
-	// RequestsPerWindow overrides Settings where it isn't 0.
-	RequestsPerWindow uint32
+	Limits
 }
 
 // Key is an API key, by key id. The secret itself is stored nowhere.

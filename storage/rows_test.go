@@ -14,9 +14,9 @@ var (
 		ClusterID: "c", Epoch: Epoch{1}, AppliedIndex: 2, AppliedTerm: 3, ClusterVersion: 4, ClusterTime: 5,
 		NextOrg: 6, NextStore: 7, NextNamespace: 8,
 	}
-	aSettings = Settings{RequestsPerWindow: 1, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6,
+	aSettings = Settings{Limits: Limits{RequestsPerWindow: 1}, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6,
 		HistoryRetentionSeconds: 7, HistorySyncsMax: 8}
-	anOrg  = Org{Num: 1, CreatedAt: 2, RequestsPerWindow: 3}
+	anOrg  = Org{Num: 1, CreatedAt: 2, Limits: Limits{RequestsPerWindow: 3}}
 	aKey   = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
 	aStore = Store{Num: 1, CreatedAt: 2}
 	aNs    = Namespace{

@@ -51,7 +51,7 @@ func newCollecting(t *testing.T) *collecting {
 		log: slog.New(slog.DiscardHandler),
 	}
 	c.command(&fsm.Bootstrap{ClusterID: "c", Epoch: storage.Epoch{1}, Settings: storage.Settings{
-		RequestsPerWindow: 100, HistorySyncsMax: 100, WindowMillis: 1000, TombstoneRetentionSeconds: uint32(collectRetention / 1e9),
+		Limits: storage.Limits{RequestsPerWindow: 100}, HistorySyncsMax: 100, WindowMillis: 1000, TombstoneRetentionSeconds: uint32(collectRetention / 1e9),
 	}})
 	c.command(&fsm.KeyCreate{KeyID: "key", Org: "org", DefaultStore: "vs"})
 	for _, ns := range []string{"a", "b"} {

@@ -97,19 +97,20 @@ func hintFor(err error) string {
 }
 
 var refusalHints = map[string]string{
-	"MISSING_ADMIN_TOKEN": adminTokenHint,
-	"INVALID_ADMIN_TOKEN": adminTokenHint,
-	"NOT_JOINED":          "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
-	"NOT_READY":           "wait for the node: pipesync status --wait ready",
-	"NO_LEADER":           "see which nodes are alive: pipesync members; a majority of the voters must run",
-	"QUORUM_AT_RISK":      "bring dead members back (pipesync members), or add --force if the rest may stop",
-	"MEMBER_NOT_FOUND":    "list the members: pipesync members",
-	"KEY_NOT_FOUND":       "list the keys: pipesync keys list",
-	"JOIN_REFUSED":        "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
-	"ALREADY_JOINED":      "see which cluster the node belongs to: pipesync status",
-	"NODE_ID_TAKEN":       "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
-	"OUTCOME_UNKNOWN":     "look whether it was done before you try again: pipesync status",
-	"OVERLOADED":          "try again in a moment",
+	"MISSING_ADMIN_TOKEN":    adminTokenHint,
+	"INVALID_ADMIN_TOKEN":    adminTokenHint,
+	"NOT_JOINED":             "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
+	"NOT_READY":              "wait for the node: pipesync status --wait ready",
+	"NO_LEADER":              "see which nodes are alive: pipesync members; a majority of the voters must run",
+	"QUORUM_AT_RISK":         "bring dead members back (pipesync members), or add --force if the rest may stop",
+	"MEMBER_NOT_FOUND":       "list the members: pipesync members",
+	"ORGANIZATION_NOT_FOUND": "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",
+	"KEY_NOT_FOUND":          "list the keys: pipesync keys list",
+	"JOIN_REFUSED":           "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
+	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
+	"NODE_ID_TAKEN":          "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
+	"OUTCOME_UNKNOWN":        "look whether it was done before you try again: pipesync status",
+	"OVERLOADED":             "try again in a moment",
 }
 
 const adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"

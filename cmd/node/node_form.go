@@ -110,7 +110,7 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 	command := &fsm.Bootstrap{
 		ClusterID: n.cluster.Status().ClusterID,
 		Settings: storage.Settings{
-			RequestsPerWindow:           defaultRequestsPerWindow,
+			Limits:                      storage.Limits{RequestsPerWindow: defaultRequestsPerWindow},
 			WindowMillis:                defaultWindowMillis,
 			AdminTokenHash:              sha256.Sum256([]byte(n.secrets.adminToken)),
 			TombstoneRetentionSeconds:   defaultTombstoneRetentionSeconds,

@@ -68,11 +68,13 @@ func cannedAPI() http.Handler {
 			"name":"n","created_at":"2026-01-02T03:04:05Z"}`,
 		"GET /v1/admin/keys": `{"keys":[{"key_id":"key_1","organization_id":"org_a","vector_store_id":null,"name":"","created_at":"2026-01-02T03:04:05Z",
 			"revoked_at":"2026-02-02T03:04:05Z"}],"next_cursor":"next"}`,
-		"DELETE /v1/admin/keys/key_1": `{"key_id":"key_1","revoked":true}`,
-		"POST /v1/admin/stores":       `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
-		"GET /v1/admin/stores":        `{"stores":[],"next_cursor":null}`,
-		"GET /v1/admin/settings":      `{"requests_per_window":100,"window_ms":60060}`,
-		"PATCH /v1/admin/settings":    `{"requests_per_window":300,"window_ms":60060}`,
+		"DELETE /v1/admin/keys/key_1":  `{"key_id":"key_1","revoked":true}`,
+		"POST /v1/admin/stores":        `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
+		"GET /v1/admin/stores":         `{"stores":[],"next_cursor":null}`,
+		"GET /v1/admin/limits/org_a":   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100}}`,
+		"PATCH /v1/admin/limits/org_a": `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
+		"GET /v1/admin/settings":       `{"requests_per_window":100,"window_ms":60060}`,
+		"PATCH /v1/admin/settings":     `{"requests_per_window":300,"window_ms":60060}`,
 	}
 	refusals := map[string]string{
 		"DELETE /v1/admin/members/n1": `{"success":false,"error":{"code":"QUORUM_AT_RISK","message":"1 of 2 voters is alive, and 2 are needed",

@@ -118,7 +118,7 @@ func newGroup(t *testing.T, n int) *group {
 		&fsm.Bootstrap{
 			RequestID: fsm.RequestID{1}, ClusterID: "cluster", Epoch: storage.Epoch{1},
 			Settings: storage.Settings{
-				RequestsPerWindow:  testLimit,
+				Limits:             storage.Limits{RequestsPerWindow: testLimit},
 				WindowMillis:       uint32(testWindow.Milliseconds()),
 				AdminTokenHash:     sha256.Sum256([]byte(adminToken)),
 				IdempotencyKeysMax: 10, HistorySyncsMax: 1000,

@@ -29,7 +29,14 @@ func TestSettingsHoldEverywhere(t *testing.T) {
 			t.Errorf("%s has the settings %v", n.ID, got)
 		}
 	}
-	_, err = s.admin(s.Nodes[0]).SetSettings(s.ctx, client.Figures{"requests_per_window": 4})
+	_, err = s.admin(s.Nodes[0]).SetLimits(s.ctx, tn.org, client.Figures{"requests_per_window": 4})
 	s.must(err)
+	for _, n := range s.Nodes {
+		limits, err := s.admin(n).Limits(s.ctx, tn.org)
+		s.must(err)
+		if limits.Limits["requests_per_window"] != 4 || limits.Effective["requests_per_window"] != 4 {
+			t.Errorf("%s has the limits %v", n.ID, limits)
+		}
+	}
 	s.ok(s.sync(s.Nodes[2], tn, tn.batch(client.Incremental, upsert("ns", "b", `{}`))))
 }

@@ -1,0 +1,33 @@
+package fsm
+
+import (
+	"cmp"
+
+	"pipesync/storage"
+)
+
+// limitsOf are the limits that hold for an organization: its own, and those of
+// the settings where it has none.
+func limitsOf(org storage.Org, set storage.Settings) storage.Limits {
+	own, others := org.Limits, set.Limits
+	return storage.Limits{
+		RequestsPerWindow: cmp.Or(own.RequestsPerWindow, others.RequestsPerWindow),
+	}
+}
+
+// OrgLimits are an organization's limits: its own, 0 where it has none, and those
+// that hold.
+type OrgLimits struct {
+	Own       storage.Limits
+	Effective storage.Limits
+}
+
+// Limits returns the limits of an organization; false where it is missing.
+func (v *View) Limits(name string) (OrgLimits, bool, error) {
+	org, found, err := v.snapshot.Org(name)
+	if err != nil || !found {
+		return OrgLimits{}, false, err
+	}
+	set, _, err := v.snapshot.Settings()
+	return OrgLimits{Own: org.Limits, Effective: limitsOf(org, set)}, err == nil, err
+}
