@@ -147,7 +147,7 @@ func TestStatusTellsAnOpenHTTPPort(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	e := newEdge(t)
-	member := `{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"test","clock_offset_ms":null}`
+	member := `{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"test","clock_offset_ms":null,"diverged":false}`
 	e.do("GET", "/v1/admin/members", "").want(200, "").wantBody(`{"members":[` + member + `]}`)
 	e.do("GET", "/v1/admin/status", "").want(200, "").wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","version":"test",` +
 		`"role":"leader","term":1,"leader":{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800"},` +

@@ -22,6 +22,7 @@ type memberReply struct {
 	Version string `json:"version"`
 	// ClockOffsetMS is null where it isn't known.
 	ClockOffsetMS *int64 `json:"clock_offset_ms"`
+	Diverged      bool   `json:"diverged"`
 }
 
 func newMemberReplies(members []cluster.Member) []memberReply {
@@ -29,7 +30,7 @@ func newMemberReplies(members []cluster.Member) []memberReply {
 	for _, m := range members {
 		reply := memberReply{
 			ID: m.ID, Peer: m.PeerAddr, HTTP: m.HTTPAddr,
-			Voter: m.Voter, Leader: m.Leader, Alive: m.Alive, Version: m.Version,
+			Voter: m.Voter, Leader: m.Leader, Alive: m.Alive, Version: m.Version, Diverged: m.Diverged,
 		}
 		if m.ClockKnown {
 			ms := m.ClockOffset.Milliseconds()

@@ -10,7 +10,10 @@ import (
 )
 
 // Codes of alarms: what no retry cures, and somebody has to look at.
-const alarmClockSkew = "CLOCK_SKEW"
+const (
+	alarmClockSkew     = "CLOCK_SKEW"
+	alarmStateDiverged = "STATE_DIVERGED"
+)
 
 // alarm is what is wrong with this node, and what to do.
 type alarm struct {
@@ -18,13 +21,16 @@ type alarm struct {
 	Message string `json:"message"`
 }
 
-var alarmCodes = []string{alarmClockSkew}
+var alarmCodes = []string{alarmClockSkew, alarmStateDiverged}
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
 	if st.ClockSkewed {
 		alarms = append(alarms, alarm{alarmClockSkew, fmt.Sprintf(
 			"this node's clock is %s off the median of the members': set it right, and look after its time service", st.ClockOffset.Round(time.Millisecond))})
+	}
+	if err := s.Audit.Alarm(); err != nil {
+		alarms = append(alarms, alarm{alarmStateDiverged, err.Error()})
 	}
 	return alarms
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -27,5 +28,56 @@ func TestAlarms(t *testing.T) {
 	body := e.do("GET", "/v1/admin/status", "").want(200, "").body
 	if !strings.Contains(body, `"alarms":[{"code":"CLOCK_SKEW","message":"this node's clock is -31s off`) {
 		t.Errorf("status: %s", body)
+	}
+}
+
+// testAudit is an auditor that says what it is told.
+type testAudit struct{ alarm, refusal error }
+
+func (a *testAudit) Alarm() error { return a.alarm }
+
+func (a *testAudit) Refusal() error { return errors.Join(a.alarm, a.refusal) }
+
+// A node whose state can't be trusted serves nothing that is read from it, keys
+// neither, and says why wherever one asks.
+func TestNothingIsReadFromAStateInDoubt(t *testing.T) {
+	audit := &testAudit{}
+	e := newEdge(t, func(d *Deps) { d.Audit = audit })
+	sync := func() *reply {
+		e.log.advance(time.Minute)
+		return e.sync(`{"organization_id":"org_acme","sync_mode":"incremental","operations":[]}`)
+	}
+	read := func() *reply {
+		return e.do("GET", "/v1/vector-stores/"+testStore+"/namespaces?consistency=stale", "")
+	}
+	ready := func(status int, line string) {
+		t.Helper()
+		if body := e.do("GET", "/readyz?verbose", "").want(status, "").body; !strings.Contains(body, line) {
+			t.Errorf("ready: %s", body)
+		}
+	}
+	sync().want(200, "")
+	read().want(200, "")
+	ready(200, "[+] state\n")
+
+	audit.refusal = errors.New("not compared yet")
+	ready(503, "[-] state: not compared yet\n")
+	read().want(503, "NOT_READY")
+	sync().want(200, "") // the leader decides
+
+	audit.refusal, audit.alarm = nil, errors.New("reseed it")
+	ready(503, "[-] state: reseed it\n")
+	for _, r := range []*reply{read(), sync()} {
+		if got := r.want(503, "NOT_READY").failure(); got.Message != "reseed it" || !got.Retryable {
+			t.Errorf("failure %+v", got)
+		}
+	}
+	e.do("GET", "/v1/admin/keys", "").want(503, "NOT_READY")
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `"ready":false`) ||
+		!strings.Contains(body, `"alarms":[{"code":"STATE_DIVERGED","message":"reseed it"}]`) {
+		t.Errorf("status: %s", body)
+	}
+	if body := e.do("GET", "/metrics", "").body; !strings.Contains(body, `pipesync_alarm{code="STATE_DIVERGED"} 1`) {
+		t.Errorf("metrics: %s", body)
 	}
 }

@@ -45,6 +45,21 @@ type State interface {
 	View() (*fsm.View, error)
 }
 
+// Audit judges this node's state. All methods are called concurrently.
+type Audit interface {
+	// Alarm is why the state can't be trusted, nil where nothing is known against it.
+	Alarm() error
+	// Refusal is why reads mustn't be served now: the Alarm, or that nothing is
+	// known for it yet.
+	Refusal() error
+}
+
+// noAudit trusts every state.
+type noAudit struct{}
+
+func (noAudit) Alarm() error   { return nil }
+func (noAudit) Refusal() error { return nil }
+
 // Limits bound what one request, and all of them together, may cost this node.
 // A zero field takes its default.
 type Limits struct {
@@ -103,6 +118,9 @@ type Deps struct {
 	// they reached the leader. Nil: the cluster time of the last applied entry,
 	// which understates what remains.
 	ClusterTime func() int64
+	// Audit is asked before anything is read from this node's state. Nil: every
+	// state is trusted.
+	Audit Audit
 }
 
 // New returns the handler for every route of a node's HTTP port. It starts no
@@ -112,5 +130,8 @@ func New(d Deps) (http.Handler, error) {
 		return nil, errors.New("api: Cluster, State, NodeID, Logger and Registry are required")
 	}
 	d.Limits = d.Limits.withDefaults()
+	if d.Audit == nil {
+		d.Audit = noAudit{}
+	}
 	return newServer(d)
 }

@@ -116,6 +116,9 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.Audit.Refusal(); err != nil {
+		return nil, fail(codeNotReady, "%v", err)
+	}
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
 	index := want.minIndex

@@ -25,16 +25,23 @@ type readyCheck struct {
 }
 
 func (s *server) readyChecks(st cluster.Status) []readyCheck {
+	trusted, why := true, ""
+	if err := s.Audit.Refusal(); err != nil {
+		trusted, why = false, err.Error()
+	}
 	return []readyCheck{
 		{"joined", st.ClusterID != "", "this node belongs to no cluster yet"},
 		{"leader", st.LeaderID != "", "no leader is known"},
 		{"caught-up", st.CaughtUp, "not every entry acknowledged before the start has been applied"},
 		{"formed", s.isFormed(), "the cluster's first command is not in this node's state"},
+		{"state", trusted, why},
 	}
 }
 
 // isReady says whether reads and syncs will work on this node.
-func (s *server) isReady(st cluster.Status) bool { return st.Ready && s.isFormed() }
+func (s *server) isReady(st cluster.Status) bool {
+	return st.Ready && s.isFormed() && s.Audit.Refusal() == nil
+}
 
 // isFormed says whether the state has the cluster's first command, which a
 // founder applies a moment after it leads: until then no key can be made.

@@ -73,6 +73,10 @@ func (s *server) dispatch(c *call) error {
 	var err error
 	switch found.access {
 	case keyed:
+		// Keys are read from the state, too.
+		if err := s.Audit.Alarm(); err != nil {
+			return fail(codeNotReady, "%v", err)
+		}
 		c.caller, err = s.authenticate(c)
 	case admin:
 		err = s.authenticateAdmin(c.r)

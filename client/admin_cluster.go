@@ -61,6 +61,8 @@ type Member struct {
 	// ClockOffsetMS is how far its clock is ahead of the median of the members';
 	// nil: not known.
 	ClockOffsetMS *int64 `json:"clock_offset_ms"`
+	// Diverged: most voters have another state than this member.
+	Diverged bool `json:"diverged"`
 }
 
 // Members is the cluster's configuration.

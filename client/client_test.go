@@ -88,10 +88,10 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/pipeline/health",
 			want:    `{"status":"ok","node_id":"a","role":"leader","leader_id":"a","ready":true,"version":"v1"}`,
 		}, {
-			name: "members", reply: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7}]}`,
+			name: "members", reply: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false}]}`,
 			call:    func(c *Client) (any, error) { return c.Members(ctx) },
 			request: "GET /v1/admin/members", admin: true,
-			want: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7}]}`,
+			want: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false}]}`,
 		}, {
 			name: "join", reply: `{"node_id":"b","cluster_id":"c","voter":true}`,
 			call: func(c *Client) (any, error) {

@@ -41,6 +41,9 @@ type Config struct {
 	// members' clocks show, and belongs to this node alone; optional.
 	Clocks *Clocks
 
+	// Auditor compares the members' state machines; optional.
+	Auditor Auditor
+
 	Logger *slog.Logger
 	// Registerer receives Raft's and the log store's metrics; optional.
 	Registerer prometheus.Registerer
@@ -77,6 +80,9 @@ func (c *Config) setDefaults() {
 	if c.Clocks == nil {
 		c.Clocks = NewClocks(processClock{})
 	}
+	if c.Auditor == nil {
+		c.Auditor = noAuditor{}
+	}
 	if c.dial == nil {
 		c.dial = dialTCP
 	}
@@ -103,3 +109,10 @@ func (c *Config) validate() error {
 	}
 	return nil
 }
+
+// noAuditor finds nothing wrong.
+type noAuditor struct{}
+
+func (noAuditor) Report() []byte                                     { return nil }
+func (noAuditor) Compare(string, map[string]bool, map[string][]byte) {}
+func (noAuditor) Diverged(string) bool                               { return false }

@@ -27,11 +27,14 @@ type infoReply struct {
 	NodeID     string `json:"node_id"`
 	GossipAddr string `json:"gossip_addr"`
 	WallNanos  int64  `json:"wall_nanos"` // its own clock, not corrected
+	// Report is the Auditor's.
+	Report json.RawMessage `json:"report,omitempty"`
 }
 
 func (n *Node) serveInfo() ([]byte, error) {
 	return json.Marshal(infoReply{
 		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
+		Report: n.cfg.Auditor.Report(),
 	})
 }
 
@@ -56,8 +59,8 @@ func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, 
 	return info, nil
 }
 
-// exchange keeps what this node knows of the other members' clocks up to date,
-// until ctx is done.
+// exchange keeps what this node knows of the other members up to date, until ctx
+// is done: their clocks, and what their state machines are worth.
 func (n *Node) exchange(ctx context.Context, c *core) {
 	tick := time.NewTicker(exchangeInterval)
 	defer tick.Stop()
@@ -84,10 +87,12 @@ func (n *Node) exchange(ctx context.Context, c *core) {
 // askAll asks all other members at once.
 func (n *Node) askAll(ctx context.Context, c *core) {
 	servers := c.servers()
-	members := make(map[string]bool, len(servers))
+	members := make(map[string]bool, len(servers)) // is it a voter
 	var asking sync.WaitGroup
+	var mu sync.Mutex
+	reports := map[string][]byte{}
 	for _, s := range servers {
-		members[string(s.ID)] = true
+		members[string(s.ID)] = s.Suffrage == raft.Voter
 		if s.ID == c.self {
 			continue
 		}
@@ -99,35 +104,44 @@ func (n *Node) askAll(ctx context.Context, c *core) {
 				return
 			}
 			n.cfg.Clocks.learn(info.NodeID, time.Unix(0, info.WallNanos), asked)
+			mu.Lock()
+			defer mu.Unlock()
+			reports[info.NodeID] = info.Report
 		})
 	}
 	asking.Wait()
-	n.cfg.Clocks.keep(func(id string) bool { return members[id] })
+	n.cfg.Clocks.keep(func(id string) bool {
+		_, is := members[id]
+		return is
+	})
+	if ctx.Err() == nil {
+		n.cfg.Auditor.Compare(string(c.self), members, reports)
+	}
 }
 
 func (n *Node) clockSkewed() bool { return skewed(n.cfg.Clocks.offsets()[""]) }
 
-// mustNotLead says that this node leads with a clock that is skewed.
+// mustNotLead says that this node leads with a clock or a state that is wrong.
 func (n *Node) mustNotLead(c *core) bool {
-	return c.raft.State() == raft.Leader && n.clockSkewed()
+	return c.raft.State() == raft.Leader && (n.clockSkewed() || n.cfg.Auditor.Diverged(string(c.self)))
 }
 
-// giveUpLeading hands leadership to a voter whose clock is right. Where there is
-// none, as in a cluster of two that disagree, nobody knows who is wrong.
+// giveUpLeading hands leadership to a voter with which nothing is wrong. Where there
+// is none, as in a cluster of two whose clocks disagree, nobody knows who is right.
 func (n *Node) giveUpLeading(ctx context.Context, c *core) {
 	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
 	defer cancel()
-	err := errors.New("no other voter's clock is right")
+	err := errors.New("there is no other voter with which nothing is wrong")
 	offsets := n.cfg.Clocks.offsets()
 	for _, s := range c.servers() {
 		offset, known := offsets[string(s.ID)]
-		if s.Suffrage != raft.Voter || s.ID == c.self || !known || skewed(offset) {
+		if s.Suffrage != raft.Voter || s.ID == c.self || !known || skewed(offset) || n.cfg.Auditor.Diverged(string(s.ID)) {
 			continue
 		}
 		if err = c.transfer(ctx, s.ID); err == nil {
-			n.cfg.Logger.Warn("handed leadership over, for this node's clock is wrong", "to", s.ID)
+			n.cfg.Logger.Warn("handed leadership over: this node's clock or state is wrong", "to", s.ID)
 			return
 		}
 	}
-	n.cfg.Logger.Warn("could not hand leadership over, though this node's clock is wrong", "error", err)
+	n.cfg.Logger.Warn("could not hand leadership over, though this node's clock or state is wrong", "error", err)
 }

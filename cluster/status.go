@@ -95,7 +95,7 @@ func (n *Node) Members() ([]Member, error) {
 		members = append(members, Member{
 			ID: string(s.ID), PeerAddr: string(s.Address), HTTPAddr: meta.HTTPAddr, Version: meta.Version,
 			Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, Alive: alive || s.ID == c.self,
-			ClockOffset: offset, ClockKnown: known,
+			ClockOffset: offset, ClockKnown: known, Diverged: n.cfg.Auditor.Diverged(string(s.ID)),
 		})
 	}
 	return members, nil

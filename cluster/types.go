@@ -58,6 +58,20 @@ type Gate interface {
 	AuthorizeJoin(token string) error
 }
 
+// Auditor judges whether the members' state machines are what they should be, by
+// what they report to one another every few seconds. Its methods are called
+// concurrently.
+type Auditor interface {
+	// Report is what this node tells the others: a value of JSON, of at most 32 KiB.
+	Report() []byte
+	// Compare is told after each exchange who the members are, by id, and whether
+	// each is a voter; and the reports of those that have answered, without self.
+	Compare(self string, members map[string]bool, reports map[string][]byte)
+	// Diverged says that a member's state machine isn't what it should be. Such a
+	// leader hands leadership over to a voter that is none.
+	Diverged(id string) bool
+}
+
 // Role is a node's part in the cluster.
 type Role string
 
@@ -110,4 +124,6 @@ type Member struct {
 	// ClockKnown.
 	ClockOffset time.Duration
 	ClockKnown  bool
+	// Diverged: the Auditor says so.
+	Diverged bool
 }

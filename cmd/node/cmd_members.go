@@ -24,7 +24,7 @@ func newMembersCommand(a *app) *cobra.Command {
 }
 
 func membersTable(w *tabwriter.Writer, members []client.Member) {
-	fmt.Fprintln(w, "NODE\tPART\tALIVE\tPEER\tHTTP\tVERSION\tCLOCK")
+	fmt.Fprintln(w, "NODE\tPART\tALIVE\tPEER\tHTTP\tVERSION\tCLOCK\tSTATE")
 	for _, m := range members {
 		part := "nonvoter"
 		switch {
@@ -37,6 +37,10 @@ func membersTable(w *tabwriter.Writer, members []client.Member) {
 		if m.ClockOffsetMS != nil {
 			clock = fmt.Sprintf("%+d ms", *m.ClockOffsetMS)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, part, yesNo(m.Alive), m.Peer, orDash(m.HTTP), orDash(m.Version), orDash(clock))
+		state := "ok"
+		if m.Diverged {
+			state = "DIVERGED"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, part, yesNo(m.Alive), m.Peer, orDash(m.HTTP), orDash(m.Version), orDash(clock), state)
 	}
 }

@@ -34,24 +34,8 @@ type collector struct {
 
 // collectTombstones starts the collector.
 func (n *node) collectTombstones() error {
-	c := &collector{
-		state:       n.state,
-		clusterTime: func() int64 { return n.gate.ClusterTime(n.cluster.Status().Term) },
-		propose:     n.propose,
-		gap:         collectGap,
-		log:         n.log,
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		c.run(ctx)
-	}()
-	n.started("the collector of tombstones", func(context.Context) error {
-		cancel()
-		<-ended
-		return nil
-	})
+	c := &collector{state: n.state, clusterTime: n.leadingTime, propose: n.propose, gap: collectGap, log: n.log}
+	n.inBackground("the collector of tombstones", c.run)
 	return nil
 }
 

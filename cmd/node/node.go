@@ -14,6 +14,7 @@ import (
 	"pipesync/cluster"
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
+	"pipesync/fsm/audit"
 )
 
 const (
@@ -41,6 +42,7 @@ type node struct {
 	state    *fsm.FSM
 	gate     *admission.Gate
 	clocks   *cluster.Clocks
+	audit    *audit.Auditor
 	cluster  *cluster.Node
 	server   *http.Server
 	served   chan error // the end of the HTTP server
@@ -68,6 +70,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
 		{"collecting tombstones", n.collectTombstones},
+		{"marking the log", n.markLog},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {
@@ -126,6 +129,21 @@ func (n *node) stop(reason error) error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// inBackground starts run, which works until its context ends.
+func (n *node) inBackground(name string, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run(ctx)
+	}()
+	n.started(name, func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	})
 }
 
 func (n *node) started(name string, stop func(context.Context) error) {

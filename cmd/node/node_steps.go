@@ -17,6 +17,7 @@ import (
 	"pipesync/cluster"
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
+	"pipesync/fsm/audit"
 )
 
 const (
@@ -67,13 +68,15 @@ func (n *node) openState() error {
 		Dir:    filepath.Join(n.DataDir, stateName),
 		Logger: n.log,
 		Fatal:  n.fatal,
-		// Entries are applied only once openCluster has run, after the gate is set.
+		// Entries are applied only once openCluster has run, after these are set.
 		Observe: func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
+		Marked:  func(m fsm.Marked) { n.audit.Marked(m) },
 	})
 	if err != nil {
 		return err
 	}
 	n.state = state
+	n.audit = audit.New(state, n.log)
 	n.clocks = cluster.NewClocks(admission.SystemClock{})
 	n.gate = admission.New(state, n.clocks)
 	flushing, stopFlushing := context.WithCancel(context.Background())
@@ -105,10 +108,11 @@ func (n *node) openCluster() error {
 		Insecure:        n.Insecure,
 		Version:         buildVersion().Version,
 		Clocks:          n.clocks,
+		Auditor:         n.audit,
 		Logger:          n.log,
 		Registerer:      n.registry,
 		Fatal:           n.fatal,
-	}, n.state, n.gate)
+	}, n.state, auditedGate{n.gate, n.audit})
 	if err != nil {
 		return err
 	}
@@ -129,6 +133,7 @@ func (n *node) serveHTTP() error {
 		Registry:            n.registry,
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
 		ClusterTime:         n.gate.Estimate,
+		Audit:               n.audit,
 		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
 	})
 	if err != nil {

@@ -21,9 +21,10 @@ var arrows = map[string][]string{
 	"fsm":             {"storage", "internal/planted"},
 	"fsm/contenthash": {"storage"},
 	"fsm/admission":   {"fsm", "storage", "internal/planted"},
+	"fsm/audit":       {"fsm", "storage"},
 	"api":             {"api/syncjson", "fsm", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
-	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "storage", "client"},
+	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "storage", "client"},
 
 	"internal/layout":       {},
 	"internal/planted":      {},
@@ -63,7 +64,7 @@ var testOnly = []string{
 
 // testKeepers are packages whose tests apply entries to a real state machine.
 var testKeepers = map[string][]string{
-	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission"},
+	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission", "fsm/audit"},
 }
 
 // checkImport returns why a file of package pkg may not import target, or "".

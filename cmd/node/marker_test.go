@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"pipesync/fsm"
+)
+
+// TestMarksAreDue: after so many entries, or after so long if there were any.
+func TestMarksAreDue(t *testing.T) {
+	c := newCollecting(t)
+	m := &marker{state: c.state, clusterTime: c.clusterTime, propose: c.propose, log: slog.New(slog.DiscardHandler)}
+	step := func(when string, want int) {
+		t.Helper()
+		before := c.proposed
+		if err := m.step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.proposed - before; got != want {
+			t.Errorf("%s: %d marks", when, got)
+		}
+	}
+	entry := func() { c.command(&fsm.StoreCreate{Org: "org", Store: "vs"}) }
+	step("a few entries", 0)
+	c.now += int64(markEvery) - 1
+	step("just not long after", 0)
+	c.now++
+	step("long after", 1)
+	step("at once", 0)
+	c.now += int64(time.Hour)
+	step("nothing came since", 0)
+	entry()
+	step("long after the mark, but seen only since", 1)
+	for range markEntries - 1 {
+		entry()
+	}
+	step("just not enough", 0)
+	entry()
+	step("enough", 1)
+	entry()
+	c.now += int64(markEvery)
+	c.leads = false
+	step("not the leader", 0)
+	c.leads = true
+	step("the leader again, since now", 0)
+	c.now += int64(markEvery)
+	step("for long enough", 1)
+	view, err := c.state.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	marks, err := view.Marks()
+	if err != nil || len(marks.Last) != 4 {
+		t.Errorf("marks %+v, %v", marks, err)
+	}
+}
+
+// Each mark tells what its proposer had noted at the one before.
+func TestMarksTellTheOneBefore(t *testing.T) {
+	c := newCollecting(t)
+	m := &marker{state: c.state, clusterTime: c.clusterTime, log: slog.New(slog.DiscardHandler)}
+	var marks []*fsm.Mark
+	m.propose = func(_ context.Context, body []byte) error {
+		cmd, err := fsm.Decode(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		marks = append(marks, cmd.(*fsm.Mark))
+		c.apply(body)
+		return nil
+	}
+	for range 2 {
+		if err := m.step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		c.now += int64(markEvery)
+		if err := m.step(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		c.command(&fsm.StoreCreate{Org: "org", Store: "vs"})
+	}
+	if len(marks) != 2 || marks[0].Previous.Index != 0 || marks[1].Previous.Index == 0 || marks[1].Previous.Chain == 0 {
+		t.Errorf("marks %+v", marks)
+	}
+}
