@@ -9,15 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"pipesync/internal/crashfs"
+	"pipesync/internal/seeds"
 )
 
 var (
@@ -41,17 +40,12 @@ const (
 	crashWritesAhead = 80
 )
 
-// crashSeedRange is where the seeds begin and how many there are. They begin
-// with the day, in PIPESYNC_SEED_DAY as 20061231 or else today.
+// crashSeedRange is where the seeds begin and how many there are.
 func crashSeedRange(t *testing.T) (first uint64, n int) {
 	if *crashSeed != 0 {
 		return *crashSeed, 1
 	}
-	text := os.Getenv("PIPESYNC_SEED_DAY")
-	if text == "" {
-		text = time.Now().UTC().Format("20060102")
-	}
-	day, err := strconv.ParseUint(text, 10, 32)
+	first, err := seeds.First()
 	must(t, err)
 	switch {
 	case *crashSeeds > 0:
@@ -65,7 +59,7 @@ func crashSeedRange(t *testing.T) (first uint64, n int) {
 	default:
 		n = crashSeedsRun
 	}
-	return day * 1_000_000, n
+	return first, n
 }
 
 // TestCrashes applies random histories on a disk that loses none, half or all of

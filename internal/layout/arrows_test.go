@@ -30,10 +30,11 @@ var arrows = map[string][]string{
 	"internal/planted":      {},
 	"internal/planted/hunt": {"internal/planted"},
 	"internal/crashfs":      {},
+	"internal/seeds":        {},
 	"internal/testcluster":  {"client"},
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
-	"test/...":              {"client", "internal/testcluster"},
+	"test/...":              {"client", "internal/seeds", "internal/testcluster"},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.
@@ -41,7 +42,7 @@ var testArrows = map[string][]string{
 	"api":           {"client", "fsm/admission"},
 	"client":        {},
 	"fsm/admission": {"fsm/contenthash"},
-	"fsm":           {"fsm/contenthash", "internal/crashfs"},
+	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
 }
 
 // keepers says which packages alone may import a third-party module; everybody

@@ -45,9 +45,9 @@ func (a *acked) count() int {
 // The node that leads is killed with -9 again and again while clients sync to
 // all nodes. Every acknowledged record has to be on every node afterwards.
 func TestKillLeader(t *testing.T) {
-	kills, syncs := 20, 2000
+	kills, syncs := 8, 800
 	if testing.Short() {
-		kills, syncs = 6, 600
+		kills, syncs = 3, 300
 	}
 	if soaking() {
 		kills, syncs = 100, 10_000

@@ -112,36 +112,3 @@ func TestMinIndex(t *testing.T) {
 		}
 	}
 }
-
-// A paused leader must not answer reads from the past when it goes on.
-func TestPausedLeaderIsNotStale(t *testing.T) {
-	rounds := 2
-	if soaking() {
-		rounds = 50
-	}
-	s := own(t, 3, killDeadline)
-	tn := s.tenant(s.Nodes[0])
-	s.ok(s.sync(s.Nodes[0], tn, tn.batch(client.Incremental, upsert("ns", "a", `{"round":-1}`))))
-	for round := range rounds {
-		old := s.leader()
-		s.must(old.Pause())
-		data := fmt.Sprintf(`{"round":%d}`, round)
-		for _, n := range s.Nodes {
-			if n == old {
-				continue
-			}
-			s.await("a sync to "+n.ID, func(ctx context.Context) error {
-				_, err := s.as(tn, n).Sync(ctx, tn.batch(client.Incremental, upsert("ns", "a", data)))
-				return err
-			})
-		}
-		s.must(old.Continue())
-		got, err := s.as(tn, old).Record(s.ctx, tn.store, "ns", "a", client.ReadOptions{})
-		if err == nil && string(got.Data) != data {
-			t.Fatalf("round %d: %s reads %s, want %s", round, old.ID, got.Data, data)
-		}
-		if err != nil && !expectedFailure(err) {
-			t.Fatal(err)
-		}
-	}
-}
