@@ -29,6 +29,10 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 	if !found || row.Live != c.Generation || set.TombstoneRetentionSeconds == 0 {
 		return tx.done(false), nil
 	}
+	changes, err := tx.openChanges(c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("collect tombstones: %w", err)
+	}
 	before := min(c.Before, tx.system.ClusterTime-retention(set))
 	rows := 0
 	err = tx.db.ScanFingerprints(c.Store, row.Num, row.Live, c.After, MaxCollectRows, func(id string, f storage.Fingerprint) error {
@@ -40,6 +44,7 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 			tx.batch.DeleteFingerprint(c.Store, row.Num, row.Live, id)
 			row.Tombstones--
 			row.Horizon = max(row.Horizon, f.SyncTimestamp)
+			changes.forget(f.Changed)
 		}
 		return nil
 	})
@@ -51,6 +56,7 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 		row.BuriedSince = max(row.BuriedSince, min(c.Oldest, tx.system.ClusterTime))
 	}
 	tx.batch.PutNamespace(c.Store, c.Namespace, row)
+	changes.finish()
 	return tx.done(false), nil
 }
 

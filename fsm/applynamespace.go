@@ -115,7 +115,7 @@ func (n *namespaceWriter) incremental() {
 			}
 			digest.add(op.ID, op.Hash)
 			n.row.Count++
-			n.put(n.row.Live, i, storage.Seq{Index: n.index, Offset: i})
+			n.put(n.row.Live, i, n.changed(i))
 		} else {
 			n.bury(i, old.live())
 		}
@@ -142,7 +142,7 @@ func (n *namespaceWriter) bury(i uint32, live bool) {
 	id := n.entry.Operations[i].ID
 	n.batch.PutFingerprint(n.store, n.row.Num, n.row.Live, id, storage.Fingerprint{
 		SyncTimestamp: n.timestamp,
-		Changed:       storage.Seq{Index: n.index, Offset: i},
+		Changed:       n.changed(i),
 		Tombstone:     true,
 		BuriedAt:      n.system.ClusterTime,
 	})
@@ -187,17 +187,16 @@ func (n *namespaceWriter) fullRefresh() {
 			}
 			continue // what was live is counted as removed below
 		}
-		seq := storage.Seq{Index: n.index, Offset: i}
 		if old.live() {
 			kept++
 		}
 		if old.live() && old.Hash == op.Hash {
-			seq = old.Changed
+			n.put(n.row.Next, i, old.Changed)
 			d.Unchanged++
 		} else {
+			n.put(n.row.Next, i, n.changed(i))
 			n.countChange(Upsert, old.live())
 		}
-		n.put(n.row.Next, i, seq)
 	}
 	d.Removed += n.row.Count - kept
 	if n.row.Live != 0 {
@@ -212,6 +211,13 @@ func (n *namespaceWriter) fullRefresh() {
 	if n.row.Refreshed {
 		n.row.RefreshDigest = n.row.Digest
 	}
+}
+
+// changed enters the record of operation i into the change index.
+func (n *namespaceWriter) changed(i uint32) storage.Seq {
+	seq := storage.Seq{Index: n.index, Offset: i}
+	n.changes.add(seq, n.row.Num, n.entry.Operations[i].ID)
+	return seq
 }
 
 // put writes both rows of operation i's record.

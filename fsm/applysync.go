@@ -71,11 +71,15 @@ type syncWriter struct {
 	store     storage.StoreNum
 	timestamp int64
 	parts     []*namespaceWriter // in the order of entry.names
+	changes   *changeWriter
 	result    *SyncResult
 }
 
 // plan reads what the operations would overwrite, and decides about the sync.
-func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
+func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error) {
+	if w.changes, err = w.openChanges(w.store); err != nil {
+		return 0, err
+	}
 	w.settleTimestamp(rows)
 	last := w.lastOperations()
 	for i := range rows {
@@ -86,7 +90,7 @@ func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
 		w.parts = append(w.parts, newNamespaceWriter(w, rows[i], last[:n]))
 		last = last[n:]
 	}
-	outcome := OK
+	outcome = OK
 	for i, part := range w.parts {
 		if err := part.read(); err != nil {
 			return 0, fmt.Errorf("namespace %d of the entry: %w", i, err)
@@ -121,6 +125,7 @@ func (w *syncWriter) write() {
 		if part.row.Num == 0 {
 			part.row.Num, part.row.Next = w.system.NextNamespace, firstGeneration
 			w.system.NextNamespace++
+			w.batch.PutNamespaceName(w.store, part.row.Num, w.entry.names[i])
 		}
 		if w.entry.Mode == FullRefresh {
 			part.fullRefresh()
@@ -130,6 +135,7 @@ func (w *syncWriter) write() {
 		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
 		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
 	}
+	w.changes.finish()
 }
 
 // countOperations counts every operation by what became of it: those on an id

@@ -16,6 +16,8 @@ const (
 	KindLimitsSet   Kind = 13
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
+
+	KindChangeCollect Kind = 11
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -159,6 +161,15 @@ type Collect struct {
 	// Oldest is when, in cluster time, the oldest of the tombstones that stay
 	// in the whole generation was buried, at the earliest; 0: not known.
 	Oldest int64
+}
+
+// ChangeCollect removes entries of a store's change index that hold no longer:
+// those of the first MaxCollectRows behind After that aren't behind Until.
+type ChangeCollect struct {
+	RequestID RequestID
+	Store     storage.StoreNum
+	After     storage.Seq
+	Until     storage.Seq
 }
 
 // Mark has every node note the chain of its state as it is before the entry, so

@@ -25,6 +25,9 @@ type dumped struct {
 	Namespaces   map[string]storage.Namespace
 	Fingerprints map[string]storage.Fingerprint
 	Contents     map[string]storage.Content
+	Names        map[string]string // of namespaces, by their numbers
+	ChangeHeads  map[string]storage.ChangeHead
+	Changes      map[string]storage.Change
 	KeyHeads     map[string]storage.IdempotencyHead
 	KeySlots     map[string]storage.IdempotencySlot
 	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
@@ -60,6 +63,9 @@ func dump(t testing.TB, f *FSM) *dumped {
 		Namespaces:   map[string]storage.Namespace{},
 		Fingerprints: map[string]storage.Fingerprint{},
 		Contents:     map[string]storage.Content{},
+		Names:        map[string]string{},
+		ChangeHeads:  map[string]storage.ChangeHead{},
+		Changes:      map[string]storage.Change{},
 		KeyHeads:     map[string]storage.IdempotencyHead{},
 		KeySlots:     map[string]storage.IdempotencySlot{},
 		Remembered:   map[string]storage.Idempotency{},
@@ -84,6 +90,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		d.history(t, s, org, o)
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
+			d.changes(t, s, store, row.Num)
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
 				d.Namespaces[store+"/"+ns] = n
 				d.records(t, s, store+"/"+ns, row.Num, n)
@@ -172,6 +179,24 @@ func (d *dumped) history(t testing.TB, s *storage.Snapshot, org string, o storag
 		}
 		return err
 	}))
+}
+
+func (d *dumped) changes(t testing.TB, s *storage.Snapshot, name string, store storage.StoreNum) {
+	t.Helper()
+	head, err := s.ChangeHead(store)
+	must(t, err)
+	d.ChangeHeads[name] = head
+	must(t, s.ScanChanges(store, storage.Seq{}, scanAll, func(seq storage.Seq, c storage.Change) error {
+		d.Changes[fmt.Sprint(name, "@", seq)] = c
+		return nil
+	}))
+	for num := range d.System.NextNamespace + 1 {
+		ns, found, err := s.NamespaceName(store, num)
+		must(t, err)
+		if found {
+			d.Names[fmt.Sprint(name, "#", num)] = ns
+		}
+	}
 }
 
 func (d *dumped) records(t testing.TB, s *storage.Snapshot, name string, store storage.StoreNum, n storage.Namespace) {

@@ -12,7 +12,7 @@ const (
 	MaxOperations = 5000
 	// MaxRawBytes bounds the operations block when decompressed.
 	MaxRawBytes = 64 << 20
-	// MaxCollectRows bounds the rows that one Collect looks at.
+	// MaxCollectRows bounds the rows that one Collect or ChangeCollect looks at.
 	MaxCollectRows = 2000
 	// MaxNameBytes bounds every name and id: 255 code points of UTF-8.
 	MaxNameBytes = 4 * 255
@@ -75,6 +75,8 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindLimitsSet:   decodes(decodeLimitsSet),
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
+
+	KindChangeCollect: decodes(decodeChangeCollect),
 }
 
 func decodes[C deciding](decode func(*decoder, Header) (C, error)) func(*decoder, Header) (deciding, error) {

@@ -13,6 +13,11 @@ var (
 	ErrStoreNotFound = errors.New("vector store not found")
 	// ErrNamespaceNotFound means that the vector store has no such namespace.
 	ErrNamespaceNotFound = errors.New("namespace not found")
+	// ErrCursorCompacted means that deletions behind a cursor are no longer known:
+	// start again from the beginning.
+	ErrCursorCompacted = errors.New("deletions behind the cursor are no longer known")
+	// ErrCursorAhead means that the view is older than a cursor: wait for its Index.
+	ErrCursorAhead = errors.New("cursor is ahead of this node")
 	// ErrCorrupt means that bytes are not what was encoded: a length, checksum
 	// or value in them can't be right.
 	ErrCorrupt = errors.New("corrupt bytes")

@@ -107,7 +107,10 @@ func goldenCommands() map[string]Command {
 		"entry-mark": &Mark{
 			RequestID: goldenID(15), Previous: storage.Mark{Index: 0x0102030405060708, Chain: 0x1112131415161718}, Scrub: true,
 		},
-		"entry-mark-first":   &Mark{RequestID: goldenID(16)},
+		"entry-mark-first": &Mark{RequestID: goldenID(16)},
+		"entry-change-collect": &ChangeCollect{
+			RequestID: goldenID(13), Store: 3, After: storage.Seq{Index: 0x0102030405060708, Offset: 9}, Until: storage.Seq{Index: 0x0102030405060709, Offset: 8},
+		},
 		"entry-collect-bare": &Collect{RequestID: goldenID(11), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-key-create": &KeyCreate{
 			RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Name: "loader", SecretHash: [32]byte{1, 31: 2}, DefaultStore: "vs_a",

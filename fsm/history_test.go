@@ -87,6 +87,9 @@ func (h *history) addAny() {
 		})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
+	case 38, 39:
+		after := uint64(h.between(0, int64(h.plain.next)))
+		h.add(&ChangeCollect{Store: 1, After: storage.Seq{Index: after}, Until: storage.Seq{Index: after + uint64(h.between(1, 60))}})
 	default:
 		h.add(h.sync())
 	}
@@ -134,7 +137,7 @@ func (h *history) addSweep() {
 	for _, s := range sweeps {
 		for !s.Done() {
 			v := h.plain.view()
-			c, err := s.Next(v)
+			c, err := s.Next(v, RequestID{})
 			v.Close()
 			must(h.plain.t, err)
 			if c != nil {
@@ -182,6 +185,9 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *SettingsSet:
 		h.model.set(c, at)
+		return
+	case *ChangeCollect:
+		h.model.changesCollect(c, at)
 		return
 	case *KeyRevoke:
 		h.model.revoked = h.model.revoked || c.KeyID == testKey

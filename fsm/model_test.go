@@ -23,7 +23,9 @@ type model struct {
 	keys        map[storage.KeyHash]modelKey
 	requests    map[RequestID]modelKey
 	history     []SyncInfo
-	keyed       uint64 // syncs with an idempotency key that were ever applied
+	keyed       uint64                      // syncs with an idempotency key that were ever applied
+	changes     map[storage.Seq]modelChange // the rows of the change index
+	horizon     storage.Seq
 }
 
 // modelKey is the first sync that came with an idempotency key.
@@ -42,6 +44,7 @@ type modelNamespace struct {
 	updatedAt  int64
 	live       map[string]Record // by id
 	tombstones map[string]modelTombstone
+	changed    map[string]storage.Seq // of live and tombstones
 	// refreshed is what the last full refresh brought, by id, if it came with a
 	// timestamp; else nil.
 	refreshed map[string]storage.Hash
@@ -50,7 +53,10 @@ type modelNamespace struct {
 type modelTombstone struct{ timestamp, buriedAt int64 }
 
 func newModel(limit uint32) *model {
-	return &model{settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{}}
+	return &model{
+		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
+		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
+	}
 }
 
 func (m *model) limit() uint32 {
@@ -118,6 +124,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		ns := m.namespaces[name]
 		want := m.outcome(s, index, ts, name)
 		compare(&result.Sync.Details, s, name, ts, ns, want)
+		was := *ns
 		m.bury(s, ts, name)
 		ns.live = want
 		ns.lastIndex, ns.updatedAt = index, stamp.WallTime
@@ -130,6 +137,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 				ns.refreshed = hashes(want)
 			}
 		}
+		m.change(s, index, name, &was)
 	}
 	m.record(s, index, ts, stamp, result.Sync)
 	if s.RequestID != (RequestID{}) {
@@ -359,6 +367,10 @@ func (m *model) collect(c *Collect, stamp Stamp) {
 		if inRange && tomb.buriedAt <= c.Before && tomb.buriedAt <= m.clusterTime-int64(m.settings.TombstoneRetentionSeconds)*second {
 			delete(ns.tombstones, id)
 			ns.horizon = max(ns.horizon, tomb.timestamp)
+			if before(m.horizon, ns.changed[id]) {
+				m.horizon = ns.changed[id]
+			}
+			delete(ns.changed, id)
 		}
 	}
 }

@@ -278,11 +278,11 @@ func sweep(t *testing.T, r *rig, s *Sweep) (commands []*Collect) {
 	t.Helper()
 	for !s.Done() {
 		v := r.view()
-		c, err := s.Next(v)
+		c, err := s.Next(v, RequestID{})
 		v.Close()
 		must(t, err)
 		if c != nil {
-			commands = append(commands, c)
+			commands = append(commands, c.(*Collect))
 			r.mustApply(c)
 		}
 	}
@@ -381,7 +381,7 @@ func TestSweepEndsWithItsGeneration(t *testing.T) {
 	r.now = 100 * second
 	s := sweeps(t, r, 1)[0]
 	v := r.view()
-	c, err := s.Next(v)
+	c, err := s.Next(v, RequestID{})
 	v.Close()
 	must(t, err)
 	r.mustApply(late(FullRefresh, 6, upsert("n", "b", "1")))

@@ -145,6 +145,10 @@ func TestAgainstModel(t *testing.T) {
 				collectBoth(r, m, drawCollect(rt, r.now))
 			case 1:
 				sweepBoth(r, m)
+			case 2:
+				c := drawChangeCollect(rt, r.next)
+				m.changesCollect(c, Stamp{ClusterTime: r.now})
+				r.mustApply(c)
 			}
 			if rapid.IntRange(0, 15).Draw(rt, "settings") == 0 {
 				c := drawSettings(rt, m.settings)
@@ -170,6 +174,14 @@ func TestAgainstModel(t *testing.T) {
 			compareToModel(rt, r, m)
 		}
 	})
+}
+
+func drawChangeCollect(t *rapid.T, next uint64) *ChangeCollect {
+	from := rapid.Uint64Range(0, next).Draw(t, "after")
+	return &ChangeCollect{
+		Store: 1, After: storage.Seq{Index: from, Offset: rapid.Uint32Range(0, 3).Draw(t, "offset")},
+		Until: storage.Seq{Index: rapid.Uint64Range(from+1, next+2).Draw(t, "until")},
+	}
 }
 
 // checkEarly is what the leader would say to s before the log.
@@ -220,11 +232,11 @@ func sweepBoth(r *rig, m *model) {
 	for _, s := range sweeps {
 		for !s.Done() {
 			v := r.view()
-			c, err := s.Next(v)
+			c, err := s.Next(v, RequestID{})
 			v.Close()
 			must(r.t, err)
 			if c != nil {
-				collectBoth(r, m, c)
+				collectBoth(r, m, c.(*Collect))
 			}
 		}
 	}
@@ -263,6 +275,25 @@ func compareToModel(t failer, r *rig, m *model) {
 			t.Fatalf("records of %s (-want +got): %s", name, diff)
 		}
 		compareNamespaceRow(t, v, name, ns)
+	}
+	compareChanges(t, v, m)
+}
+
+func compareChanges(t failer, v *View, m *model) {
+	store, err := v.findStore(testOrg, testStore)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	head, err := v.snapshot.ChangeHead(store.Num)
+	if want := (storage.ChangeHead{Rows: uint64(len(m.changes)), Horizon: m.horizon}); err != nil || head != want {
+		t.Fatalf("change head %+v, %v, want %+v", head, err, want)
+	}
+	page, err := v.Changes(testOrg, testStore, Cursor{}, 1000)
+	if err != nil || !page.CaughtUp || page.Horizon != m.horizon {
+		t.Fatalf("changes: %+v, %v, want horizon %v", page, err, m.horizon)
+	}
+	if diff := cmp.Diff(m.feed(), page.Changes); diff != "" {
+		t.Fatalf("changes (-want +got): %s", diff)
 	}
 }
 
@@ -356,6 +387,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
+		case 12:
+			cmd = drawChangeCollect(rt, r.next)
 		case 0:
 			cmd = &StoreCreate{Org: rapid.SampledFrom([]string{testOrg, "org_b"}).Draw(rt, "org"), Store: testStore}
 		case 1:

@@ -52,12 +52,18 @@ func (v *View) Sweeps(clusterTime int64, limit int) ([]*Sweep, error) {
 	return due, err
 }
 
-func (v *View) eachNamespace(visit func(storage.StoreNum, string, storage.Namespace) error) error {
+func (v *View) eachStore(visit func(storage.StoreNum) error) error {
 	return v.snapshot.ScanOrgs("", scanAll, func(_ string, o storage.Org) error {
 		return v.snapshot.ScanStores(o.Num, "", scanAll, func(_ string, s storage.Store) error {
-			return v.snapshot.ScanNamespaces(s.Num, "", scanAll, func(name string, n storage.Namespace) error {
-				return visit(s.Num, name, n)
-			})
+			return visit(s.Num)
+		})
+	})
+}
+
+func (v *View) eachNamespace(visit func(storage.StoreNum, string, storage.Namespace) error) error {
+	return v.eachStore(func(s storage.StoreNum) error {
+		return v.snapshot.ScanNamespaces(s, "", scanAll, func(name string, n storage.Namespace) error {
+			return visit(s, name, n)
 		})
 	})
 }
@@ -66,9 +72,10 @@ func (v *View) eachNamespace(visit func(storage.StoreNum, string, storage.Namesp
 func (s *Sweep) Done() bool { return s.done }
 
 // Next goes on in v, a view that isn't older than the last, and returns the next
-// command to propose, or nil where this step found nothing. Each is to be applied
-// before the next: the last one vouches for all that came before it.
-func (s *Sweep) Next(v *View) (*Collect, error) {
+// command to propose, under a request id, or nil where this step found nothing.
+// Each is to be applied before the next: the last one vouches for all that came
+// before it.
+func (s *Sweep) Next(v *View, id RequestID) (Command, error) {
 	row, found, err := v.snapshot.Namespace(s.store, s.namespace)
 	if err != nil {
 		return nil, err
@@ -77,7 +84,7 @@ func (s *Sweep) Next(v *View) (*Collect, error) {
 		s.done = true
 		return nil, nil
 	}
-	c := &Collect{Store: s.store, Namespace: s.namespace, Generation: s.generation, Before: s.before, After: s.after}
+	c := &Collect{RequestID: id, Store: s.store, Namespace: s.namespace, Generation: s.generation, Before: s.before, After: s.after}
 	read, ranged := 0, 0
 	err = v.snapshot.ScanFingerprints(s.store, row.Num, row.Live, s.after, maxSweepRows, func(id string, f storage.Fingerprint) error {
 		read++

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+
+	"pipesync/storage"
 )
 
 // Kinds of the formats that aren't entries. They share one numbering with the
@@ -29,6 +31,11 @@ func (e *encoder) u32(v uint32)     { e.b = binary.BigEndian.AppendUint32(e.b, v
 func (e *encoder) u64(v uint64)     { e.b = binary.BigEndian.AppendUint64(e.b, v) }
 func (e *encoder) uvarint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
 func (e *encoder) raw(v []byte)     { e.b = append(e.b, v...) }
+
+func (e *encoder) seq(s storage.Seq) {
+	e.u64(s.Index)
+	e.u32(s.Offset)
+}
 
 func (e *encoder) text(v string) {
 	e.uvarint(uint64(len(v)))
@@ -88,6 +95,10 @@ func (d *decoder) u64(what string) uint64 {
 		return binary.BigEndian.Uint64(v)
 	}
 	return 0
+}
+
+func (d *decoder) seq(what string) storage.Seq {
+	return storage.Seq{Index: d.u64(what), Offset: d.u32(what)}
 }
 
 // uvarint accepts the shortest encoding only, so that equal values have equal bytes.

@@ -122,6 +122,12 @@ func (b *Batch) PutNamespace(store StoreNum, name string, n Namespace) {
 	put(b, n)
 }
 
+// PutNamespaceName says which namespace of the store has the number.
+func (b *Batch) PutNamespaceName(store StoreNum, ns NamespaceNum, name string) {
+	b.key = appendNamespaceNameKey(b.key[:0], store, ns)
+	put(b, namespaceName(name))
+}
+
 func (b *Batch) PutWindowHead(org OrgNum, h WindowHead) {
 	b.key = appendWindowHeadKey(b.key[:0], org)
 	put(b, h)
@@ -225,6 +231,21 @@ func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, 
 func (b *Batch) DeleteFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string) {
 	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
 	b.delete()
+}
+
+func (b *Batch) PutChange(store StoreNum, seq Seq, c Change) {
+	b.key = appendChangeKey(b.key[:0], store, seq)
+	put(b, c)
+}
+
+func (b *Batch) DeleteChange(store StoreNum, seq Seq) {
+	b.key = appendChangeKey(b.key[:0], store, seq)
+	b.delete()
+}
+
+func (b *Batch) PutChangeHead(store StoreNum, h ChangeHead) {
+	b.key = appendChangeHeadKey(b.key[:0], store)
+	put(b, h)
 }
 
 func (b *Batch) PutContent(store StoreNum, ns NamespaceNum, gen Generation, id string, c Content) {

@@ -36,7 +36,7 @@ func TestFormatGolden(t *testing.T) {
 
 // TestEveryKindHasASample: a kind of row that no sample shows has no golden file.
 func TestEveryKindHasASample(t *testing.T) {
-	shown := map[kind]bool{kindChangeIndex: true} // reserved
+	shown := map[kind]bool{}
 	for _, s := range samples() {
 		shown[kind(s.key[0])] = true
 	}
@@ -114,23 +114,25 @@ func TestDecodeDamaged(t *testing.T) {
 
 func TestParseKeyDamaged(t *testing.T) {
 	for name, key := range map[string][]byte{
-		"empty":              {},
-		"kind zero":          {0},
-		"unknown kind":       {0x99, 1, 2, 3},
-		"system with more":   {byte(kindSystem), 0},
-		"marks with more":    append(appendMarksKey(nil), 0),
-		"short store":        {byte(kindStore), 0, 0, 1},
-		"short org key":      {byte(kindOrgKey), 0, 0, 1},
-		"short slot":         appendWindowSlotKey(nil, 1, 2)[:9],
-		"long slot":          append(appendWindowSlotKey(nil, 1, 2), 0),
-		"short history":      appendHistoryKey(nil, 1, 2)[:9],
-		"long history head":  append(appendHistoryHeadKey(nil, 1), 0),
-		"short sync id":      appendSyncIDKey(nil, 1, "")[:4],
-		"short idempotency":  appendIdempotencyKey(nil, 1, KeyHash{})[:36],
-		"long idempotency":   append(appendIdempotencyKey(nil, 1, KeyHash{}), 0),
-		"long head":          append(appendWindowHeadKey(nil, 1), 0),
-		"short record":       appendRecordKey(nil, kindContent, 1, 2, 3, "")[:12],
-		"reserved for later": {byte(kindChangeIndex), 1},
+		"empty":             {},
+		"kind zero":         {0},
+		"unknown kind":      {0x99, 1, 2, 3},
+		"system with more":  {byte(kindSystem), 0},
+		"marks with more":   append(appendMarksKey(nil), 0),
+		"short store":       {byte(kindStore), 0, 0, 1},
+		"short org key":     {byte(kindOrgKey), 0, 0, 1},
+		"short slot":        appendWindowSlotKey(nil, 1, 2)[:9],
+		"long slot":         append(appendWindowSlotKey(nil, 1, 2), 0),
+		"short history":     appendHistoryKey(nil, 1, 2)[:9],
+		"long history head": append(appendHistoryHeadKey(nil, 1), 0),
+		"short sync id":     appendSyncIDKey(nil, 1, "")[:4],
+		"short idempotency": appendIdempotencyKey(nil, 1, KeyHash{})[:36],
+		"long idempotency":  append(appendIdempotencyKey(nil, 1, KeyHash{}), 0),
+		"long head":         append(appendWindowHeadKey(nil, 1), 0),
+		"short record":      appendRecordKey(nil, kindContent, 1, 2, 3, "")[:12],
+		"short change":      appendChangeKey(nil, 1, Seq{2, 3})[:16],
+		"long change":       append(appendChangeKey(nil, 1, Seq{2, 3}), 0),
+		"long name":         append(appendNamespaceNameKey(nil, 1, 2), 0),
 	} {
 		if k, err := parseKey(key); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: parsed as %+v, %v, want ErrCorrupt", name, k, err)

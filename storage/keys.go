@@ -10,19 +10,22 @@ import (
 type kind byte
 
 const (
-	kindSystem      kind = 0x01
-	kindSettings    kind = 0x02
-	kindMarks       kind = 0x03
-	kindOrg         kind = 0x10
-	kindKey         kind = 0x11
-	kindStore       kind = 0x12
-	kindWindowHead  kind = 0x13
-	kindWindowSlot  kind = 0x14
-	kindNamespace   kind = 0x15
-	kindOrgKey      kind = 0x19
-	kindFingerprint kind = 0x20
-	kindContent     kind = 0x21
-	kindHistory     kind = 0x30
+	kindSystem        kind = 0x01
+	kindSettings      kind = 0x02
+	kindMarks         kind = 0x03
+	kindOrg           kind = 0x10
+	kindKey           kind = 0x11
+	kindStore         kind = 0x12
+	kindWindowHead    kind = 0x13
+	kindWindowSlot    kind = 0x14
+	kindNamespace     kind = 0x15
+	kindOrgKey        kind = 0x19
+	kindFingerprint   kind = 0x20
+	kindContent       kind = 0x21
+	kindHistory       kind = 0x30
+	kindNamespaceName kind = 0x17
+	kindChange        kind = 0x22
+	kindChangeHead    kind = 0x23
 
 	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
@@ -32,9 +35,6 @@ const (
 	kindRequestHead     kind = 0x36
 	kindHistoryHead     kind = 0x37
 	kindSyncID          kind = 0x38
-
-	// Reserved for rows to come.
-	kindChangeIndex kind = 0x22
 )
 
 // A key is the kind, then numbers of fixed width, big-endian so that their
@@ -61,7 +61,13 @@ const (
 //	| kind | seq u64 |                                             request slot
 //	+------+---------+-+
 //	| kind | store u32 | name … |                                  namespace
-//	+------+-----------+--------+------+----------------+------+
+//	+------+-----------+--------+
+//	| kind | store u32 |                                           change head
+//	+------+-----------+-----------+------------+
+//	| kind | store u32 | index u64 | offset u32 |                  change
+//	+------+-----------+-----------+---+--------+
+//	| kind | store u32 | namespace u32 |                           namespace name
+//	+------+-----------+---------------+----------------+------+
 //	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
 //	+------+-----------+---------------+----------------+------+
 //
@@ -144,6 +150,25 @@ func appendNamespaceKey(dst []byte, store StoreNum, name string) []byte {
 	return append(dst, name...)
 }
 
+func appendNamespaceNameKey(dst []byte, store StoreNum, ns NamespaceNum) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindNamespaceName)), uint32(store))
+	return binary.BigEndian.AppendUint32(dst, uint32(ns))
+}
+
+// appendChangePrefix makes the prefix of all change rows of a store.
+func appendChangePrefix(dst []byte, store StoreNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindChange)), uint32(store))
+}
+
+func appendChangeKey(dst []byte, store StoreNum, seq Seq) []byte {
+	dst = binary.BigEndian.AppendUint64(appendChangePrefix(dst, store), seq.Index)
+	return binary.BigEndian.AppendUint32(dst, seq.Offset)
+}
+
+func appendChangeHeadKey(dst []byte, store StoreNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindChangeHead)), uint32(store))
+}
+
 // appendRecordKey makes the key of a fingerprint or content row. With an empty
 // id it is the prefix of all rows of that kind in the generation.
 func appendRecordKey(dst []byte, k kind, store StoreNum, ns NamespaceNum, gen Generation, id string) []byte {
@@ -178,6 +203,7 @@ type rowKey struct {
 	hash  KeyHash
 	id    RequestID
 	name  string // of an organization, a store or a namespace, or the id of a key, a sync or a record
+	at    Seq    // of a change
 }
 
 // parseKey is the inverse of the append functions.
@@ -203,6 +229,13 @@ func parseKey(key []byte) (rowKey, error) {
 		k.org, k.seq = OrgNum(r.u32()), r.u64()
 	case kindNamespace:
 		k.store, k.name = StoreNum(r.u32()), r.rest()
+	case kindNamespaceName:
+		k.store, k.ns = StoreNum(r.u32()), NamespaceNum(r.u32())
+	case kindChange:
+		k.store = StoreNum(r.u32())
+		k.at = Seq{r.u64(), r.u32()}
+	case kindChangeHead:
+		k.store = StoreNum(r.u32())
 	case kindFingerprint, kindContent:
 		k.store, k.ns, k.gen = StoreNum(r.u32()), NamespaceNum(r.u32()), Generation(r.u32())
 		k.name = r.rest()
@@ -257,6 +290,12 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("idempotency head of organization %d", k.org)
 	case kindNamespace:
 		return fmt.Sprintf("namespace row of store %d", k.store)
+	case kindNamespaceName:
+		return fmt.Sprintf("name row of store %d, namespace %d", k.store, k.ns)
+	case kindChange:
+		return fmt.Sprintf("change row %d.%d of store %d", k.at.Index, k.at.Offset, k.store)
+	case kindChangeHead:
+		return fmt.Sprintf("change head of store %d", k.store)
 	case kindFingerprint:
 		return fmt.Sprintf("fingerprint row of store %d, namespace %d, generation %d", k.store, k.ns, k.gen)
 	case kindContent:

@@ -23,6 +23,9 @@ type Reader interface {
 	Store(org OrgNum, name string) (Store, bool, error)
 	Namespace(store StoreNum, name string) (Namespace, bool, error)
 
+	// NamespaceName is the name of the store's namespace with the number.
+	NamespaceName(store StoreNum, ns NamespaceNum) (string, bool, error)
+
 	// WindowHead is zero for an organization that never synced.
 	WindowHead(org OrgNum) (WindowHead, error)
 	// WindowSlot is the cluster time, in nanoseconds since bootstrap, of the
@@ -70,6 +73,12 @@ type Reader interface {
 	// ScanFingerprints visits all fingerprints of a generation, tombstones too.
 	ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint) error) error
+	// ChangeHead is zero for a store in which nothing ever changed.
+	ChangeHead(store StoreNum) (ChangeHead, error)
+	// ScanChanges visits at most limit change rows of a store in the order of
+	// their seqs, beginning strictly after `after`, those included that hold no
+	// longer.
+	ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error
 	// ScanRecords visits live records: those with content.
 	ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint, c Content) error) error
@@ -151,6 +160,16 @@ func (rs rows) Store(org OrgNum, name string) (Store, bool, error) {
 
 func (rs rows) Namespace(store StoreNum, name string) (Namespace, bool, error) {
 	return get[Namespace](rs, appendNamespaceKey(nil, store, name))
+}
+
+func (rs rows) NamespaceName(store StoreNum, ns NamespaceNum) (string, bool, error) {
+	n, found, err := get[namespaceName](rs, appendNamespaceNameKey(nil, store, ns))
+	return string(n), found, err
+}
+
+func (rs rows) ChangeHead(store StoreNum) (ChangeHead, error) {
+	h, _, err := get[ChangeHead](rs, appendChangeHeadKey(nil, store))
+	return h, err
 }
 
 func (rs rows) WindowHead(org OrgNum) (WindowHead, error) {

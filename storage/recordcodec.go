@@ -44,6 +44,39 @@ func (f *Fingerprint) decode(r *reader) {
 	}
 }
 
+//	+---------+---------------+--------+
+//	| version | namespace u32 | id str |
+//	+---------+---------------+--------+
+
+func (c Change) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u32(uint32(c.Namespace))
+	w.str(c.ID)
+}
+
+func (c *Change) decode(r *reader) {
+	r.version(rowVersion)
+	c.Namespace = NamespaceNum(r.u32())
+	c.ID = r.str()
+}
+
+//	+---------+----------+-------------------+--------------------+
+//	| version | rows u64 | horizon index u64 | horizon offset u32 |
+//	+---------+----------+-------------------+--------------------+
+
+func (h ChangeHead) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(h.Rows)
+	w.u64(h.Horizon.Index)
+	w.u32(h.Horizon.Offset)
+}
+
+func (h *ChangeHead) decode(r *reader) {
+	r.version(rowVersion)
+	h.Rows = r.u64()
+	h.Horizon = Seq{r.u64(), r.u32()}
+}
+
 // The flags of a content row say which fields are present: an absent field is
 // not an empty one.
 const (

@@ -252,6 +252,23 @@ func (n *Namespace) decode(r *reader) {
 	n.BuriedSince = r.i64()
 }
 
+// namespaceName is the name of a namespace, by (store, number).
+type namespaceName string
+
+//	+---------+----------+
+//	| version | name str |
+//	+---------+----------+
+
+func (n namespaceName) encode(w *writer) {
+	w.u8(rowVersion)
+	w.str(string(n))
+}
+
+func (n *namespaceName) decode(r *reader) {
+	r.version(rowVersion)
+	*n = namespaceName(r.str())
+}
+
 //	+---------+--------------+-----------+---------------+
 //	| version | admitted u64 | first u64 | forgotten i64 |
 //	+---------+--------------+-----------+---------------+

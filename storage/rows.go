@@ -1,5 +1,7 @@
 package storage
 
+import "cmp"
+
 // Numbers interned by the state machine, given in entry order. They keep keys
 // short and are never reused, so a row of a dropped generation can't be
 // mistaken for one of its successor.
@@ -26,6 +28,11 @@ type Hash [16]byte
 type Seq struct {
 	Index  uint64
 	Offset uint32
+}
+
+// Compare orders changes.
+func (s Seq) Compare(other Seq) int {
+	return cmp.Or(cmp.Compare(s.Index, other.Index), cmp.Compare(s.Offset, other.Offset))
 }
 
 // System is the one row that every batch rewrites: what has been applied, and
@@ -153,6 +160,21 @@ type Fingerprint struct {
 	Tombstone     bool
 	// BuriedAt is the cluster time at which a tombstone was written last.
 	BuriedAt int64
+}
+
+// Change is an entry of a store's change index (C), by (store, seq): the record
+// that changed then. It holds only as long as that record's fingerprint has the
+// same seq; what has changed again has a later entry.
+type Change struct {
+	Namespace NamespaceNum
+	ID        string
+}
+
+// ChangeHead is what is known of a store's change index as a whole.
+type ChangeHead struct {
+	Rows uint64 // change rows, those included that hold no longer
+	// Horizon is the newest seq of a tombstone that was collected; zero: none.
+	Horizon Seq
 }
 
 // Content is the wide row of a record (R). A nil slice means that the field

@@ -92,6 +92,9 @@ func samples() []sample {
 			Refreshed: true, RefreshDigest: Digest(fill(16, 0xc0)), Tombstones: 12, BuriedSince: 60_000_000_008,
 		})},
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
+		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
+		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(Change{Namespace: 4, ID: record})},
+		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Rows: 0x0102030405060708, Horizon: f.Changed})},
 		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
 		{"fingerprint tombstone", appendRecordKey(nil, kindFingerprint, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
 		{"content", appendRecordKey(nil, kindContent, 3, 4, 5, record), encodeRow(content)},
@@ -142,6 +145,12 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[IdempotencyHead](value)
 	case kindNamespace:
 		return recode[Namespace](value)
+	case kindNamespaceName:
+		return recode[namespaceName](value)
+	case kindChange:
+		return recode[Change](value)
+	case kindChangeHead:
+		return recode[ChangeHead](value)
 	case kindFingerprint:
 		return recode[Fingerprint](value)
 	default:
@@ -200,6 +209,12 @@ func (k rowKey) rebuild() []byte {
 		return appendIdempotencyHeadKey(nil, k.org)
 	case kindNamespace:
 		return appendNamespaceKey(nil, k.store, k.name)
+	case kindNamespaceName:
+		return appendNamespaceNameKey(nil, k.store, k.ns)
+	case kindChange:
+		return appendChangeKey(nil, k.store, k.at)
+	case kindChangeHead:
+		return appendChangeHeadKey(nil, k.store)
 	default:
 		return appendRecordKey(nil, k.kind, k.store, k.ns, k.gen, k.name)
 	}

@@ -71,6 +71,15 @@ func (rs rows) ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation,
 	return scan(rs, appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), after, limit, visit)
 }
 
+func (rs rows) ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error {
+	prefix := appendChangePrefix(nil, store)
+	from := string(appendChangeKey(nil, store, after)[len(prefix):])
+	return scan(rs, prefix, from, limit, func(seq string, c Change) error {
+		r := reader{b: []byte(seq), what: "key"}
+		return visit(Seq{r.u64(), r.u32()}, c)
+	})
+}
+
 func (rs rows) ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error {
 	return scan(rs, appendNamespaceKey(nil, store, ""), after, limit, visit)
 }

@@ -132,3 +132,50 @@ func TestScansOfNames(t *testing.T) {
 		}
 	})
 }
+
+// TestScanChangesMatchesModel: the change rows of one store, in the order of their
+// seqs, strictly after the bound, no more than the limit.
+func TestScanChangesMatchesModel(t *testing.T) {
+	db := openMem(t)
+	store := StoreNum(0)
+	anySeq := rapid.Custom(func(t *rapid.T) Seq {
+		index := rapid.SampledFrom([]uint64{1, 2, 255, 256, 1 << 40, math.MaxUint64}).Draw(t, "index")
+		return Seq{index, rapid.SampledFrom([]uint32{0, 1, 255, 256, math.MaxUint32}).Draw(t, "offset")}
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		store += 2 // the rows of earlier rounds stay behind as neighbours
+		seqs := rapid.SliceOfNDistinct(anySeq, 0, 30, rapid.ID).Draw(t, "seqs")
+		b := db.NewBatch()
+		for _, seq := range seqs {
+			b.PutChange(store, seq, Change{Namespace: NamespaceNum(seq.Offset), ID: fmt.Sprint(seq)})
+			b.PutChange(store+1, seq, Change{})
+			gone := Seq{seq.Index, seq.Offset ^ 7}
+			b.PutChange(store, gone, Change{})
+			b.DeleteChange(store, gone)
+		}
+		b.PutChangeHead(store, ChangeHead{Rows: uint64(len(seqs))})
+		commit(t, b)
+		bound := rapid.OneOf(rapid.Just(Seq{}), anySeq).Draw(t, "after")
+		limit := rapid.SampledFrom([]int{0, 1, 2, 7, 1000}).Draw(t, "limit")
+		var want []Seq
+		for _, seq := range slices.SortedFunc(slices.Values(seqs), Seq.Compare) {
+			if seq.Compare(bound) > 0 && len(want) < limit {
+				want = append(want, seq)
+			}
+		}
+		var got []Seq
+		err := db.ScanChanges(store, bound, limit, func(seq Seq, c Change) error {
+			if c != (Change{Namespace: NamespaceNum(seq.Offset), ID: fmt.Sprint(seq)}) {
+				t.Fatalf("change %v is %+v", seq, c)
+			}
+			got = append(got, seq)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("scanned %v, %v, want %v", got, err, want)
+		}
+		if head, err := db.ChangeHead(store); err != nil || head.Rows != uint64(len(seqs)) {
+			t.Fatalf("head %+v, %v", head, err)
+		}
+	})
+}

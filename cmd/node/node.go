@@ -69,7 +69,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
-		{"collecting tombstones", n.collectTombstones},
+		{"starting the upkeep", n.startUpkeep},
 		{"marking the log", n.markLog},
 		{"serving HTTP", n.serveHTTP},
 	}

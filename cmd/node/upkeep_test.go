@@ -12,7 +12,7 @@ import (
 	"pipesync/storage"
 )
 
-// collecting is a state machine with tombstones, and a collector over it.
+// collecting is a state machine with tombstones, and their upkeep.
 type collecting struct {
 	t        *testing.T
 	state    *fsm.FSM
@@ -21,7 +21,7 @@ type collecting struct {
 	leads    bool
 	proposed int
 	fault    error // of the next proposals
-	*collector
+	*upkeep
 }
 
 const collectRetention = int64(8e9)
@@ -33,7 +33,8 @@ func newCollecting(t *testing.T) *collecting {
 	}
 	t.Cleanup(func() { _ = state.Close() })
 	c := &collecting{t: t, state: state, leads: true, now: 1}
-	c.collector = &collector{
+	c.upkeep = &upkeep{
+		due:   dueTombstones,
 		state: state,
 		clusterTime: func() int64 {
 			if !c.leads {
@@ -107,7 +108,7 @@ func (c *collecting) collected() (names string) {
 	return names
 }
 
-func TestCollectorCollectsWhatIsDue(t *testing.T) {
+func TestUpkeepCollectsWhatIsDue(t *testing.T) {
 	t.Parallel()
 	c := newCollecting(t)
 	round := func(proposals int, want string) {
@@ -131,7 +132,7 @@ func TestCollectorCollectsWhatIsDue(t *testing.T) {
 }
 
 // A proposal that fails ends the round; the next one begins again.
-func TestCollectorGivesUpARoundThatFails(t *testing.T) {
+func TestUpkeepGivesUpARoundThatFails(t *testing.T) {
 	t.Parallel()
 	c := newCollecting(t)
 	c.now += 2 * collectRetention
@@ -145,7 +146,7 @@ func TestCollectorGivesUpARoundThatFails(t *testing.T) {
 	}
 }
 
-func TestCollectorStops(t *testing.T) {
+func TestUpkeepStops(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

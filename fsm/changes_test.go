@@ -1,0 +1,142 @@
+package fsm
+
+import (
+	"errors"
+	"testing"
+
+	"pipesync/storage"
+)
+
+func changesFrom(t *testing.T, r *rig, from Cursor, limit int) (*ChangePage, error) {
+	t.Helper()
+	v := r.view()
+	defer v.Close()
+	return v.Changes(testOrg, testStore, from, limit)
+}
+
+// A page is bounded by entries looked at and by bytes, not by changes alone.
+func TestChangesPages(t *testing.T) {
+	r := newRig(t)
+	r.setUp(1000)
+	big := newSync(Incremental)
+	for i := range 5 {
+		op := upsert("n", idOf(i), "")
+		op.Data = make([]byte, maxChangesBytes/3+1)
+		big.Operations = append(big.Operations, op)
+	}
+	r.mustApply(big)
+	at := Cursor{}
+	for _, want := range []int{3, 2} {
+		page, err := changesFrom(t, r, at, 100)
+		must(t, err)
+		if len(page.Changes) != want || page.CaughtUp != (want == 2) {
+			t.Errorf("%d changes, caught up %v, want %d", len(page.Changes), page.CaughtUp, want)
+		}
+		at = page.Next
+	}
+	// What holds no longer is passed over, however much of it there is.
+	for v := range 3 {
+		s := newSync(Incremental)
+		for i := range maxChangeRows {
+			s.Operations = append(s.Operations, upsert("n", idOf(i), string(rune('a'+v))))
+		}
+		r.mustApply(s)
+	}
+	for _, want := range []int{0, 0, 2000, 0} {
+		page, err := changesFrom(t, r, at, 5000)
+		must(t, err)
+		if len(page.Changes) != want {
+			t.Errorf("%d changes, want %d", len(page.Changes), want)
+		}
+		at = page.Next
+	}
+}
+
+func TestChangesRefusals(t *testing.T) {
+	r := newRig(t)
+	r.setUp(1000)
+	v := r.view()
+	defer v.Close()
+	if _, err := v.Changes(testOrg, "vs_missing", Cursor{}, 1); !errors.Is(err, ErrStoreNotFound) {
+		t.Errorf("missing store: %v", err)
+	}
+	for _, at := range []Cursor{{Since: v.Applied() + 1}, {After: storage.Seq{Index: v.Applied() + 1}}} {
+		if _, err := v.Changes(testOrg, testStore, at, 1); !errors.Is(err, ErrCursorAhead) {
+			t.Errorf("cursor %v: %v", at, err)
+		}
+	}
+}
+
+// Whoever has begun before a deletion that is forgotten, and hasn't read it, has
+// to begin again; whoever began later misses nothing.
+func TestChangesCompacted(t *testing.T) {
+	r := newRig(t)
+	r.setUp(1000)
+	r.mustApply(late(Incremental, 5, upsert("n", "a", "1"), upsert("n", "b", "1")))
+	first, err := changesFrom(t, r, Cursor{}, 1)
+	must(t, err)
+	r.mustApply(late(Incremental, 6, remove("n", "a")))
+	deleted, err := changesFrom(t, r, first.Next, 10)
+	must(t, err)
+	fresh, err := changesFrom(t, r, Cursor{}, 1)
+	must(t, err)
+	r.now += 100 * second
+	r.mustApply(collectAll())
+	if _, err := changesFrom(t, r, first.Next, 10); !errors.Is(err, ErrCursorCompacted) {
+		t.Errorf("a cursor before the deletion: %v", err)
+	}
+	for name, at := range map[string]Cursor{"that has read it": deleted.Next, "that began behind it": fresh.Next, "at the beginning": {}} {
+		page, err := changesFrom(t, r, at, 10)
+		if err != nil || !page.CaughtUp || page.Horizon.Index != r.fsm.Applied()-2 {
+			t.Errorf("a cursor %s: %+v, %v", name, page, err)
+		}
+	}
+}
+
+// The entries that hold no longer are collected once they are many, all of them,
+// and nobody who reads sees it.
+func TestChangeSweep(t *testing.T) {
+	r := newRig(t)
+	r.setUp(1000)
+	due := func() []*ChangeSweep {
+		t.Helper()
+		v := r.view()
+		defer v.Close()
+		due, err := v.ChangeSweeps(10)
+		must(t, err)
+		return due
+	}
+	for version := range 3 {
+		if got := due(); len(got) != 0 {
+			t.Errorf("%d sweeps are due before version %d", len(got), version)
+		}
+		r.mustApply(bigSync(0, version))
+	}
+	sweeps := due()
+	if len(sweeps) != 1 {
+		t.Fatalf("%d sweeps are due", len(sweeps))
+	}
+	commands := 0
+	for s := sweeps[0]; !s.Done(); {
+		v := r.view()
+		c, err := s.Next(v, RequestID{9})
+		v.Close()
+		must(t, err)
+		if c != nil {
+			commands++
+			r.mustApply(c)
+		}
+	}
+	v := r.view()
+	defer v.Close()
+	store, err := v.findStore(testOrg, testStore)
+	must(t, err)
+	head, err := v.snapshot.ChangeHead(store.Num)
+	must(t, err)
+	if head.Rows != MaxOperations || commands != 2*MaxOperations/MaxCollectRows {
+		t.Errorf("%d rows are left after %d commands", head.Rows, commands)
+	}
+	if got := due(); len(got) != 0 {
+		t.Errorf("%d sweeps are due again", len(got))
+	}
+}

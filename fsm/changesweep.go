@@ -1,0 +1,72 @@
+package fsm
+
+import (
+	"errors"
+
+	"pipesync/storage"
+)
+
+// minStaleChanges that hold no longer make a change index worth sweeping.
+const minStaleChanges = 10_000
+
+// ChangeSweep is a pass over the change index of one store in search of entries
+// that hold no longer. It may be given up, and begun anew, at any time.
+type ChangeSweep struct {
+	store storage.StoreNum
+	after storage.Seq // the entries up to here are done with
+	done  bool
+}
+
+// ChangeSweeps returns at most limit sweeps that are due. A store is due when a
+// third of its change index holds no longer, so that each entry that is removed
+// costs three that are read.
+func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
+	var due []*ChangeSweep
+	err := v.eachStore(func(store storage.StoreNum) error {
+		head, err := v.snapshot.ChangeHead(store)
+		if err != nil || head.Rows < minStaleChanges {
+			return err
+		}
+		var hold uint64
+		err = v.snapshot.ScanNamespaces(store, "", scanAll, func(_ string, row storage.Namespace) error {
+			hold += row.Count + row.Tombstones
+			return nil
+		})
+		if err != nil || head.Rows < hold+max(minStaleChanges, hold/2) {
+			return err
+		}
+		due = append(due, &ChangeSweep{store: store})
+		if len(due) >= limit {
+			return errListFull
+		}
+		return nil
+	})
+	if errors.Is(err, errListFull) {
+		err = nil
+	}
+	return due, err
+}
+
+// Done says that the sweep is at its end: Next has nothing more to give.
+func (s *ChangeSweep) Done() bool { return s.done }
+
+// Next goes on in v, a view that isn't older than the last, and returns the next
+// command to propose, under a request id, or nil where this step found nothing.
+func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
+	list, err := readChanges(v.snapshot, s.store, s.after, MaxCollectRows)
+	if err != nil {
+		return nil, err
+	}
+	s.done = len(list) < MaxCollectRows
+	c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
+	for i := range list {
+		s.after = list[i].seq
+		if !list[i].holds() {
+			c.Until = list[i].seq
+		}
+	}
+	if c.Until == (storage.Seq{}) {
+		return nil, nil
+	}
+	return c, nil
+}
