@@ -34,6 +34,7 @@ type core struct {
 	transport  *raft.NetworkTransport
 	stream     *raftStream
 	leadership *leadership
+	succession *succession
 	questions  flights // of verify
 	self       raft.ServerID
 	logger     *slog.Logger
@@ -60,7 +61,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	c := &core{
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
-		progress: newProgress(cfg.sm),
+		progress: newProgress(cfg.sm), succession: newSuccession(),
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
@@ -161,6 +162,7 @@ func (c *core) run() {
 	c.stop = cancel
 	c.leadership.raft, c.leadership.progress = c.raft, c.progress
 	c.wg.Go(func() { c.leadership.run(ctx) })
+	c.wg.Go(func() { c.succession.run(ctx, c.raft) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })
 }
 

@@ -155,6 +155,8 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 	if !ok {
 		return nil, fmt.Errorf("leader %s is not in the configuration: %w", leader, errNotLeader)
 	}
+	ctx, cancel := n.whileLeading(ctx, c, term)
+	defer cancel()
 	return n.hop.send(ctx, hopRequest{addr: string(server.Address), op: name, term: term, clusterID: c.stream.clusterID}, body)
 }
 
