@@ -1,4 +1,4 @@
-// Command bench measures syncs of 5000 operations through a follower of a
+// Command bench measures syncs of 5000 operations over a million records, in a
 // cluster of three processes on this machine.
 package main
 
@@ -20,11 +20,11 @@ import (
 )
 
 type options struct {
-	binary        string
-	organizations int
-	syncs         int // measured, a workload
-	operations    int // a sync
-	recordBytes   int // of data, a record
+	binary      string
+	existing    int // records that the workloads find
+	syncs       int // measured, a workload
+	operations  int // a sync
+	recordBytes int // of data, a record
 }
 
 func main() {
@@ -39,13 +39,13 @@ func main() {
 
 // report is the line of JSON that is printed last.
 type report struct {
-	GoVersion     string   `json:"go_version"`
-	CPUs          int      `json:"cpus"`
-	Nodes         int      `json:"nodes"`
-	Organizations int      `json:"organizations"`
-	Operations    int      `json:"operations_per_sync"`
-	RecordBytes   int      `json:"record_bytes"`
-	Results       []result `json:"results"`
+	GoVersion   string   `json:"go_version"`
+	CPUs        int      `json:"cpus"`
+	Nodes       int      `json:"nodes"`
+	Existing    int      `json:"existing_records"`
+	Operations  int      `json:"operations_per_sync"`
+	RecordBytes int      `json:"record_bytes"`
+	Results     []result `json:"results"`
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
@@ -53,12 +53,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.StringVar(&o.binary, "binary", "", "a pipesync to measure instead of building one")
-	flags.IntVar(&o.organizations, "organizations", 20, "organizations that the syncs are spread over")
+	flags.IntVar(&o.existing, "existing", 1_000_000, "records that are there before the first sync that is measured")
 	flags.IntVar(&o.syncs, "syncs", 60, "syncs a workload")
 	flags.IntVar(&o.operations, "operations", 5000, "operations a sync")
 	flags.IntVar(&o.recordBytes, "record-bytes", 200, "bytes of data a record")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if o.syncs < 1 || o.operations < 1 || o.existing < o.operations {
+		return errors.New("--syncs and --operations must be at least 1, and --existing at least --operations")
 	}
 	dir, err := os.MkdirTemp("", "pipesync-bench-")
 	if err != nil {
@@ -84,16 +87,16 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		return err
 	}
 	return print(out, report{
-		GoVersion: runtime.Version(), CPUs: runtime.NumCPU(), Nodes: len(c.Nodes), Organizations: o.organizations,
+		GoVersion: runtime.Version(), CPUs: runtime.NumCPU(), Nodes: len(c.Nodes), Existing: o.existing,
 		Operations: o.operations, RecordBytes: o.recordBytes, Results: all,
 	})
 }
 
 func print(out io.Writer, r report) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tsyncs\tp50 ms\tp90 ms\tmax ms\trecords/s\t")
+	fmt.Fprintln(table, "workload\tsyncs\tp50 ms\tp90 ms\tmax ms\trecords/s\tratio\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t\n", x.Workload, x.Syncs, x.P50, x.P90, x.Max, x.RecordsPerSecond)
+		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t%.2f\t\n", x.Workload, x.Syncs, x.P50, x.P90, x.Max, x.RecordsPerSecond, x.Ratio)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("printing the table: %w", err)

@@ -8,15 +8,14 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"pipesync/client"
 	"pipesync/internal/testcluster"
 )
 
-// warmUps are syncs of the first workload that aren't measured.
-const warmUps = 5
+// requestsPerMinute is the most that an organization may be given.
+const requestsPerMinute = 10_000
 
 // result is one workload's figures; times are of whole requests, in milliseconds.
 type result struct {
@@ -27,56 +26,87 @@ type result struct {
 	P90              float64 `json:"p90_ms"`
 	Max              float64 `json:"max_ms"`
 	RecordsPerSecond float64 `json:"records_per_second"`
+	// Ratio is RecordsPerSecond as a multiple of the first workload's.
+	Ratio float64 `json:"ratio"`
 }
 
-// workload is a series of syncs, one after the other, to one node. version
-// tells records with other content apart, first those with other ids.
+// workload is one kind of sync.
 type workload struct {
-	name           string
-	leader         bool
-	first, version int
+	name   string
+	leader bool
+	next   func() []int // the records of its next sync
+	// did says what each record of a reply is to have been.
+	did func(d client.Details) uint64
 }
 
+func (b *bench) workloads() []workload {
+	r, o := b.records, b.options
+	created := func(d client.Details) uint64 { return d.Created }
+	return []workload{
+		{name: "new records", next: func() []int { return r.fresh(o.operations) }, did: created},
+		{
+			name: "the same again, nothing changes",
+			next: func() []int { return r.again(o.existing, o.operations) },
+			did:  func(d client.Details) uint64 { return d.Unchanged },
+		},
+		{
+			name: "random records, other content",
+			next: func() []int { return r.changed(o.existing, o.operations) },
+			did:  func(d client.Details) uint64 { return d.Updated },
+		},
+		{name: "new records, through the leader", leader: true, next: func() []int { return r.fresh(o.operations) }, did: created},
+	}
+}
+
+// measure loads the records that the workloads find, and then makes a sync of each
+// workload in turn: whatever else the machine does meets them all alike.
 func measure(ctx context.Context, c *testcluster.Cluster, o options, progress io.Writer) ([]result, error) {
-	b := &bench{cluster: c, options: o}
-	if err := b.makeKeys(ctx); err != nil {
+	b := &bench{cluster: c, options: o, records: newRecords(o.recordBytes)}
+	if err := b.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := b.run(ctx, workload{name: "warm-up", first: -warmUps}, warmUps); err != nil {
-		return nil, err
-	}
-	var all []result
-	for _, w := range []workload{
-		{name: "new records, through a follower"},
-		{name: "the same again (nothing changes)"},
-		{name: "the same ids, other content", version: 1},
-		{name: "new records, through the leader", leader: true, first: o.syncs},
-	} {
-		fmt.Fprintf(progress, "%s: %d syncs of %d operations\n", w.name, o.syncs, o.operations)
-		r, err := b.run(ctx, w, o.syncs)
-		if err != nil {
-			return nil, fmt.Errorf("measuring %s: %w", w.name, err)
+	fmt.Fprintf(progress, "loading %d records\n", o.existing)
+	all := b.workloads()
+	for len(b.records.versions) < o.existing {
+		if _, err := b.sync(ctx, all[0]); err != nil {
+			return nil, fmt.Errorf("loading: %w", err)
 		}
-		all = append(all, r)
 	}
-	return all, nil
+	times := make([][]time.Duration, len(all))
+	fmt.Fprintf(progress, "%d workloads in turn, %d syncs of %d operations each\n", len(all), o.syncs, o.operations)
+	for range o.syncs {
+		for i, w := range all {
+			took, err := b.sync(ctx, w)
+			if err != nil {
+				return nil, fmt.Errorf("measuring %s: %w", w.name, err)
+			}
+			times[i] = append(times[i], took)
+		}
+	}
+	results := make([]result, len(all))
+	for i, w := range all {
+		results[i] = b.result(w, times[i])
+		results[i].Ratio = results[i].RecordsPerSecond / results[0].RecordsPerSecond
+	}
+	return results, nil
 }
 
 type bench struct {
 	cluster *testcluster.Cluster
 	options options
-	keys    []string // by organization
+	records *records
+	key     string
 }
 
-func organization(i int) string { return fmt.Sprintf("org_bench%d", i) }
-
-func (b *bench) makeKeys(ctx context.Context) error {
-	for i := range b.options.organizations {
-		key, err := b.cluster.Client("").CreateKey(ctx, client.KeyRequest{OrganizationID: organization(i), VectorStoreID: "vs_bench"})
-		if err != nil {
-			return fmt.Errorf("making a key: %w", err)
-		}
-		b.keys = append(b.keys, key.Key)
+func (b *bench) prepare(ctx context.Context) error {
+	admin := b.cluster.Client("")
+	key, err := admin.CreateKey(ctx, client.KeyRequest{OrganizationID: benchOrganization, VectorStoreID: benchStore})
+	if err != nil {
+		return fmt.Errorf("making a key: %w", err)
+	}
+	b.key = key.Key
+	if _, err := admin.SetLimits(ctx, benchOrganization, client.Figures{"requests_per_window": requestsPerMinute}); err != nil {
+		return fmt.Errorf("raising the limit: %w", err)
 	}
 	return nil
 }
@@ -92,62 +122,21 @@ func (b *bench) node(ctx context.Context, leader bool) (*testcluster.Node, error
 	return all[0], nil
 }
 
-func (b *bench) run(ctx context.Context, w workload, syncs int) (result, error) {
+// sync makes one sync and returns how long the whole request took.
+func (b *bench) sync(ctx context.Context, w workload) (time.Duration, error) {
 	n, err := b.node(ctx, w.leader)
 	if err != nil {
-		return result{}, err
+		return 0, err
 	}
-	r := result{Workload: w.name, Via: "follower", Syncs: syncs}
-	if w.leader {
-		r.Via = "leader"
+	body, err := b.records.body(w.next())
+	if err != nil {
+		return 0, err
 	}
-	var times []time.Duration
-	var total time.Duration
-	for i := range syncs {
-		which := i % b.options.organizations
-		body, err := b.body(which, w.first+i, w.version)
-		if err != nil {
-			return r, err
-		}
-		took, err := b.post(ctx, n, b.keys[which], body)
-		if err != nil {
-			return r, err
-		}
-		times = append(times, took)
-		total += took
-	}
-	slices.Sort(times)
-	r.P50, r.P90, r.Max = milliseconds(times[len(times)/2]), milliseconds(times[len(times)*9/10]), milliseconds(times[len(times)-1])
-	r.RecordsPerSecond = float64(syncs*b.options.operations) / total.Seconds()
-	return r, nil
-}
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// body is made before the clock starts: a pipeline's own work isn't measured.
-func (b *bench) body(org, number, version int) ([]byte, error) {
-	batch := client.SyncRequest{
-		OrganizationID: organization(org), VectorStoreID: "vs_bench", Mode: client.Incremental,
-		Timestamp: time.Now().UTC().Format(time.RFC3339Nano),
-	}
-	for i := range b.options.operations {
-		id := fmt.Sprintf("batch%d/record%d", number, i)
-		data := fmt.Sprintf(`{"id":%q,"version":%d,"text":"`, id, version)
-		data += strings.Repeat("x", max(0, b.options.recordBytes-len(data)-2)) + `"}`
-		batch.Operations = append(batch.Operations, client.Operation{
-			Action: client.Upsert, Namespace: "bench", ID: id, Data: json.RawMessage(data),
-		})
-	}
-	return json.Marshal(batch)
-}
-
-// post returns how long one whole request took.
-func (b *bench) post(ctx context.Context, n *testcluster.Node, key string, body []byte) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.HTTP+"/v1/pipeline/sync", bytes.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
-	req.Header.Set("X-API-Key", key)
+	req.Header.Set("X-API-Key", b.key)
 	req.Header.Set("Content-Type", "application/json")
 	started := time.Now()
 	resp, err := http.DefaultClient.Do(req)
@@ -163,5 +152,29 @@ func (b *bench) post(ctx context.Context, n *testcluster.Node, key string, body 
 	if resp.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("%s answered %d: %.300s", n.ID, resp.StatusCode, text)
 	}
+	var reply client.SyncReply
+	if err := json.Unmarshal(text, &reply); err != nil {
+		return 0, fmt.Errorf("reading a reply: %w", err)
+	}
+	if did := w.did(reply.Details); did != uint64(b.options.operations) {
+		return 0, fmt.Errorf("a sync did what was meant to %d of %d records: %+v", did, b.options.operations, reply.Details)
+	}
 	return took, nil
 }
+
+func (b *bench) result(w workload, times []time.Duration) result {
+	r := result{Workload: w.name, Via: "follower", Syncs: len(times)}
+	if w.leader {
+		r.Via = "leader"
+	}
+	var total time.Duration
+	for _, t := range times {
+		total += t
+	}
+	slices.Sort(times)
+	r.P50, r.P90, r.Max = milliseconds(times[len(times)/2]), milliseconds(times[len(times)*9/10]), milliseconds(times[len(times)-1])
+	r.RecordsPerSecond = float64(len(times)*b.options.operations) / total.Seconds()
+	return r
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
