@@ -51,17 +51,24 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
+// goldenOperations returns how many operations a sync has, and their block.
+func goldenOperations(t testing.TB, name string) (count uint16, raw []byte) {
+	t.Helper()
+	d := decoder{b: readGolden(t, name)[entryPrefixed:]}
+	var h Header
+	h.decodeSyncFields(&d)
+	raw, err := inflate(d.b, h.RawBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint16(h.OpCount), raw
+}
+
 // FuzzDecodeOperations is FuzzDecodeEntry behind the compression.
 func FuzzDecodeOperations(f *testing.F) {
 	for _, name := range []string{"entry-sync", "entry-sync-empty", "entry-sync-refresh", "entry-sync-reject"} {
-		d := decoder{b: readGolden(f, name)[entryPrefixed:]}
-		var h Header
-		h.decodeSyncFields(&d)
-		raw, err := inflate(d.b, h.RawBytes)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(uint16(h.OpCount), raw)
+		count, raw := goldenOperations(f, name)
+		f.Add(count, raw)
 	}
 	f.Fuzz(func(t *testing.T, count uint16, raw []byte) {
 		cmd, err := Decode(rawSync(uint32(count), uint32(len(raw)), s2.Encode(nil, raw)))
