@@ -23,6 +23,7 @@ type statusReply struct {
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
 	Alarms            []alarm       `json:"alarms"`
+	State             stateReply    `json:"state"`
 	Members           []memberReply `json:"members"`
 }
 
@@ -43,9 +44,12 @@ func (s *server) handleStatus(c *call) error {
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(),
 		Alarms: s.alarms(st),
 	}
+	var err error
+	if reply.State, err = s.stateReply(); err != nil {
+		return err
+	}
 	var members []cluster.Member
 	if st.ClusterID != "" {
-		var err error
 		if members, err = s.Cluster.Members(); err != nil {
 			return fmt.Errorf("listing the members: %w", err)
 		}

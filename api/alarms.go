@@ -13,6 +13,7 @@ import (
 const (
 	alarmClockSkew     = "CLOCK_SKEW"
 	alarmStateDiverged = "STATE_DIVERGED"
+	alarmInconsistent  = "STATE_INCONSISTENT"
 )
 
 // alarm is what is wrong with this node, and what to do.
@@ -21,7 +22,7 @@ type alarm struct {
 	Message string `json:"message"`
 }
 
-var alarmCodes = []string{alarmClockSkew, alarmStateDiverged}
+var alarmCodes = []string{alarmClockSkew, alarmStateDiverged, alarmInconsistent}
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
@@ -31,6 +32,10 @@ func (s *server) alarms(st cluster.Status) []alarm {
 	}
 	if err := s.Audit.Alarm(); err != nil {
 		alarms = append(alarms, alarm{alarmStateDiverged, err.Error()})
+	}
+	if scrub, _, found := s.Audit.LastScrub(); found && len(scrub.Problems) > 0 {
+		alarms = append(alarms, alarm{alarmInconsistent, fmt.Sprintf(
+			"rows of this node's state contradict one another (at entry %d): %s; if no other node says so, reseed this one, else report a bug", scrub.Index, scrub.Problems[0])})
 	}
 	return alarms
 }

@@ -2,11 +2,13 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/fsm/audit"
 )
 
 func TestAlarms(t *testing.T) {
@@ -32,7 +34,14 @@ func TestAlarms(t *testing.T) {
 }
 
 // testAudit is an auditor that says what it is told.
-type testAudit struct{ alarm, refusal error }
+type testAudit struct {
+	alarm, refusal error
+	scrub          audit.Scrub
+}
+
+func (a *testAudit) LastScrub() (audit.Scrub, audit.Verdict, bool) {
+	return a.scrub, audit.Agrees, a.scrub.Index != 0
+}
 
 func (a *testAudit) Alarm() error { return a.alarm }
 
@@ -79,5 +88,38 @@ func TestNothingIsReadFromAStateInDoubt(t *testing.T) {
 	}
 	if body := e.do("GET", "/metrics", "").body; !strings.Contains(body, `pipesync_alarm{code="STATE_DIVERGED"} 1`) {
 		t.Errorf("metrics: %s", body)
+	}
+}
+
+func TestScrubs(t *testing.T) {
+	audit := &testAudit{}
+	e := newEdge(t, func(d *Deps) { d.Audit = audit })
+	var begun struct {
+		Index uint64 `json:"index"`
+	}
+	e.do("POST", "/v1/admin/scrub", "").want(202, "").decode(&begun)
+	if begun.Index != e.log.sm.Applied() {
+		t.Errorf("at entry %d, applied %d", begun.Index, e.log.sm.Applied())
+	}
+	view, err := e.log.sm.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	marks, err := view.Marks()
+	if err != nil || marks.ScrubIndex != begun.Index {
+		t.Fatalf("marks %+v, %v", marks, err)
+	}
+	audit.scrub.Index, audit.scrub.Hash, audit.scrub.Rows = begun.Index, "ab", 7
+	audit.scrub.FinishedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	want := fmt.Sprintf(`"alarms":[],"state":{"mark":{"index":%d,"chain":"%016x"},"scrub":{"index":%d,"hash":"ab","rows":7,"bytes":0,`+
+		`"finished_at":"2026-03-01T12:00:00Z","verdict":"agrees","problems":[]}}`, begun.Index, marks.Last[0].Chain, begun.Index)
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, want) {
+		t.Errorf("status %s, want %s", body, want)
+	}
+	audit.scrub.Problems = []string{"namespace 1 of store 2 has too many records"}
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `{"code":"STATE_INCONSISTENT"`) ||
+		!strings.Contains(body, `"ready":true`) {
+		t.Errorf("status %s", body)
 	}
 }

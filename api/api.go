@@ -15,6 +15,7 @@ import (
 
 	"pipesync/cluster"
 	"pipesync/fsm"
+	"pipesync/fsm/audit"
 )
 
 // Cluster is what the edge asks of the node that it fronts. All methods are
@@ -52,6 +53,9 @@ type Audit interface {
 	// Refusal is why reads mustn't be served now: the Alarm, or that nothing is
 	// known for it yet.
 	Refusal() error
+	// LastScrub is the last look at all rows that has ended, and what a comparison
+	// with the other members' says; false where there is none.
+	LastScrub() (audit.Scrub, audit.Verdict, bool)
 }
 
 // noAudit trusts every state.
@@ -59,6 +63,9 @@ type noAudit struct{}
 
 func (noAudit) Alarm() error   { return nil }
 func (noAudit) Refusal() error { return nil }
+func (noAudit) LastScrub() (audit.Scrub, audit.Verdict, bool) {
+	return audit.Scrub{}, audit.Unknown, false
+}
 
 // Limits bound what one request, and all of them together, may cost this node.
 // A zero field takes its default.

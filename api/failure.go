@@ -33,8 +33,6 @@ type detail struct {
 	Namespace string `json:"namespace,omitzero"`
 	Code      string `json:"code"`
 	Message   string `json:"message"`
-
-	Figures *lossFigures `json:"figures,omitzero"` // of DELETE_GUARD alone
 }
 
 func fail(code Code, format string, args ...any) *failure {

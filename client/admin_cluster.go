@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // Health is what a node says of itself without credentials.
@@ -33,7 +34,37 @@ type Status struct {
 	Ready             bool     `json:"ready"`
 	LastContactMS     int64    `json:"last_contact_ms"`
 	Alarms            []Alarm  `json:"alarms"`
+	State             State    `json:"state"`
 	Members           []Member `json:"members"`
+}
+
+// State identifies the state of a node: nodes with the same chain at a mark have
+// made the same writes, those with the same hash at an index have the same rows.
+type State struct {
+	Mark  *Mark  `json:"mark"`  // nil: none yet
+	Scrub *Scrub `json:"scrub"` // nil: none yet
+}
+
+// Mark is the last mark in the log.
+type Mark struct {
+	Index uint64 `json:"index"`
+	Chain string `json:"chain"`
+}
+
+// Scrub is the last look at all rows of a node that has ended.
+type Scrub struct {
+	Index      uint64    `json:"index"`
+	Hash       string    `json:"hash"`
+	Rows       uint64    `json:"rows"`
+	Bytes      uint64    `json:"bytes"`
+	FinishedAt time.Time `json:"finished_at"`
+	Verdict    string    `json:"verdict"` // unknown, agrees, disputed or diverged
+	Problems   []string  `json:"problems"`
+}
+
+// ScrubBegun is the entry as of which every node scrubs its state.
+type ScrubBegun struct {
+	Index uint64 `json:"index"`
 }
 
 // Alarm is what is wrong with a node and needs a hand.
@@ -137,6 +168,11 @@ func (c *Client) TransferLeadership(ctx context.Context, node string) (NewLeader
 		Node string `json:"node,omitempty"`
 	}{node}
 	return admin[NewLeader](ctx, c, http.MethodPost, "/v1/admin/leader/transfer", nil, body)
+}
+
+// Scrub has every node read all its rows and compare them.
+func (c *Client) Scrub(ctx context.Context) (ScrubBegun, error) {
+	return admin[ScrubBegun](ctx, c, http.MethodPost, "/v1/admin/scrub", nil, nil)
 }
 
 func admin[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (T, error) {

@@ -105,6 +105,11 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "DELETE /v1/admin/members/b%2F%C3%A9?force=true", admin: true,
 			want: `{"node_id":"b","removed":true}`,
 		}, {
+			name: "scrub", reply: `{"index":7}`,
+			call:    func(c *Client) (any, error) { return c.Scrub(ctx) },
+			request: "POST /v1/admin/scrub", admin: true,
+			want: `{"index":7}`,
+		}, {
 			name: "transfer to any", reply: `{"leader_id":"b"}`,
 			call:    func(c *Client) (any, error) { return c.TransferLeadership(ctx, "") },
 			request: "POST /v1/admin/leader/transfer", body: `{}`, admin: true,

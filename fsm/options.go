@@ -31,6 +31,10 @@ type Options struct {
 	// state. Raft waits for it. Nil: none.
 	Marked func(Marked)
 
+	// Restored is called when a snapshot has taken the place of the state, before
+	// the next entry. Nil: none.
+	Restored func()
+
 	// FS is for tests alone, which put one here that can crash or fail; nil means
 	// the operating system's.
 	FS storage.FS
@@ -54,6 +58,9 @@ func (o *Options) complete() error {
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}
+	}
+	if o.Restored == nil {
+		o.Restored = func() {}
 	}
 	if o.Marked == nil {
 		o.Marked = func(Marked) {}

@@ -133,5 +133,6 @@ func (f *FSM) swap(next *handle, system storage.System) error {
 	f.restoring = false
 	f.setApplied(system)
 	f.mu.Unlock()
+	f.opts.Restored()
 	return f.release(old)
 }

@@ -10,7 +10,6 @@ const (
 	fieldTimestamp    = "sync_timestamp"
 	fieldStore        = "vector_store_id"
 	fieldOnStale      = "on_stale"
-	fieldMaxDelete    = "max_delete_percent"
 )
 
 // Names of an operation's fields.
@@ -26,9 +25,7 @@ const (
 )
 
 var (
-	requestFields = []string{
-		fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale, fieldMaxDelete,
-	}
+	requestFields   = []string{fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale}
 	operationFields = []string{
 		fieldAction, fieldID, fieldNamespace, fieldData, fieldSource, fieldFile, fieldCreated, fieldUpdated,
 	}

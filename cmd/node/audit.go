@@ -25,8 +25,9 @@ func (g auditedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byt
 // leadingTime is cluster time while this node leads, else 0.
 func (n *node) leadingTime() int64 { return n.gate.ClusterTime(n.cluster.Status().Term) }
 
-// markLog starts the marker.
-func (n *node) markLog() error {
+// auditState starts the marker, and what scrubs the state when a mark says so.
+func (n *node) auditState() error {
+	n.inBackground("the scrubber", n.audit.Run)
 	m := &marker{state: n.state, clusterTime: n.leadingTime, propose: n.propose, log: n.log}
 	n.inBackground("the marker", m.run)
 	return nil

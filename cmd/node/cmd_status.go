@@ -138,6 +138,12 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
+		if m := s.State.Mark; m != nil {
+			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)
+		}
+		if scrub := s.State.Scrub; scrub != nil {
+			fmt.Fprintf(w, "scrub\tat entry %d, ended %s: %d rows, %s\n", scrub.Index, scrub.FinishedAt.Format(time.RFC3339), scrub.Rows, scrub.Verdict)
+		}
 		for _, alarm := range s.Alarms {
 			fmt.Fprintf(w, "alarm\t%s: %s\n", alarm.Code, alarm.Message)
 		}

@@ -16,6 +16,8 @@ const (
 	// bound how much is answered from a state that has gone wrong.
 	markEntries = 1024
 	markEvery   = 60 * time.Second
+	// scrubEvery is how often all rows are hashed, in cluster time.
+	scrubEvery = 24 * time.Hour
 	// markPoll is how often it is looked whether one is due.
 	markPoll = time.Second
 )
@@ -78,6 +80,9 @@ func (m *marker) due(now int64) (*fsm.Mark, error) {
 	}
 	if last.Index != m.last || m.since == 0 {
 		m.last, m.since = last.Index, now
+	}
+	if now-marks.ScrubAt >= int64(scrubEvery) {
+		return &fsm.Mark{Previous: last, Scrub: true}, nil
 	}
 	entries := view.Applied() - last.Index // fenced and Raft's own ones included
 	if entries == 0 || entries < markEntries && now-m.since < int64(markEvery) {

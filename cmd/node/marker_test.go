@@ -59,6 +59,29 @@ func TestMarksAreDue(t *testing.T) {
 	}
 }
 
+// TestScrubsAreDue once a day of cluster time, whether or not anything came.
+func TestScrubsAreDue(t *testing.T) {
+	c := newCollecting(t)
+	m := &marker{state: c.state, clusterTime: c.clusterTime, propose: c.propose, log: slog.New(slog.DiscardHandler)}
+	for day := range int64(3) {
+		for _, at := range []int64{int64(scrubEvery)*(day+1) - 1, int64(scrubEvery) * (day + 1)} {
+			c.now = at
+			if err := m.step(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		view, err := c.state.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		marks, err := view.Marks()
+		view.Close()
+		if err != nil || marks.ScrubAt != int64(scrubEvery)*(day+1) || marks.ScrubIndex != c.index {
+			t.Errorf("day %d: %+v, %v", day, marks, err)
+		}
+	}
+}
+
 // Each mark tells what its proposer had noted at the one before.
 func TestMarksTellTheOneBefore(t *testing.T) {
 	c := newCollecting(t)

@@ -70,7 +70,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
 		{"starting the upkeep", n.startUpkeep},
-		{"marking the log", n.markLog},
+		{"auditing the state", n.auditState},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {

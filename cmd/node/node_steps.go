@@ -23,6 +23,7 @@ import (
 const (
 	adminTokenName = "admin-token"
 	stateName      = "state"
+	scrubsName     = "scrubs.json"
 
 	// The edge sets deadlines of its own for bodies and slow routes; these are
 	// what no connection outlives.
@@ -69,14 +70,15 @@ func (n *node) openState() error {
 		Logger: n.log,
 		Fatal:  n.fatal,
 		// Entries are applied only once openCluster has run, after these are set.
-		Observe: func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
-		Marked:  func(m fsm.Marked) { n.audit.Marked(m) },
+		Observe:  func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
+		Marked:   func(m fsm.Marked) { n.audit.Marked(m) },
+		Restored: func() { n.audit.Restored() },
 	})
 	if err != nil {
 		return err
 	}
 	n.state = state
-	n.audit = audit.New(state, n.log)
+	n.audit = audit.New(state, filepath.Join(n.DataDir, scrubsName), n.log)
 	n.clocks = cluster.NewClocks(admission.SystemClock{})
 	n.gate = admission.New(state, n.clocks)
 	flushing, stopFlushing := context.WithCancel(context.Background())

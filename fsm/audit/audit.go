@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -21,24 +20,34 @@ type State interface {
 type Auditor struct {
 	state State
 	log   *slog.Logger
+	file  string         // of scrubs
+	queue chan *fsm.View // to be scrubbed; of capacity 1
 
 	mu       sync.Mutex
-	compared bool // since the start
-	own      judgement
-	diverged map[string]uint64 // at which mark, by id
+	compared bool    // since the start
+	chains   poll    // of the marks
+	rows     poll    // of the scrubs
+	scrubs   []Scrub // the last ones, at most maxScrubs
 }
 
-// New returns an auditor of state. Its Marked is to be wired to the state machine
+// New returns an auditor of state, which keeps what it has found in file, in a
+// directory that is there. Marked and Restored are to be wired to the state machine
 // before the first entry is applied, Report and Compare to the exchange of the
-// members.
-func New(state State, log *slog.Logger) *Auditor {
-	return &Auditor{state: state, log: log, own: judgement{verdict: Unknown}}
+// members. Run scrubs.
+func New(state State, file string, log *slog.Logger) *Auditor {
+	return &Auditor{
+		state: state, log: log, file: file, queue: make(chan *fsm.View, 1),
+		chains: newPoll(), rows: newPoll(), scrubs: readScrubs(file, log),
+	}
 }
 
 // Marked is told of each mark that this node applies. One whose proposer has noted
 // something else makes the state doubtful until the next comparison has told who
 // is right.
 func (a *Auditor) Marked(m fsm.Marked) {
+	if m.Scrub {
+		a.enqueue()
+	}
 	if !m.Differs {
 		return
 	}
@@ -46,32 +55,16 @@ func (a *Auditor) Marked(m fsm.Marked) {
 		"mark", m.Before.Index, "chain", fmt.Sprintf("%016x", m.Before.Chain), "proposed", fmt.Sprintf("%016x", m.Proposed.Chain))
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.own.verdict != Diverged {
-		a.own = judgement{Disputed, m.Before.Index}
-	}
+	a.chains.doubt(m.Before.Index)
 }
 
-// report is what a member tells the others.
-type report struct {
-	Marks []reportedMark `json:"marks"`
-}
-
-type reportedMark struct {
-	Index uint64 `json:"index"`
-	Chain uint64 `json:"chain,string"` // not every reader of JSON has 64 bits
-}
-
-// Report is what this node has noted, as JSON. It is bounded by storage.MarksMax.
-func (a *Auditor) Report() []byte {
-	var r report
-	for _, m := range a.marks() {
-		r.Marks = append(r.Marks, reportedMark(m))
-	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return nil // numbers alone: it can't fail
-	}
-	return b
+// Restored is told when another node's state has taken the place of this one's:
+// what was found out about the rows of the old one is void.
+func (a *Auditor) Restored() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rows, a.scrubs = newPoll(), nil
+	a.save()
 }
 
 // marks of the state as it is, which a restore may have replaced; none where it
@@ -93,67 +86,51 @@ func (a *Auditor) marks() []storage.Mark {
 // Compare judges all members by what they have reported. members says of each,
 // by id, whether it is a voter; reports has those that have answered, without self.
 func (a *Auditor) Compare(self string, members map[string]bool, reports map[string][]byte) {
-	ballots := make([]ballot, 0, len(members))
+	own := a.report()
+	var chains, rows []ballot
 	for id, voter := range members {
-		b := ballot{id: id, voter: voter, marks: readReport(reports[id])}
-		if id == self {
-			b.marks = a.marks()
+		r := own
+		if id != self {
+			r = readReport(reports[id])
 		}
-		ballots = append(ballots, b)
+		chains = append(chains, ballot{id, voter, r.marks()})
+		rows = append(rows, ballot{id, voter, r.scrubs()})
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	judged := vote(ballots, a.diverged)
 	a.compared = true
-	a.diverged = map[string]uint64{}
-	for id, j := range judged {
-		if j.verdict == Diverged {
-			a.diverged[id] = j.at
-		}
-	}
-	before := a.own
-	// Marks of before the doubt don't end it.
-	if j := judged[self]; bad(j.verdict) || j.verdict == Agrees && (!bad(before.verdict) || j.at >= before.at) {
-		a.own = j
-	}
-	if a.own.verdict != before.verdict && (bad(before.verdict) || bad(a.own.verdict)) {
-		a.log.Error("the members' states were compared", "verdict", a.own.verdict, "before", before.verdict, "mark", a.own.at)
-	}
+	a.tell("what the members have written", &a.chains, a.chains.count(self, chains))
+	a.tell("the members' rows", &a.rows, a.rows.count(self, rows))
 }
 
-func bad(v Verdict) bool { return v == Diverged || v == Disputed }
-
-// readReport reads what another member says; nothing where it can't be read.
-func readReport(b []byte) []storage.Mark {
-	var r report
-	if json.Unmarshal(b, &r) != nil || len(r.Marks) > storage.MarksMax {
-		return nil
+// tell logs a verdict that has changed for the worse or from it.
+func (a *Auditor) tell(what string, p *poll, before judgement) {
+	if p.own.verdict != before.verdict && (bad(before.verdict) || bad(p.own.verdict)) {
+		a.log.Error("compared "+what, "verdict", p.own.verdict, "before", before.verdict, "mark", p.own.at)
 	}
-	marks := make([]storage.Mark, 0, len(r.Marks))
-	for _, m := range r.Marks {
-		marks = append(marks, storage.Mark(m))
-	}
-	return marks
 }
 
 // Diverged says that member id's state isn't the majority's.
 func (a *Auditor) Diverged(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, is := a.diverged[id]
-	return is
+	return a.chains.isDiverged(id) || a.rows.isDiverged(id)
 }
+
+const cure = "that is: 'pipesync leave', then join again from an empty data directory under a new node id"
 
 // Alarm is why this node's state can't be trusted; nil where nothing is known
 // against it.
 func (a *Auditor) Alarm() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch a.own.verdict {
-	case Diverged:
-		return &distrust{fmt.Sprintf("this node's state isn't the one that most voters have (at entry %d): reseed it, that is: 'pipesync leave', then join again from an empty data directory under a new node id", a.own.at)}
-	case Disputed:
-		return &distrust{fmt.Sprintf("the voters have different states (at entry %d), and none of them has a majority: start those that are down, or reseed all but one, that is: 'pipesync leave', then join again from an empty data directory under a new node id", a.own.at)}
+	for _, own := range []judgement{a.chains.own, a.rows.own} {
+		switch own.verdict {
+		case Diverged:
+			return &distrust{fmt.Sprintf("this node's state isn't the one that most voters have (at entry %d): reseed it, %s", own.at, cure)}
+		case Disputed:
+			return &distrust{fmt.Sprintf("the voters have different states (at entry %d), and none of them has a majority: start those that are down, or reseed all but one, %s", own.at, cure)}
+		}
 	}
 	return nil
 }

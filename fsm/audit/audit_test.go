@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,6 +20,7 @@ type member struct {
 	t    *testing.T
 	name string
 	sm   *fsm.FSM
+	file string
 }
 
 func newMember(t *testing.T, name string) *member {
@@ -26,15 +28,20 @@ func newMember(t *testing.T, name string) *member {
 	m := &member{t: t, name: name}
 	sm, err := fsm.Open(fsm.Options{
 		Dir: t.TempDir(), CacheBytes: 1 << 20, Fatal: func(err error) { panic(err) },
-		Marked: func(marked fsm.Marked) { m.Marked(marked) },
+		Marked:   func(marked fsm.Marked) { m.Marked(marked) },
+		Restored: func() { m.Restored() },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sm.Close() })
-	m.sm, m.Auditor = sm, New(sm, slog.New(slog.DiscardHandler))
+	m.sm, m.file = sm, filepath.Join(t.TempDir(), "scrubs.json")
+	m.restart()
 	return m
 }
+
+// restart forgets whatever isn't in the state or in the file.
+func (m *member) restart() { m.Auditor = New(m.sm, m.file, slog.New(slog.DiscardHandler)) }
 
 // group is a cluster without a network: what is committed is applied by all.
 type group struct {
@@ -115,8 +122,8 @@ func (g *group) compare(down ...*member) {
 func (g *group) expect(when string, verdicts ...Verdict) {
 	g.t.Helper()
 	for i, m := range g.members {
-		if m.own.verdict != verdicts[i] {
-			g.t.Errorf("%s: %s is %+v, want %s", when, m.name, m.own, verdicts[i])
+		if m.chains.own.verdict != verdicts[i] {
+			g.t.Errorf("%s: %s is %+v, want %s", when, m.name, m.chains.own, verdicts[i])
 		}
 		if alarm := m.Alarm(); (alarm != nil) != bad(verdicts[i]) {
 			g.t.Errorf("%s: alarm of %s: %v", when, m.name, alarm)
@@ -179,8 +186,8 @@ func TestALeaderDiverges(t *testing.T) {
 	}
 	g.mark(wrong)
 	for _, m := range g.members[1:] {
-		if m.own.verdict != Disputed || m.Alarm() == nil {
-			t.Errorf("%s doesn't doubt itself: %+v", m.name, m.own)
+		if m.chains.own.verdict != Disputed || m.Alarm() == nil {
+			t.Errorf("%s doesn't doubt itself: %+v", m.name, m.chains.own)
 		}
 	}
 	g.compare()
@@ -197,8 +204,8 @@ func TestADoubtStays(t *testing.T) {
 	g.mark(leader)
 	g.mark(leader)
 	doubtful.Compare(doubtful.name, map[string]bool{leader.name: true, doubtful.name: true, other.name: true}, map[string][]byte{other.name: early})
-	if doubtful.own.verdict != Disputed {
-		t.Errorf("cleared by an old mark: %+v", doubtful.own)
+	if doubtful.chains.own.verdict != Disputed {
+		t.Errorf("cleared by an old mark: %+v", doubtful.chains.own)
 	}
 	g.compare()
 	g.expect("compared", Agrees, Diverged, Agrees)
@@ -220,14 +227,14 @@ func TestTwoThatDiffer(t *testing.T) {
 // Reports of others are read as what they are: from another machine.
 func TestReportsAreNotTrusted(t *testing.T) {
 	long := `{"marks":[` + strings.Repeat(`{"index":1,"chain":"1"},`, storage.MarksMax) + `{"index":2,"chain":"1"}]}`
-	for _, report := range []string{``, `[]`, `{"marks":7}`, `{"marks":[{"index":-1}]}`, long} {
-		if got := readReport([]byte(report)); got != nil {
-			t.Errorf("%s: %v", report, got)
+	scrubs := `{"scrubs":[{"index":1},{"index":2},{"index":3}]}`
+	for _, text := range []string{``, `[]`, `{"marks":7}`, `{"marks":[{"index":-1}]}`, long, scrubs} {
+		if got := readReport([]byte(text)); got.Marks != nil || got.Scrubs != nil {
+			t.Errorf("%s: %v", text, got)
 		}
 	}
-	want := storage.Mark{Index: 1 << 62, Chain: 1<<64 - 1}
-	got := readReport(fmt.Appendf(nil, `{"marks":[{"index":%d,"chain":"%d"}],"of a later version":1}`, want.Index, want.Chain))
-	if len(got) != 1 || got[0] != want {
+	got := readReport([]byte(`{"marks":[{"index":4611686018427387904,"chain":"ff"}],"of a later version":1}`)).marks()
+	if len(got) != 1 || got[0] != (noted{1 << 62, "ff"}) {
 		t.Errorf("got %v", got)
 	}
 }

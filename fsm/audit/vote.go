@@ -1,10 +1,6 @@
 package audit
 
-import (
-	"slices"
-
-	"pipesync/storage"
-)
+import "slices"
 
 // Verdict is what a comparison says of one member's state.
 type Verdict string
@@ -24,7 +20,13 @@ const (
 type ballot struct {
 	id    string
 	voter bool
-	marks []storage.Mark // ascending
+	notes []noted
+}
+
+// noted is what a member has found at the mark at index.
+type noted struct {
+	index uint64
+	value string
 }
 
 // judgement is a verdict with the mark that it is of.
@@ -53,18 +55,18 @@ func vote(ballots []ballot, diverged map[string]uint64) map[string]judgement {
 	}
 	decided := false // at a newer mark
 	for _, index := range indexes(ballots) {
-		chains, right, found := noted(ballots, index, voters)
+		values, right, found := tally(ballots, index, voters)
 		decided = decided || found
-		for id, chain := range chains {
+		for id, value := range values {
 			was, known := diverged[id]
 			now := judged[id].verdict
 			cleared := known && judged[id] == (judgement{Diverged, was}) && index >= was
 			switch {
-			case found && chain != right:
+			case found && value != right:
 				judged[id] = judgement{Diverged, index}
 			case found && (now == Unknown || cleared):
 				judged[id] = judgement{Agrees, index}
-			case !decided && now == Unknown && differ(chains, diverged):
+			case !decided && now == Unknown && differ(values, diverged):
 				judged[id] = judgement{Disputed, index}
 			}
 		}
@@ -76,8 +78,8 @@ func vote(ballots []ballot, diverged map[string]uint64) map[string]judgement {
 func indexes(ballots []ballot) []uint64 {
 	var all []uint64
 	for _, b := range ballots {
-		for _, m := range b.marks {
-			all = append(all, m.Index)
+		for _, n := range b.notes {
+			all = append(all, n.index)
 		}
 	}
 	slices.Sort(all)
@@ -86,39 +88,39 @@ func indexes(ballots []ballot) []uint64 {
 	return all
 }
 
-// noted is what members have noted at a mark, by id, and what a majority of all
+// tally is what members have noted at a mark, by id, and what a majority of all
 // voters has, if found.
-func noted(ballots []ballot, index uint64, voters int) (chains map[string]uint64, right uint64, found bool) {
-	chains = map[string]uint64{}
-	count := map[uint64]int{} // voters, by chain
+func tally(ballots []ballot, index uint64, voters int) (values map[string]string, right string, found bool) {
+	values = map[string]string{}
+	count := map[string]int{} // voters, by value
 	for _, b := range ballots {
-		for _, m := range b.marks {
-			if m.Index != index {
+		for _, n := range b.notes {
+			if n.index != index {
 				continue
 			}
-			chains[b.id] = m.Chain
+			values[b.id] = n.value
 			if !b.voter {
 				continue
 			}
-			if count[m.Chain]++; count[m.Chain] > voters/2 {
-				right, found = m.Chain, true
+			if count[n.value]++; count[n.value] > voters/2 {
+				right, found = n.value, true
 			}
 		}
 	}
-	return chains, right, found
+	return values, right, found
 }
 
-// differ says whether there are two chains, those apart that are known to be wrong.
-func differ(chains map[string]uint64, diverged map[string]uint64) bool {
-	first, any := uint64(0), false
-	for id, chain := range chains {
+// differ says whether there are two values, those apart that are known to be wrong.
+func differ(values map[string]string, diverged map[string]uint64) bool {
+	first, any := "", false
+	for id, value := range values {
 		if _, wrong := diverged[id]; wrong {
 			continue
 		}
-		if any && chain != first {
+		if any && value != first {
 			return true
 		}
-		first, any = chain, true
+		first, any = value, true
 	}
 	return false
 }

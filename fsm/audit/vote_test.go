@@ -3,29 +3,26 @@ package audit
 import (
 	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"pipesync/storage"
 )
 
 // voting builds ballots from what each member has noted, "index:chain …".
 func voting(members map[string]string) []ballot {
 	var ballots []ballot
-	for id, noted := range members {
+	for id, text := range members {
 		b := ballot{id: id, voter: id[0] != 'x'}
-		for m := (storage.Mark{}); noted != ""; {
-			var n int
-			if _, err := fmt.Sscanf(noted, "%d:%d", &m.Index, &m.Chain); err != nil {
+		for _, note := range strings.Fields(text) {
+			index, value, _ := strings.Cut(note, ":")
+			n, err := strconv.ParseUint(index, 10, 64)
+			if err != nil {
 				panic(err)
 			}
-			b.marks = append(b.marks, m)
-			if n = len(fmt.Sprintf("%d:%d", m.Index, m.Chain)); n < len(noted) {
-				n++
-			}
-			noted = noted[n:]
+			b.notes = append(b.notes, noted{n, value})
 		}
 		ballots = append(ballots, b)
 	}
@@ -98,11 +95,11 @@ func TestVoteNeverAccusesTheRight(t *testing.T) {
 			wentWrong[b.id] = from
 			first := rapid.IntRange(1, 10).Draw(t, "first")
 			for index := first; index <= rapid.IntRange(0, 10).Draw(t, "last"); index++ {
-				chain := uint64(index)
+				value := "right"
 				if index >= from {
-					chain += 1000 * uint64(1+rapid.IntRange(0, 1).Draw(t, "way")) // two may go wrong alike
+					value = rapid.SampledFrom([]string{"one way", "another"}).Draw(t, "way") // two may go wrong alike
 				}
-				b.marks = append(b.marks, storage.Mark{Index: uint64(index), Chain: chain})
+				b.notes = append(b.notes, noted{uint64(index), value})
 			}
 			ballots = append(ballots, b)
 		}

@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"fsm/contenthash": {"storage"},
 	"fsm/admission":   {"fsm", "storage", "internal/planted"},
 	"fsm/audit":       {"fsm", "storage"},
-	"api":             {"api/syncjson", "fsm", "fsm/contenthash", "cluster", "internal/planted"},
+	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
 	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "storage", "client"},
 

@@ -1,0 +1,67 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"pipesync/fsm"
+	"pipesync/fsm/audit"
+)
+
+// stateReply is what identifies a node's state: nodes with the same chain at a
+// mark have written the same, and those with the same hash have the same rows.
+type stateReply struct {
+	Mark  *markReply  `json:"mark"`
+	Scrub *scrubReply `json:"scrub"`
+}
+
+type markReply struct {
+	Index uint64 `json:"index"`
+	Chain string `json:"chain"`
+}
+
+type scrubReply struct {
+	Index      uint64        `json:"index"`
+	Hash       string        `json:"hash"`
+	Rows       uint64        `json:"rows"`
+	Bytes      uint64        `json:"bytes"`
+	FinishedAt string        `json:"finished_at"`
+	Verdict    audit.Verdict `json:"verdict"`
+	Problems   []string      `json:"problems"`
+}
+
+func (s *server) stateReply() (stateReply, error) {
+	var reply stateReply
+	view, err := s.State.View()
+	if err != nil {
+		return reply, fmt.Errorf("opening a view: %w", err)
+	}
+	defer view.Close()
+	marks, err := view.Marks()
+	if err != nil {
+		return reply, fmt.Errorf("reading the marks: %w", err)
+	}
+	if n := len(marks.Last); n > 0 {
+		reply.Mark = &markReply{marks.Last[n-1].Index, fmt.Sprintf("%016x", marks.Last[n-1].Chain)}
+	}
+	if scrub, verdict, found := s.Audit.LastScrub(); found {
+		reply.Scrub = &scrubReply{
+			Index: scrub.Index, Hash: scrub.Hash, Rows: scrub.Rows, Bytes: scrub.Bytes,
+			FinishedAt: scrub.FinishedAt.Format(time.RFC3339), Verdict: verdict, Problems: append([]string{}, scrub.Problems...),
+		}
+	}
+	return reply, nil
+}
+
+// handleScrub has every node scrub its state as it is at one entry.
+func (s *server) handleScrub(c *call) error {
+	result, err := s.command(c, &fsm.Mark{RequestID: mintRequestID(), Scrub: true})
+	if err != nil {
+		return err
+	}
+	c.reply(http.StatusAccepted, struct {
+		Index uint64 `json:"index"`
+	}{result.Index})
+	return nil
+}

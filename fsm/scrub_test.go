@@ -1,0 +1,108 @@
+package fsm
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"pipesync/storage"
+)
+
+func freely(int) error { return nil }
+
+func scrubOf(t testing.TB, f *FSM) Scrub {
+	t.Helper()
+	v, err := f.View()
+	must(t, err)
+	defer v.Close()
+	s, err := v.Scrub(freely)
+	must(t, err)
+	return s
+}
+
+func TestScrubFindsWhatContradicts(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*storage.Batch)
+		want  []string
+	}{
+		"a fingerprint that is lost": {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "a") }, []string{"1 live fingerprints, and should have 2", "the digest"}},
+		"a content that is lost":     {func(b *storage.Batch) { b.DeleteContent(1, 1, 1, "a") }, []string{"1 contents, and should have 2"}},
+		"a tombstone that is lost":   {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "c") }, []string{"0 tombstones, and should have 1"}},
+		"another hash": {func(b *storage.Batch) {
+			b.PutFingerprint(1, 1, 1, "a", storage.Fingerprint{Hash: testHash("2")})
+		}, []string{"the digest"}},
+		"another namespace's": {func(b *storage.Batch) {
+			b.PutNamespace(1, "m", storage.Namespace{Num: 2, Live: 1, Next: 2, Count: 7})
+		}, []string{"namespace 2 of store 1 has 1 live", "contents", "the digest"}},
+		"of no live generation": {func(b *storage.Batch) {
+			b.PutFingerprint(1, 1, 9, "a", storage.Fingerprint{Hash: testHash("2")})
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.setUp(10)
+			r.mustApply(newSync(Incremental, upsert("n", "a", "1"), upsert("n", "b", "1"), remove("n", "c"), upsert("m", "a", "1")))
+			before := scrubOf(t, r.fsm)
+			b := r.fsm.current.db.NewBatch()
+			c.spoil(b)
+			must(t, b.Commit())
+			must(t, b.Close())
+			after := scrubOf(t, r.fsm)
+			if after.Hash == before.Hash {
+				t.Error("the hash is as it was")
+			}
+			if len(after.Problems) != len(c.want) {
+				t.Fatalf("problems %q, want %q", after.Problems, c.want)
+			}
+			for i, want := range c.want {
+				if !strings.Contains(after.Problems[i], want) {
+					t.Errorf("problem %q, want %q", after.Problems[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestProblemsOfAScrubAreBounded(t *testing.T) {
+	var s Scrub
+	for range maxScrubProblems + 5 {
+		s.complain("x")
+	}
+	if len(s.Problems) != maxScrubProblems {
+		t.Errorf("%d problems", len(s.Problems))
+	}
+}
+
+func TestAScrubEndsWhenItsPaceDoes(t *testing.T) {
+	r := newRig(t)
+	r.setUp(10)
+	v := r.view()
+	defer v.Close()
+	enough := errors.New("enough")
+	bytes := 0
+	_, err := v.Scrub(func(n int) error {
+		bytes += n
+		return enough
+	})
+	if !errors.Is(err, enough) || bytes == 0 {
+		t.Errorf("%v after %d bytes", err, bytes)
+	}
+}
+
+// A state that is restored is told of, before anything else is applied.
+func TestRestoresAreTold(t *testing.T) {
+	r := &rig{t: t, dir: t.TempDir(), next: 10, wall: testWall}
+	told := 0
+	r.opts = func(o *Options) { o.Restored = func() { told++ } }
+	r.open()
+	defer r.close()
+	r.setUp(10)
+	stream := r.snapshot()
+	if told != 0 {
+		t.Error("told of a snapshot")
+	}
+	must(t, r.restore(stream))
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}
