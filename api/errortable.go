@@ -34,6 +34,7 @@ const (
 	codeStaleRefresh           Code = "STALE_REFRESH"
 	codeRefreshTimestampReused Code = "REFRESH_TIMESTAMP_REUSED"
 	codeSyncTooOld             Code = "SYNC_TOO_OLD"
+	codeDeleteGuard            Code = "DELETE_GUARD"
 	codeCursorExpired          Code = "CURSOR_EXPIRED"
 	codePayloadTooLarge        Code = "PAYLOAD_TOO_LARGE"
 	codeUnsupportedMediaType   Code = "UNSUPPORTED_MEDIA_TYPE"
@@ -146,6 +147,9 @@ var errorTable = []errorRow{
 	{codeSyncTooOld, http.StatusConflict, false,
 		"An operation names an id that isn't there, at a time for which deletions are no longer known: it may have been deleted since. Nothing was written.",
 		"Read the source again, and send what it has now with a new sync_timestamp."},
+	{codeDeleteGuard, http.StatusConflict, false,
+		"The sync would remove a larger part of the live records of its namespaces, counted together, than its max_delete_percent allows. Nothing was written; the detail has the figures.",
+		"See whether the source was read whole. If so many records are really gone, send it with a higher max_delete_percent, or without."},
 	{codeCursorExpired, http.StatusGone, false,
 		"The list that the cursor belongs to is no longer there: the namespace was refreshed since, or the cursor was made for another list.",
 		"Start the list again without a cursor."},

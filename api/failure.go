@@ -33,6 +33,8 @@ type detail struct {
 	Namespace string `json:"namespace,omitzero"`
 	Code      string `json:"code"`
 	Message   string `json:"message"`
+
+	Figures *lossFigures `json:"figures,omitzero"` // of DELETE_GUARD alone
 }
 
 func fail(code Code, format string, args ...any) *failure {

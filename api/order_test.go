@@ -121,3 +121,30 @@ func TestTimestampsInTheFuture(t *testing.T) {
 	e.sync(goodSync).want(200, "") // without a timestamp it is newer than all that it meets
 	e.syncAt("12:04:59", `"on_stale":"reject",`, up("n", "1", "4")).want(409, codeStaleSync)
 }
+
+func TestDeleteGuardTellsItsFigures(t *testing.T) {
+	e := newEdge(t)
+	var ops []string
+	for i := range 7 {
+		ops = append(ops, up("n", fmt.Sprint(i), "1"))
+	}
+	e.syncAt("11:00:01", "", ops...).want(200, "")
+	got := e.syncAt("11:00:02", `"max_delete_percent":28.5,`, down("n", "1"), down("n", "2")).want(409, codeDeleteGuard)
+	const rule = "allows 28.5 % of the live records to be removed; these are 2 of 7, 28.572 %"
+	want := `"details":[{"field":"max_delete_percent","code":"DELETE_GUARD","message":"` + rule +
+		`","figures":{"live":7,"removed":2,"percent":28.572,"limit":28.5}}],"details_total":1`
+	if !strings.Contains(got.body, want) || got.failure().Message != "max_delete_percent "+rule {
+		t.Errorf("got %s", got.body)
+	}
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces/n/records/1", "").want(200, "")
+	e.syncAt("11:00:02", `"max_delete_percent":28.572,`, down("n", "1"), down("n", "2")).want(200, "")
+	e.refreshAt("11:00:03", down("n", "1")).want(200, "")
+}
+
+func TestPercent(t *testing.T) {
+	for thousandths, want := range map[uint64]string{0: "0", 1: "0.001", 20: "0.02", 300: "0.3", 1000: "1", 12_345: "12.345", 100_000: "100"} {
+		if got := percent(thousandths); string(got) != want {
+			t.Errorf("%d is %s, want %s", thousandths, got, want)
+		}
+	}
+}

@@ -30,20 +30,22 @@ func (s *server) handleSync(c *call) error {
 	case fsm.Replayed:
 		c.w.Header().Set(headerReplayed, "true")
 	default:
-		return syncRefusal(result.Outcome, window)
+		return syncRefusal(result, window)
 	}
 	c.reply(http.StatusOK, newSyncReply(result, c.operations, time.Since(c.started)))
 	return nil
 }
 
-// syncRefusal is refusal, with when to come back.
-func syncRefusal(o fsm.Outcome, window fsm.Window) *failure {
-	f := refusal(o)
-	switch o {
+// syncRefusal is refusal, with when to come back and, of a guard, its figures.
+func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
+	f := refusal(result.Outcome)
+	switch result.Outcome {
 	case fsm.RateLimited:
 		f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
 	case fsm.IdempotencyStoreFull:
 		f.retryAfter = storeFullRetryAfter
+	case fsm.DeleteGuard:
+		f.tellLosses(result.Sync.Losses)
 	}
 	return f
 }

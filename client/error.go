@@ -36,6 +36,16 @@ type Detail struct {
 	Namespace string `json:"namespace,omitempty"`
 	Code      string `json:"code,omitempty"`
 	Message   string `json:"message"`
+	// Figures are those of DELETE_GUARD.
+	Figures *LossFigures `json:"figures,omitempty"`
+}
+
+// LossFigures are what a batch would have removed.
+type LossFigures struct {
+	Live    uint64      `json:"live"`    // records of its namespaces
+	Removed uint64      `json:"removed"` // of them
+	Percent json.Number `json:"percent"` // rounded up to thousandths
+	Limit   json.Number `json:"limit"`   // its MaxDeletePercent
 }
 
 func (e *Error) Error() string {

@@ -29,12 +29,16 @@ const (
 // SyncRequest is one batch of at most 5000 operations. It is applied whole or
 // not at all.
 type SyncRequest struct {
-	OrganizationID string      `json:"organization_id"`
-	VectorStoreID  string      `json:"vector_store_id,omitempty"` // empty: the key's default
-	Mode           string      `json:"sync_mode"`
-	Timestamp      string      `json:"sync_timestamp,omitempty"` // RFC 3339
-	OnStale        string      `json:"on_stale,omitempty"`       // empty: Skip
-	Operations     []Operation `json:"operations"`
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id,omitempty"` // empty: the key's default
+	Mode           string `json:"sync_mode"`
+	Timestamp      string `json:"sync_timestamp,omitempty"` // RFC 3339
+	OnStale        string `json:"on_stale,omitempty"`       // empty: Skip
+	// MaxDeletePercent has the batch refused with DELETE_GUARD where it would
+	// remove more of the live records of its namespaces: a number from 0 to 100
+	// with at most 3 digits after the point. Empty: no guard.
+	MaxDeletePercent json.Number `json:"max_delete_percent,omitempty"`
+	Operations       []Operation `json:"operations"`
 	// IdempotencyKey has the batch applied once, however often it is sent: 1 to
 	// 255 visible ASCII characters, new for each batch. Empty: none.
 	IdempotencyKey string `json:"-"`

@@ -89,6 +89,25 @@ func (n *namespaceWriter) judgeRefresh() Outcome {
 	return OK
 }
 
+// removes counts the records that are live before the sync and gone after it.
+func (n *namespaceWriter) removes() (removed uint64) {
+	refresh := n.entry.Mode == FullRefresh
+	if refresh {
+		removed = n.row.Count
+	}
+	for at, i := range n.last {
+		op := &n.entry.Operations[i]
+		switch {
+		case !n.old[at].live() || n.skipped[op.ID]:
+		case refresh && op.Action == Upsert:
+			removed--
+		case !refresh && op.Action == Delete:
+			removed++
+		}
+	}
+	return removed
+}
+
 // incremental changes the live generation in place.
 func (n *namespaceWriter) incremental() {
 	digest := newDigestSum(n.row.Digest)
@@ -177,18 +196,15 @@ func (n *namespaceWriter) countChange(a Action, live bool) {
 // fullRefresh writes a new generation with nothing but the operations' records,
 // and makes it the live one. The floor does what tombstones would.
 func (n *namespaceWriter) fullRefresh() {
-	var kept uint64
 	d := &n.result.Details
+	d.Removed += n.removes()
 	for at, i := range n.last {
 		op, old := &n.entry.Operations[i], &n.old[at]
 		if op.Action == Delete {
 			if !old.live() {
 				d.Unchanged++
 			}
-			continue // what was live is counted as removed below
-		}
-		if old.live() {
-			kept++
+			continue // what was live is counted as removed
 		}
 		if old.live() && old.Hash == op.Hash {
 			n.put(n.row.Next, i, old.Changed)
@@ -198,7 +214,6 @@ func (n *namespaceWriter) fullRefresh() {
 			n.countChange(Upsert, old.live())
 		}
 	}
-	d.Removed += n.row.Count - kept
 	if n.row.Live != 0 {
 		n.batch.DropGeneration(n.store, n.row.Num, n.row.Live)
 	}

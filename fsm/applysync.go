@@ -3,6 +3,7 @@ package fsm
 import (
 	"cmp"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
@@ -29,7 +30,9 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 		return nil, fmt.Errorf("plan sync: %w", err)
 	}
 	if check.outcome != OK {
-		return check.result(&h, tx.index), nil
+		result := check.result(&h, tx.index)
+		result.Sync.Losses = w.losses
+		return result, nil
 	}
 	if err := check.window.admit(tx.db, tx.batch); err != nil {
 		return nil, err
@@ -73,6 +76,7 @@ type syncWriter struct {
 	parts     []*namespaceWriter // in the order of entry.names
 	changes   *changeWriter
 	result    *SyncResult
+	losses    *Losses // of a sync that its guard refuses
 }
 
 // plan reads what the operations would overwrite, and decides about the sync.
@@ -103,7 +107,35 @@ func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error)
 			return verdict, nil
 		}
 	}
+	if outcome == OK {
+		outcome = w.guard()
+	}
 	return outcome, nil
+}
+
+// guard decides about what the sync would remove.
+func (w *syncWriter) guard() Outcome {
+	if !w.entry.HasMaxDelete {
+		return OK
+	}
+	l := Losses{Limit: w.entry.MaxDelete}
+	for _, part := range w.parts {
+		l.Live += part.row.Count
+		l.Removed += part.removes()
+	}
+	if !l.over() {
+		return OK
+	}
+	w.losses = &l
+	return DeleteGuard
+}
+
+// over says whether what is removed is a larger part than it may be. Products of
+// 64 bits are exact in 128.
+func (l *Losses) over() bool {
+	removedHigh, removedLow := bits.Mul64(l.Removed, AllDeleted)
+	limitHigh, limitLow := bits.Mul64(l.Live, uint64(l.Limit))
+	return removedHigh > limitHigh || removedHigh == limitHigh && removedLow > limitLow
 }
 
 // settleTimestamp gives a sync without a timestamp one that is older than

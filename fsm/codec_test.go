@@ -91,6 +91,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"timestamp":          edit(func(s *Sync) { s.Timestamp = 1 }),
 		"before 1970":        edit(func(s *Sync) { s.Timestamp, s.HasTimestamp = -1, true }),
 		"on stale":           edit(func(s *Sync) { s.OnStale = 2 }),
+		"a guard of 100001":  edit(func(s *Sync) { s.MaxDelete, s.HasMaxDelete = AllDeleted+1, true }),
+		"a guard of 5":       edit(func(s *Sync) { s.MaxDelete = 5 }),
 		"range ends":         &Collect{Namespace: "n", After: "b", Until: "b"},
 		"before bootstrap":   &Collect{Namespace: "n", Before: -1},
 		"no mark":            &Mark{Previous: storage.Mark{Chain: 1}},

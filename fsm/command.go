@@ -76,9 +76,17 @@ type Sync struct {
 	Timestamp    int64
 	HasTimestamp bool
 	OnStale      OnStale
+	// MaxDelete refuses the sync where it would remove a larger part of the live
+	// records of its namespaces, together; in thousandths of a percent.
+	// HasMaxDelete is false where the request had none.
+	MaxDelete    uint32
+	HasMaxDelete bool
 	Idempotency  Idempotency
 	Operations   []Operation
 }
+
+// AllDeleted is a MaxDelete of 100 %, which refuses nothing.
+const AllDeleted = 100_000
 
 // Namespaces are the distinct namespaces of the operations, in the order in
 // which they are first named.

@@ -47,6 +47,8 @@ type Header struct {
 	Timestamp    int64 // nanoseconds since the Unix epoch
 	HasTimestamp bool
 	OnStale      OnStale
+	MaxDelete    uint32
+	HasMaxDelete bool
 	Idempotency  Idempotency
 	OpCount      int // operations
 	RawBytes     int // length of the operations block when decompressed

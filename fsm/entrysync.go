@@ -21,6 +21,7 @@ import (
 //	flag 1 = has a timestamp; without it the timestamp is 0, and never is it below
 //	flag 2 = stale operations reject the sync instead of being skipped
 //	flag 4 = has an idempotency key: its hash (32) and the request's (32) lie between the sync id and the operation count
+//	flag 8 = has a guard: thousandths of a percent (4), behind those
 //
 // The s2 block holds, raw length bytes when decompressed:
 //
@@ -43,7 +44,8 @@ const (
 	syncFlagTimestamp = 1
 	syncFlagReject    = 2
 	syncFlagKeyed     = 4
-	syncFixedBytes    = 18
+	syncFlagGuarded   = 8
+	syncFixedBytes    = 18 + 4
 	idempotencyBytes  = 64
 
 	opActionMask = 0b11
@@ -80,6 +82,9 @@ func (s *Sync) encode() ([]byte, error) {
 	if s.Idempotency.given() {
 		flags |= syncFlagKeyed
 	}
+	if s.HasMaxDelete {
+		flags |= syncFlagGuarded
+	}
 	e.u8(flags)
 	e.u8(byte(s.Mode))
 	e.u64(uint64(s.Timestamp))
@@ -90,6 +95,9 @@ func (s *Sync) encode() ([]byte, error) {
 	if s.Idempotency.given() {
 		e.raw(s.Idempotency.Key[:])
 		e.raw(s.Idempotency.Request[:])
+	}
+	if s.HasMaxDelete {
+		e.u32(s.MaxDelete)
 	}
 	e.u32(uint32(len(s.Operations)))
 	e.u32(uint32(len(raw)))
@@ -210,12 +218,20 @@ func checkSyncFields(s *Sync) error {
 	}
 	return errors.Join(checkName("sync id", s.SyncID), checkName("organization", s.Org),
 		checkName("key id", s.KeyID), checkName("store", s.Store),
-		checkMode(s.Mode, len(s.Operations)), checkTimestamp(s.HasTimestamp, s.Timestamp), checkOnStale(s.OnStale))
+		checkMode(s.Mode, len(s.Operations)), checkTimestamp(s.HasTimestamp, s.Timestamp), checkOnStale(s.OnStale),
+		checkMaxDelete(s.HasMaxDelete, s.MaxDelete))
 }
 
 func checkOnStale(o OnStale) error {
 	if o != SkipStale && o != RejectStale {
 		return fmt.Errorf("on stale %d", o)
+	}
+	return nil
+}
+
+func checkMaxDelete(has bool, v uint32) error {
+	if v > AllDeleted || !has && v != 0 {
+		return fmt.Errorf("a guard of %d thousandths of a percent", v)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ type syncEntry struct {
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
 func (h *Header) decodeSyncFields(d *decoder) {
 	flags := d.u8("flags")
-	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed) != 0 {
+	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed|syncFlagGuarded) != 0 {
 		d.fail("flags %#x", flags)
 	}
 	if flags&syncFlagReject != 0 {
@@ -35,6 +35,9 @@ func (h *Header) decodeSyncFields(d *decoder) {
 		if !h.Idempotency.given() {
 			d.fail("an idempotency key of zeros")
 		}
+	}
+	if h.HasMaxDelete = flags&syncFlagGuarded != 0; h.HasMaxDelete {
+		h.MaxDelete = uint32(d.count("guard", AllDeleted))
 	}
 	h.OpCount = d.count("operation count", MaxOperations)
 	h.RawBytes = d.count("raw length", MaxRawBytes)
@@ -81,6 +84,8 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		Timestamp:    h.Timestamp,
 		HasTimestamp: h.HasTimestamp,
 		OnStale:      h.OnStale,
+		MaxDelete:    h.MaxDelete,
+		HasMaxDelete: h.HasMaxDelete,
 		Idempotency:  h.Idempotency,
 	}}
 	rd := decoder{b: raw}

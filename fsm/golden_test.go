@@ -100,6 +100,10 @@ func goldenCommands() map[string]Command {
 			Idempotency: Idempotency{Key: HashIdempotencyKey("POST /v1/pipeline/sync", "run-1"), Request: storage.RequestHash{requestHashVersion, 0xaa, 31: 0xbb}},
 			Operations:  []Operation{remove("docs", "x")},
 		},
+		"entry-sync-guarded": &Sync{
+			RequestID: goldenID(17), SyncID: "sync_06", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+			MaxDelete: 12_345, HasMaxDelete: true, Operations: []Operation{remove("docs", "x")},
+		},
 		"entry-collect": &Collect{
 			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
 			Before: 61_000_000_001, Oldest: 62_000_000_002,
@@ -142,6 +146,9 @@ func goldenResults() map[string]*Result {
 		"result-replayed": {Outcome: Replayed, Index: 12, Sync: &SyncResult{
 			SyncID: "sync_01", Counts: Counts{Deleted: 1}, ByNamespace: []NamespaceCounts{{Namespace: "docs", Counts: Counts{Deleted: 1}}},
 			Window: Window{Limit: 100, Remaining: 98, ResetMillis: 5, WindowMillis: 60_060},
+		}},
+		"result-guarded": {Outcome: DeleteGuard, Index: 14, Sync: &SyncResult{
+			SyncID: "sync_06", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060}, Losses: &Losses{Live: 1_000_000, Removed: 300, Limit: 29},
 		}},
 		"result-too-old": {Outcome: SyncTooOld},
 		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{

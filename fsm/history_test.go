@@ -124,6 +124,9 @@ func (h *history) sync() *Sync {
 	if h.rng.IntN(4) == 0 {
 		s.rejecting()
 	}
+	if h.rng.IntN(4) == 0 {
+		s.guarded(pick(h, uint32(0), 33_333, 50_000, AllDeleted))
+	}
 	return s
 }
 

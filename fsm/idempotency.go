@@ -35,7 +35,8 @@ const requestHashVersion = 1
 // HashRequest is what two requests under one idempotency key must have in
 // common: the version, then the first 31 bytes of the SHA-256 of
 //
-//	org │ store │ mode │ has timestamp │ timestamp (8) │ on stale │ count (4) │ for each operation:
+//	org │ store │ mode │ has timestamp │ timestamp (8) │ on stale │ has guard │ guard (4) │
+//	count (4) │ for each operation:
 //	action │ namespace │ id │ content hash (16) │ created at │ updated at
 //
 // Strings begin with their length (4); created and updated at with a byte that
@@ -51,6 +52,8 @@ func (s *Sync) HashRequest() (out storage.RequestHash) {
 	e.bool(s.HasTimestamp)
 	e.u64(uint64(s.Timestamp))
 	e.u8(byte(s.OnStale))
+	e.bool(s.HasMaxDelete)
+	e.u32(s.MaxDelete)
 	e.u32(uint32(len(s.Operations)))
 	for i := range s.Operations {
 		op := &s.Operations[i]

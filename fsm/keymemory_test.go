@@ -212,6 +212,8 @@ func TestHashRequest(t *testing.T) {
 		"timestamp":          func(s *Sync) { s.Timestamp++ },
 		"no timestamp":       func(s *Sync) { s.Timestamp, s.HasTimestamp = 0, false },
 		"on stale":           func(s *Sync) { s.rejecting() },
+		"guard":              func(s *Sync) { s.guarded(0) },
+		"another guard":      func(s *Sync) { s.guarded(1) },
 		"content":            func(s *Sync) { s.Operations[0].Hash[0]++ },
 		"created at":         func(s *Sync) { s.Operations[0].CreatedAt = []byte("2") },
 		"empty created at":   func(s *Sync) { s.Operations[0].CreatedAt = []byte{} },

@@ -114,7 +114,11 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		return result
 	}
 	ts := m.timestamp(s, stamp)
-	if result.Outcome = m.refusal(s, ts, stamp); result.Outcome != OK {
+	result.Outcome = m.refusal(s, ts, stamp)
+	if losses := m.losses(s, ts); result.Outcome == OK && s.HasMaxDelete && losses.Removed*100_000 > losses.Live*uint64(s.MaxDelete) {
+		result.Outcome, result.Sync.Losses = DeleteGuard, &losses
+	}
+	if result.Outcome != OK {
 		result.Sync.Window = m.windowResult()
 		return result
 	}
@@ -192,6 +196,9 @@ func (m *model) forget() {
 
 // sameSync compares what a client sends.
 func sameSync(a, b *Sync) bool {
+	if a.MaxDelete != b.MaxDelete || a.HasMaxDelete != b.HasMaxDelete {
+		return false
+	}
 	if a.Mode != b.Mode || a.HasTimestamp != b.HasTimestamp || a.Timestamp != b.Timestamp || a.OnStale != b.OnStale || a.Store != b.Store {
 		return false
 	}
@@ -211,6 +218,25 @@ func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
 		}
 	}
 	return ts
+}
+
+// losses counts by going through all records of the namespaces that s names.
+func (m *model) losses(s *Sync, ts int64) (l Losses) {
+	l.Limit = s.MaxDelete
+	for _, name := range s.Namespaces() {
+		ns := m.namespaces[name]
+		if ns == nil {
+			continue
+		}
+		after := m.outcome(s, 0, ts, name)
+		for id := range ns.live {
+			l.Live++
+			if _, left := after[id]; !left {
+				l.Removed++
+			}
+		}
+	}
+	return l
 }
 
 // refusal is why s isn't admitted, the window apart, or OK.

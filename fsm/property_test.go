@@ -53,6 +53,9 @@ func drawSync(t *rapid.T, number int) *Sync {
 	if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
 		s.rejecting()
 	}
+	if rapid.IntRange(0, 2).Draw(t, "guard") == 0 {
+		s.guarded(rapid.SampledFrom([]uint32{0, 1, 20_000, 33_333, 33_334, 50_000, 99_999, AllDeleted}).Draw(t, "max delete"))
+	}
 	return s
 }
 
@@ -203,7 +206,7 @@ func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
 func compareEarly(t *rapid.T, early, applied *Result) {
 	if early == nil {
 		switch applied.Outcome {
-		case OK, StaleSync, RefreshTimestampReused, SyncTooOld:
+		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, DeleteGuard:
 		default:
 			t.Fatalf("the leader would have sent to the log what Apply refuses with %d", applied.Outcome)
 		}

@@ -26,8 +26,11 @@ const (
 	IdempotencyKeyReused Outcome = 14 // the key came before with another request
 	IdempotencyStoreFull Outcome = 15 // the organization has as many keys as it may
 
-	lastOutcome = IdempotencyStoreFull
+	DeleteGuard Outcome = 19 // more records would be removed than the sync allows
+
 )
+
+func (o Outcome) known() bool { return o >= OK && o <= IdempotencyStoreFull || o == DeleteGuard }
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.
@@ -45,6 +48,15 @@ type SyncResult struct {
 	ByNamespace []NamespaceCounts // in the order in which operations first name them
 	Details     Details
 	Window      Window
+	Losses      *Losses // with DeleteGuard alone
+}
+
+// Losses are what a sync would remove of the live records of the namespaces that
+// its operations name, together.
+type Losses struct {
+	Live    uint64 // before
+	Removed uint64 // of them, gone after
+	Limit   uint32 // what the sync allows, in thousandths of a percent
 }
 
 // Counts count operations, also those that changed nothing. Each is counted once:

@@ -8,17 +8,21 @@ import (
 // A result's bytes:
 //
 //	┌──────┬─────────┬─────────┬───────┬───────┐
-//	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows
+//	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows,
+//	                                                        flag 4 = which ends with losses
 //	└──────┴─────────┴─────────┴───────┴───────┘
 //	┌─────────┬────────────────────────────┬──────────────────────────────────────┐
 //	│ sync id │ upserted, deleted, skipped │ created, updated, unchanged, removed │  text, 3 uvarints, 4 uvarints
 //	├─────────┴─────────────────────┬──────┴──────────┬───────────────────────────┤
 //	│ limit, remaining, reset, len  │ namespace count │ name, upserted, deleted,… │  4 × u32, uvarint, per namespace
-//	└───────────────────────────────┴─────────────────┴───────────────────────────┘
+//	├──────────────────────┬────────┴─────────────────┴───────────────────────────┘
+//	│ live, removed, guard │  3 uvarints
+//	└──────────────────────┘
 const (
 	resultVersion      = 1
 	resultFlagCreated  = 1
 	resultFlagSync     = 2
+	resultFlagLosses   = 4
 	resultNamespaceMin = 5 // bytes: name length and a byte of name, three counts
 )
 
@@ -41,6 +45,9 @@ func (r *Result) Encode() []byte {
 	}
 	if r.Sync != nil {
 		flags |= resultFlagSync
+	}
+	if r.Sync != nil && r.Sync.Losses != nil {
+		flags |= resultFlagLosses
 	}
 	e.u8(flags)
 	e.u64(r.Index)
@@ -66,6 +73,11 @@ func (s *SyncResult) encode(e *encoder) {
 		e.text(s.ByNamespace[i].Namespace)
 		s.ByNamespace[i].Counts.encode(e)
 	}
+	if s.Losses != nil {
+		e.uvarint(s.Losses.Live)
+		e.uvarint(s.Losses.Removed)
+		e.uvarint(uint64(s.Losses.Limit))
+	}
 }
 
 func (c *Counts) encode(e *encoder) {
@@ -87,15 +99,21 @@ func DecodeResult(b []byte) (*Result, error) {
 	r := &Result{Outcome: Outcome(d.u8("outcome"))}
 	flags := d.u8("flags")
 	r.Index = d.u64("index")
-	if d.err == nil && (r.Outcome < OK || r.Outcome > lastOutcome) {
+	if d.err == nil && !r.Outcome.known() {
 		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
 	}
-	if flags&^(resultFlagCreated|resultFlagSync) != 0 {
+	if flags&^(resultFlagCreated|resultFlagSync|resultFlagLosses) != 0 || flags&resultFlagLosses != 0 && flags&resultFlagSync == 0 {
 		d.fail("flags %#x", flags)
 	}
 	r.Created = flags&resultFlagCreated != 0
 	if flags&resultFlagSync != 0 {
 		r.Sync = decodeSyncResult(&d)
+	}
+	if flags&resultFlagLosses != 0 {
+		r.Sync.Losses = &Losses{
+			Live: d.uvarint("live", math.MaxUint64), Removed: d.uvarint("removed", math.MaxUint64),
+			Limit: uint32(d.uvarint("guard", AllDeleted)),
+		}
 	}
 	if err := d.done(); err != nil {
 		return nil, fmt.Errorf("decode result: %w", err)

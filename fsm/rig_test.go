@@ -180,6 +180,12 @@ func (s *Sync) rejecting() *Sync {
 	return s
 }
 
+// guarded lets s remove at most so many thousandths of a percent.
+func (s *Sync) guarded(limit uint32) *Sync {
+	s.MaxDelete, s.HasMaxDelete = limit, true
+	return s
+}
+
 // keyed gives s an idempotency key, as the accepting node does.
 func (s *Sync) keyed(key string) *Sync {
 	s.SetIdempotencyKey("sync", key)

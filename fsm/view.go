@@ -83,7 +83,7 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 // first. A Result means that it would be refused (its Index is 0), or that it was
 // applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
-// RefreshTimestampReused and SyncTooOld may come from Apply alone.
+// RefreshTimestampReused, SyncTooOld and DeleteGuard may come from Apply alone.
 func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, error) {
 	if h.Kind != KindSync {
 		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)

@@ -27,7 +27,7 @@ type Options struct {
 }
 
 // Request is a valid sync request. Of Sync only Mode, Timestamp, HasTimestamp,
-// OnStale and Operations are set; the rest is the caller's to fill in. Its byte slices
+// OnStale, MaxDelete, HasMaxDelete and Operations are set; the rest is the caller's to fill in. Its byte slices
 // alias the body where they can: neither may be changed.
 type Request struct {
 	OrganizationID string
@@ -38,7 +38,7 @@ type Request struct {
 
 // unsupported are the fields of a sync request that this server knows of and
 // doesn't serve.
-var unsupported = []string{"checkpoint", "max_delete_percent"}
+var unsupported = []string{"checkpoint"}
 
 // countedBatches bounds how far a batch that is too large is counted, in
 // multiples of Options.MaxOperations.
@@ -134,6 +134,8 @@ func (d *decoder) requestField(name []byte) error {
 		return err
 	case fieldOnStale:
 		return d.onStale()
+	case fieldMaxDelete:
+		return d.maxDelete()
 	case fieldOperations:
 		return d.operations()
 	}
@@ -208,6 +210,23 @@ func (d *decoder) onStale() error {
 	default:
 		d.problem(fieldOnStale, InvalidValue, `must be "skip" or "reject"`)
 	}
+	return nil
+}
+
+func (d *decoder) maxDelete() error {
+	if d.json.PeekKind() != jsontext.KindNumber {
+		return d.wrongType(fieldMaxDelete, "must be a number")
+	}
+	literal, err := d.raw()
+	if err != nil {
+		return err
+	}
+	thousandths, ok := parsePercent(literal)
+	if !ok {
+		d.problem(fieldMaxDelete, InvalidValue, "must be a number from 0 to 100 with at most 3 digits after the point, such as 2.5")
+		return nil
+	}
+	d.req.Sync.MaxDelete, d.req.Sync.HasMaxDelete = thousandths, true
 	return nil
 }
 

@@ -44,14 +44,14 @@ func TestDecodeReadsEveryField(t *testing.T) {
 		{"action":"delete","id":"t2","namespace":"n/ü"},
 		{"action":"upsert","id":"😀","namespace":"other"} ],
 		"sync_timestamp":"2026-01-31T09:30:00Z", "vector_store_id":"vs_main",
-		"sync_mode":"full_refresh", "on_stale":"r\u0065ject", "organization_id":"org_abc123" } `
+		"sync_mode":"full_refresh", "max_delete_percent" : 12.5, "on_stale":"r\u0065ject", "organization_id":"org_abc123" } `
 	got, p := Decode([]byte(in), testOptions)
 	if p != nil {
 		t.Fatalf("refused: %+v", p)
 	}
 	want := &Request{
 		OrganizationID: "org_abc123", VectorStoreID: "vs_main", HasVectorStore: true,
-		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, OnStale: fsm.RejectStale, Operations: []fsm.Operation{
+		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, OnStale: fsm.RejectStale, MaxDelete: 12_500, HasMaxDelete: true, Operations: []fsm.Operation{
 			hash(t, fsm.Operation{
 				Action: fsm.Upsert, ID: `t"1`, Namespace: "n/ü",
 				Data: []byte(`{"b": 1.0, "a":"\u00e9"}`), File: []byte(`{ }`), SourceSystem: []byte("airbyte"),
@@ -145,13 +145,18 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an unknown field", body(upsert(`,"metadata":{"secret":1}`)), ValidationFailed, []fault{
 			atOne("metadata", UnknownField, "is not a known field"),
 		}},
-		{"fields of a later version", `{"checkpoint":{},"on_stale":"skip","max_delete_percent":5,` + body()[1:], NotSupported, []fault{
+		{"fields of a later version", `{"checkpoint":{},"on_stale":"skip",` + body()[1:], NotSupported, []fault{
 			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
-			ofRequest("max_delete_percent", NotSupported, "is not supported by this server yet"),
 		}},
 		{"a later field and a fault", `{"checkpoint":{},` + body(upsert(`,"data":1`))[1:], ValidationFailed, []fault{
 			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
 			atOne("data", WrongType, "must be a JSON object; leave it out where there is none"),
+		}},
+		{"a guard that is no percentage", `{"max_delete_percent":100.001,` + body()[1:], ValidationFailed, []fault{
+			ofRequest("max_delete_percent", InvalidValue, "must be a number from 0 to 100 with at most 3 digits after the point, such as 2.5"),
+		}},
+		{"a guard that is text", `{"max_delete_percent":"5",` + body()[1:], ValidationFailed, []fault{
+			ofRequest("max_delete_percent", WrongType, "must be a number"),
 		}},
 		{"no object", body(`5`, `{"action":"delete","id":"a","namespace":"n"}`, `null`), ValidationFailed, []fault{
 			{Index: 0, Code: WrongType, Message: "must be a JSON object"},

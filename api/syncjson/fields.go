@@ -10,6 +10,7 @@ const (
 	fieldTimestamp    = "sync_timestamp"
 	fieldStore        = "vector_store_id"
 	fieldOnStale      = "on_stale"
+	fieldMaxDelete    = "max_delete_percent"
 )
 
 // Names of an operation's fields.
@@ -25,7 +26,9 @@ const (
 )
 
 var (
-	requestFields   = []string{fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale}
+	requestFields = []string{
+		fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale, fieldMaxDelete,
+	}
 	operationFields = []string{
 		fieldAction, fieldID, fieldNamespace, fieldData, fieldSource, fieldFile, fieldCreated, fieldUpdated,
 	}
