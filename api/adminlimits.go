@@ -11,6 +11,14 @@ type limitsReply struct {
 	OrganizationID string       `json:"organization_id"`
 	Limits         figuresReply `json:"limits"` // its own; 0: that of the settings
 	Effective      figuresReply `json:"effective"`
+	Usage          usageReply   `json:"usage"`
+}
+
+type usageReply struct {
+	Records    uint64 `json:"records"`
+	Bytes      uint64 `json:"bytes"`
+	Tombstones uint64 `json:"tombstones"`
+	Namespaces uint64 `json:"namespaces"`
 }
 
 func (s *server) handleLimits(c *call) error {
@@ -54,6 +62,7 @@ func replyLimits(c *call, view *fsm.View) error {
 		OrganizationID: org,
 		Limits:         newFigures(fsm.LimitsFigures, limits.Own),
 		Effective:      newFigures(fsm.LimitsFigures, limits.Effective),
+		Usage:          usageReply(limits.Usage),
 	})
 	return nil
 }

@@ -2,22 +2,24 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 )
 
 func TestLimits(t *testing.T) {
 	e := newEdge(t)
 	body := func(org string, own, effective int) string {
-		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d},"effective":{"requests_per_window":%d}}`, org, own, effective)
+		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d},"effective":{"requests_per_window":%d},`+
+			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0}}`, org, own, effective)
 	}
 	e.do("GET", "/v1/admin/limits/org_acme", "").want(200, "").wantBody(body("org_acme", 0, 5))
 	e.do("PATCH", "/v1/admin/limits/org_acme", `{"requests_per_window":2}`).want(200, "").wantBody(body("org_acme", 2, 2))
 	for range 2 {
-		e.sync(goodSync).want(200, "").wantHeader("X-RateLimit-Limit", "2")
+		e.sync(noSync).want(200, "").wantHeader("X-RateLimit-Limit", "2")
 	}
-	e.sync(goodSync).want(429, codeRateLimitExceeded)
+	e.sync(noSync).want(429, codeRateLimitExceeded)
 	e.do("PATCH", "/v1/admin/limits/org_acme", `{"requests_per_window":0}`).want(200, "").wantBody(body("org_acme", 0, 5))
-	e.sync(goodSync).want(200, "").wantHeader("X-RateLimit-Limit", "5")
+	e.sync(noSync).want(200, "").wantHeader("X-RateLimit-Limit", "5")
 
 	// An organization may get its limits before it gets its first key.
 	e.do("GET", "/v1/admin/limits/org_new", "").want(404, codeOrganizationNotFound)
@@ -39,5 +41,23 @@ func TestLimitsAreChecked(t *testing.T) {
 	}
 	if after := e.log.sm.Applied(); after != before {
 		t.Errorf("%d entries were written", after-before)
+	}
+}
+
+// noSync counts, and stores nothing.
+const noSync = `{"organization_id":"org_acme","sync_mode":"incremental","operations":[]}`
+
+func TestUsage(t *testing.T) {
+	e := newEdge(t)
+	e.push(`{"action":"upsert","id":"äß","namespace":"n","data":{"a": 1},"source_system":"crm","file":{},"created_at":"2026-01-01T00:00:00Z"}`)
+	e.push(`{"action":"upsert","id":"2","namespace":"m"},{"action":"delete","id":"3","namespace":"m"}`)
+	const usage = `"usage":{"records":2,"bytes":38,"tombstones":1,"namespaces":2}`
+	for _, path := range []string{"/v1/admin/limits/org_acme", "/v1/admin/status"} {
+		if got := e.do("GET", path, "").want(200, "").body; !strings.Contains(got, usage) {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	if got := e.do("GET", "/v1/vector-stores/vs_main/namespaces/n", "").want(200, "").body; !strings.Contains(got, `"records":1,"bytes":37,`) {
+		t.Error(got)
 	}
 }

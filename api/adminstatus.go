@@ -22,6 +22,7 @@ type statusReply struct {
 	Insecure          bool          `json:"insecure"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
+	Usage             *usageReply   `json:"usage"`
 	Alarms            []alarm       `json:"alarms"`
 	State             stateReply    `json:"state"`
 	Members           []memberReply `json:"members"`
@@ -42,7 +43,7 @@ func (s *server) handleStatus(c *call) error {
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
 		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP,
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(),
-		Alarms: s.alarms(st),
+		Usage: s.usage(), Alarms: s.alarms(st),
 	}
 	var err error
 	if reply.State, err = s.stateReply(); err != nil {
@@ -65,4 +66,20 @@ func (s *server) handleStatus(c *call) error {
 	}
 	c.reply(http.StatusOK, reply)
 	return nil
+}
+
+// usage is what the state of this node has; nil where it can't be read just now,
+// of which the rest of the status says why.
+func (s *server) usage() *usageReply {
+	view, err := s.State.View()
+	if err != nil {
+		return nil
+	}
+	defer view.Close()
+	usage, err := view.Usage()
+	if err != nil {
+		return nil
+	}
+	reply := usageReply(usage)
+	return &reply
 }

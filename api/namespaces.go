@@ -12,6 +12,7 @@ import (
 type namespaceReply struct {
 	Name       string `json:"name"`
 	Records    uint64 `json:"records"`
+	Bytes      uint64 `json:"bytes"`
 	Digest     string `json:"digest"`
 	Generation uint32 `json:"generation"`
 	Index      uint64 `json:"index"`
@@ -20,7 +21,7 @@ type namespaceReply struct {
 
 func newNamespaceReply(n fsm.NamespaceInfo) namespaceReply {
 	return namespaceReply{
-		Name: n.Name, Records: n.Records, Digest: hex.EncodeToString(n.Digest[:]),
+		Name: n.Name, Records: n.Records, Bytes: n.Bytes, Digest: hex.EncodeToString(n.Digest[:]),
 		Generation: uint32(n.Generation), Index: n.Index, UpdatedAt: timestamp(n.UpdatedAt),
 	}
 }

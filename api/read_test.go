@@ -232,7 +232,7 @@ func TestNamespaceShape(t *testing.T) {
 	r := e.do("GET", "/v1/vector-stores/vs_main/namespaces/n", "").want(200, "")
 	var n namespaceReply
 	r.decode(&n)
-	want := namespaceReply{Name: "n", Records: 1, Digest: n.Digest, Generation: 1, Index: 3, UpdatedAt: "2026-03-01T12:00:00Z"}
+	want := namespaceReply{Name: "n", Records: 1, Bytes: 1, Digest: n.Digest, Generation: 1, Index: 3, UpdatedAt: "2026-03-01T12:00:00Z"}
 	if diff := cmp.Diff(want, n); diff != "" || len(n.Digest) != 32 {
 		t.Errorf("%s\n%s", diff, r.body)
 	}

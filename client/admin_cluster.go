@@ -33,6 +33,7 @@ type Status struct {
 	Insecure          bool     `json:"insecure"`
 	Ready             bool     `json:"ready"`
 	LastContactMS     int64    `json:"last_contact_ms"`
+	Usage             *Usage   `json:"usage"` // of the whole cluster; nil: the node can't tell just now
 	Alarms            []Alarm  `json:"alarms"`
 	State             State    `json:"state"`
 	Members           []Member `json:"members"`

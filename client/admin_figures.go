@@ -19,6 +19,15 @@ type Limits struct {
 	OrganizationID string  `json:"organization_id"`
 	Limits         Figures `json:"limits"`    // its own; 0: none
 	Effective      Figures `json:"effective"` // those that hold: its own, else those of the settings
+	Usage          Usage   `json:"usage"`
+}
+
+// Usage is what an organization or the whole cluster has.
+type Usage struct {
+	Records    uint64 `json:"records"`
+	Bytes      uint64 `json:"bytes"`      // of the records' ids and fields, as they were sent
+	Tombstones uint64 `json:"tombstones"` // deletions that are still remembered
+	Namespaces uint64 `json:"namespaces"`
 }
 
 // Limits returns an organization's limits.

@@ -29,6 +29,7 @@ type ReadOptions struct {
 type Namespace struct {
 	Name       string    `json:"name"`
 	Records    uint64    `json:"records"`
+	Bytes      uint64    `json:"bytes"`  // of their ids and fields, as they were sent
 	Digest     string    `json:"digest"` // hex; equal digests mean equal content
 	Generation uint32    `json:"generation"`
 	Index      uint64    `json:"index"` // of the last entry that named it

@@ -33,6 +33,11 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect tombstones: %w", err)
 	}
+	usage, err := readUsage(tx.db, row.Org, c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("collect tombstones: %w", err)
+	}
+	had := usageOf(&row)
 	before := min(c.Before, tx.system.ClusterTime-retention(set))
 	rows := 0
 	err = tx.db.ScanFingerprints(c.Store, row.Num, row.Live, c.After, MaxCollectRows, func(id string, f storage.Fingerprint) error {
@@ -57,6 +62,8 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 	}
 	tx.batch.PutNamespace(c.Store, c.Namespace, row)
 	changes.finish()
+	usage.move(had, usageOf(&row))
+	usage.put(tx.batch)
 	return tx.done(false), nil
 }
 

@@ -16,7 +16,8 @@ type namespaceWriter struct {
 	skipped map[string]bool
 	// refreshed is what a full refresh brings.
 	refreshed digestSum
-	count     uint64
+	// after is what the namespace will have.
+	after storage.Usage
 }
 
 // oldRow is a record's fingerprint before the entry.
@@ -26,6 +27,11 @@ type oldRow struct {
 }
 
 func (o *oldRow) live() bool { return o.found && !o.Tombstone }
+
+// sameAs says that op leaves the record as it is.
+func (o *oldRow) sameAs(op *Operation) bool {
+	return o.found && o.Tombstone == (op.Action == Delete) && o.Hash == op.Hash
+}
 
 func newNamespaceWriter(w *syncWriter, row storage.Namespace, last []uint32) *namespaceWriter {
 	return &namespaceWriter{syncWriter: w, row: row, last: last, old: make([]oldRow, len(last))}
@@ -79,7 +85,6 @@ func (n *namespaceWriter) judgeRefresh() Outcome {
 	for _, i := range n.last {
 		if op := &n.entry.Operations[i]; op.Action == Upsert {
 			n.refreshed.add(op.ID, op.Hash)
-			n.count++
 		}
 	}
 	if n.entry.HasTimestamp && n.row.Refreshed && n.timestamp == n.row.Floor &&
@@ -108,6 +113,37 @@ func (n *namespaceWriter) removes() (removed uint64) {
 	return removed
 }
 
+// tally fills in n.after.
+func (n *namespaceWriter) tally() {
+	n.after = usageOf(&n.row)
+	if n.entry.Mode == FullRefresh {
+		n.after = storage.Usage{}
+	}
+	n.after.Namespaces = 1
+	for at, i := range n.last {
+		op, old := &n.entry.Operations[i], &n.old[at]
+		switch {
+		case n.entry.Mode == FullRefresh:
+			if op.Action == Delete {
+				continue
+			}
+		case n.skipped[op.ID] || old.sameAs(op):
+			continue
+		case old.live():
+			n.after.Records--
+			n.after.Bytes -= uint64(old.Size)
+		case old.found:
+			n.after.Tombstones--
+		}
+		if op.Action == Upsert {
+			n.after.Records++
+			n.after.Bytes += uint64(op.size())
+		} else {
+			n.after.Tombstones++
+		}
+	}
+}
+
 // incremental changes the live generation in place.
 func (n *namespaceWriter) incremental() {
 	digest := newDigestSum(n.row.Digest)
@@ -119,21 +155,16 @@ func (n *namespaceWriter) incremental() {
 		if n.skipped[op.ID] {
 			continue
 		}
-		if old.found && old.Tombstone == (op.Action == Delete) && old.Hash == op.Hash {
+		if old.sameAs(op) {
 			n.result.Details.Unchanged++
 			n.restamp(op.ID, old.Fingerprint)
 			continue
 		}
 		if old.live() {
 			digest.remove(op.ID, old.Hash)
-			n.row.Count--
 		}
 		if op.Action == Upsert {
-			if old.found && old.Tombstone {
-				n.row.Tombstones--
-			}
 			digest.add(op.ID, op.Hash)
-			n.row.Count++
 			n.put(n.row.Live, i, n.changed(i))
 		} else {
 			n.bury(i, old.live())
@@ -174,7 +205,6 @@ func (n *namespaceWriter) bury(i uint32, live bool) {
 	if n.row.Tombstones == 0 {
 		n.row.BuriedSince = n.system.ClusterTime
 	}
-	n.row.Tombstones++
 }
 
 // countChange adds one id to the details. A delete of an id that wasn't live
@@ -219,8 +249,7 @@ func (n *namespaceWriter) fullRefresh() {
 	}
 	n.row.Live = n.row.Next
 	n.row.Next++
-	n.row.Count, n.row.Digest = n.count, n.refreshed.digest()
-	n.row.Tombstones, n.row.BuriedSince = 0, 0
+	n.row.Digest, n.row.BuriedSince = n.refreshed.digest(), 0
 	n.row.MaxTS, n.row.Floor = n.timestamp, n.timestamp
 	n.row.Refreshed, n.row.RefreshDigest = n.entry.HasTimestamp, storage.Digest{}
 	if n.row.Refreshed {
@@ -242,6 +271,7 @@ func (n *namespaceWriter) put(g storage.Generation, i uint32, seq storage.Seq) {
 		Hash:          op.Hash,
 		SyncTimestamp: n.timestamp,
 		Changed:       seq,
+		Size:          op.size(),
 	})
 	n.batch.PutContent(n.store, n.row.Num, g, op.ID, storage.Content{
 		Data:         op.Data,

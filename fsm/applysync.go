@@ -26,6 +26,9 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 		return check.result(&h, tx.index), nil
 	}
 	w := &syncWriter{transaction: tx, entry: e, store: check.store}
+	if w.usage, err = readUsage(tx.db, check.window.org, check.store); err != nil {
+		return nil, fmt.Errorf("plan sync: %w", err)
+	}
 	if check.outcome, err = w.plan(check.namespaces); err != nil {
 		return nil, fmt.Errorf("plan sync: %w", err)
 	}
@@ -72,6 +75,7 @@ type syncWriter struct {
 	*transaction
 	entry     *syncEntry
 	store     storage.StoreNum
+	usage     *usageRows
 	timestamp int64
 	parts     []*namespaceWriter // in the order of entry.names
 	changes   *changeWriter
@@ -101,6 +105,7 @@ func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error)
 		}
 		switch verdict := part.judge(); verdict {
 		case OK:
+			part.tally()
 		case SyncTooOld: // stale operations of another namespace come first
 			outcome = verdict
 		default:
@@ -154,8 +159,10 @@ func (w *syncWriter) settleTimestamp(rows []storage.Namespace) {
 func (w *syncWriter) write() {
 	w.countOperations()
 	for i, part := range w.parts {
+		w.usage.move(usageOf(&part.row), part.after)
 		if part.row.Num == 0 {
 			part.row.Num, part.row.Next = w.system.NextNamespace, firstGeneration
+			part.row.Org = w.usage.org
 			w.system.NextNamespace++
 			w.batch.PutNamespaceName(w.store, part.row.Num, w.entry.names[i])
 		}
@@ -164,10 +171,14 @@ func (w *syncWriter) write() {
 		} else {
 			part.incremental()
 		}
+		part.row.Count, part.row.Bytes, part.row.Tombstones = part.after.Records, part.after.Bytes, part.after.Tombstones
 		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
 		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
 	}
 	w.changes.finish()
+	if len(w.parts) > 0 {
+		w.usage.put(w.batch)
+	}
 }
 
 // countOperations counts every operation by what became of it: those on an id

@@ -22,6 +22,7 @@ type dumped struct {
 	Stores       map[string]storage.Store
 	Heads        map[string]storage.WindowHead
 	Slots        map[string]int64
+	Usage        map[string]storage.Usage
 	Namespaces   map[string]storage.Namespace
 	Fingerprints map[string]storage.Fingerprint
 	Contents     map[string]storage.Content
@@ -60,6 +61,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		Stores:       map[string]storage.Store{},
 		Heads:        map[string]storage.WindowHead{},
 		Slots:        map[string]int64{},
+		Usage:        map[string]storage.Usage{},
 		Namespaces:   map[string]storage.Namespace{},
 		Fingerprints: map[string]storage.Fingerprint{},
 		Contents:     map[string]storage.Content{},
@@ -81,6 +83,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 	must(t, err)
 	d.Marks, err = s.Marks()
 	must(t, err)
+	d.usage(t, s, "", 0, 0)
 	must(t, s.ScanKeys("", scanAll, func(id string, k storage.Key) error { d.Keys[id] = k; return nil }))
 	must(t, s.ScanOrgs("", scanAll, func(org string, o storage.Org) error {
 		d.Orgs[org] = o
@@ -88,9 +91,11 @@ func dump(t testing.TB, f *FSM) *dumped {
 		d.idempotency(t, s, org, o)
 		must(t, s.ScanOrgKeys(o.Num, "", scanAll, func(id string) error { d.OrgKeys[org+"/"+id] = true; return nil }))
 		d.history(t, s, org, o)
+		d.usage(t, s, org, o.Num, 0)
 		return s.ScanStores(o.Num, "", scanAll, func(store string, row storage.Store) error {
 			d.Stores[store] = row
 			d.changes(t, s, store, row.Num)
+			d.usage(t, s, org+"/"+store, o.Num, row.Num)
 			return s.ScanNamespaces(row.Num, "", scanAll, func(ns string, n storage.Namespace) error {
 				d.Namespaces[store+"/"+ns] = n
 				d.records(t, s, store+"/"+ns, row.Num, n)
@@ -118,6 +123,13 @@ func (d *dumped) window(t testing.TB, s *storage.Snapshot, org string, o storage
 			d.Slots[fmt.Sprint(org, "#", seq)] = at
 		}
 	}
+}
+
+func (d *dumped) usage(t testing.TB, s *storage.Snapshot, name string, org storage.OrgNum, store storage.StoreNum) {
+	t.Helper()
+	u, err := s.Usage(org, store)
+	must(t, err)
+	d.Usage[name] = u
 }
 
 // requests looks for all ids that tests give: see proposed.

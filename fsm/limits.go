@@ -16,10 +16,11 @@ func limitsOf(org storage.Org, set storage.Settings) storage.Limits {
 }
 
 // OrgLimits are an organization's limits: its own, 0 where it has none, and those
-// that hold.
+// that hold; and what it has.
 type OrgLimits struct {
 	Own       storage.Limits
 	Effective storage.Limits
+	Usage     storage.Usage
 }
 
 // Limits returns the limits of an organization; false where it is missing.
@@ -29,5 +30,9 @@ func (v *View) Limits(name string) (OrgLimits, bool, error) {
 		return OrgLimits{}, false, err
 	}
 	set, _, err := v.snapshot.Settings()
-	return OrgLimits{Own: org.Limits, Effective: limitsOf(org, set)}, err == nil, err
+	if err != nil {
+		return OrgLimits{}, false, err
+	}
+	usage, err := v.snapshot.Usage(org.Num, 0)
+	return OrgLimits{Own: org.Limits, Effective: limitsOf(org, set), Usage: usage}, err == nil, err
 }

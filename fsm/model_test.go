@@ -495,9 +495,27 @@ func compare(d *Details, s *Sync, name string, ts int64, ns *modelNamespace, now
 
 func (ns *modelNamespace) info(name string) NamespaceInfo {
 	return NamespaceInfo{
-		Name: name, Records: uint64(len(ns.live)), Digest: modelDigest(ns.live),
+		Name: name, Records: uint64(len(ns.live)), Bytes: ns.bytes(), Digest: modelDigest(ns.live),
 		Generation: ns.generation, Index: ns.lastIndex, UpdatedAt: ns.updatedAt,
 	}
+}
+
+func (ns *modelNamespace) bytes() (n uint64) {
+	for id, rec := range ns.live {
+		n += uint64(len(id) + len(rec.Data) + len(rec.File) + len(rec.SourceSystem) + len(rec.CreatedAt) + len(rec.UpdatedAt))
+	}
+	return n
+}
+
+// usage is what the organization has.
+func (m *model) usage() (u storage.Usage) {
+	for _, ns := range m.namespaces {
+		u.Records += uint64(len(ns.live))
+		u.Bytes += ns.bytes()
+		u.Tombstones += uint64(len(ns.tombstones))
+		u.Namespaces++
+	}
+	return u
 }
 
 func (ns *modelNamespace) records() []Record {

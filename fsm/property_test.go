@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -259,6 +260,7 @@ func compareToModel(t failer, r *rig, m *model) {
 		t.Fatalf("window %+v, %v, %v, want %+v", w, admit, err, m.windowResult())
 	}
 	compareHistory(t, v, m)
+	compareUsage(t, v, m.usage())
 	var names []string
 	for name := range m.namespaces {
 		names = append(names, name)
@@ -334,6 +336,17 @@ func readSyncs(v *View, before uint64, limit int) ([]SyncInfo, error) {
 		}
 	}
 	return list, nil
+}
+
+// compareUsage: the test's organization has all that there is in the cluster, and
+// has it in one store.
+func compareUsage(t failer, v *View, want storage.Usage) {
+	limits, _, err := v.Limits(testOrg)
+	store, storeErr := v.StoreUsage(testOrg, testStore)
+	all, allErr := v.Usage()
+	if limits.Usage != want || store != want || all != want || errors.Join(err, storeErr, allErr) != nil {
+		t.Fatalf("usage %+v, of the store %+v, of all %+v, %v, want %+v", limits.Usage, store, all, errors.Join(err, storeErr, allErr), want)
+	}
 }
 
 // compareNamespaceRow checks what readers don't see: timestamps, tombstones,

@@ -163,6 +163,7 @@ func namespaceInfo(name string, ns storage.Namespace) NamespaceInfo {
 	return NamespaceInfo{
 		Name:       name,
 		Records:    ns.Count,
+		Bytes:      ns.Bytes,
 		Digest:     ns.Digest,
 		Generation: ns.Live,
 		Index:      ns.LastIndex,

@@ -6,6 +6,7 @@ import "pipesync/storage"
 type NamespaceInfo struct {
 	Name       string
 	Records    uint64
+	Bytes      uint64 // sizes of the records
 	Digest     storage.Digest
 	Generation storage.Generation
 	Index      uint64 // Raft index of the last entry that named it

@@ -128,6 +128,13 @@ func (b *Batch) PutNamespaceName(store StoreNum, ns NamespaceNum, name string) {
 	put(b, namespaceName(name))
 }
 
+// PutUsage records what a store has, or its organization with the store 0, or the
+// cluster with both 0.
+func (b *Batch) PutUsage(org OrgNum, store StoreNum, u Usage) {
+	b.key = appendUsageKey(b.key[:0], org, store)
+	put(b, u)
+}
+
 func (b *Batch) PutWindowHead(org OrgNum, h WindowHead) {
 	b.key = appendWindowHeadKey(b.key[:0], org)
 	put(b, h)

@@ -20,6 +20,9 @@ func TestEmptyDatabase(t *testing.T) {
 	if h, err := db.WindowHead(1); err != nil || h != (WindowHead{}) {
 		t.Errorf("WindowHead = %+v, %v", h, err)
 	}
+	if u, err := db.Usage(0, 0); err != nil || u != (Usage{}) {
+		t.Errorf("Usage = %+v, %v", u, err)
+	}
 	absent := map[string]func() (bool, error){
 		"Settings":   func() (bool, error) { _, ok, err := db.Settings(); return ok, err },
 		"Org":        func() (bool, error) { _, ok, err := db.Org("o"); return ok, err },

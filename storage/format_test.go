@@ -121,6 +121,8 @@ func TestParseKeyDamaged(t *testing.T) {
 		"marks with more":   append(appendMarksKey(nil), 0),
 		"short store":       {byte(kindStore), 0, 0, 1},
 		"short org key":     {byte(kindOrgKey), 0, 0, 1},
+		"short usage":       appendUsageKey(nil, 1, 2)[:8],
+		"long usage":        append(appendUsageKey(nil, 1, 2), 0),
 		"short slot":        appendWindowSlotKey(nil, 1, 2)[:9],
 		"long slot":         append(appendWindowSlotKey(nil, 1, 2), 0),
 		"short history":     appendHistoryKey(nil, 1, 2)[:9],

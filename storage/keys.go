@@ -19,6 +19,7 @@ const (
 	kindWindowHead    kind = 0x13
 	kindWindowSlot    kind = 0x14
 	kindNamespace     kind = 0x15
+	kindUsage         kind = 0x18
 	kindOrgKey        kind = 0x19
 	kindFingerprint   kind = 0x20
 	kindContent       kind = 0x21
@@ -50,6 +51,8 @@ const (
 //	+------+---------+--------+
 //	| kind | org u32 |                                             window head, idempotency head, history head
 //	+------+---------+---------+
+//	| kind | org u32 | store u32 |                                 usage
+//	+------+---------+-----------+
 //	| kind | org u32 | seq u64 |                                   window slot, idempotency slot
 //	+------+---------+---------+-+
 //	| kind | org u32 | index u64 |                                 history
@@ -105,6 +108,11 @@ func appendWindowHeadKey(dst []byte, org OrgNum) []byte {
 func appendWindowSlotKey(dst []byte, org OrgNum, seq uint64) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindWindowSlot)), uint32(org))
 	return binary.BigEndian.AppendUint64(dst, seq)
+}
+
+func appendUsageKey(dst []byte, org OrgNum, store StoreNum) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindUsage)), uint32(org))
+	return binary.BigEndian.AppendUint32(dst, uint32(store))
 }
 
 func appendHistoryKey(dst []byte, org OrgNum, index uint64) []byte {
@@ -227,6 +235,8 @@ func parseKey(key []byte) (rowKey, error) {
 		copy(k.hash[:], r.take(uint64(len(k.hash))))
 	case kindWindowSlot, kindIdempotencySlot, kindHistory:
 		k.org, k.seq = OrgNum(r.u32()), r.u64()
+	case kindUsage:
+		k.org, k.store = OrgNum(r.u32()), StoreNum(r.u32())
 	case kindNamespace:
 		k.store, k.name = StoreNum(r.u32()), r.rest()
 	case kindNamespaceName:
@@ -288,6 +298,8 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("idempotency slot %d of organization %d", k.seq, k.org)
 	case kindIdempotencyHead:
 		return fmt.Sprintf("idempotency head of organization %d", k.org)
+	case kindUsage:
+		return fmt.Sprintf("usage row of organization %d, store %d", k.org, k.store)
 	case kindNamespace:
 		return fmt.Sprintf("namespace row of store %d", k.store)
 	case kindNamespaceName:

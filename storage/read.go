@@ -25,6 +25,9 @@ type Reader interface {
 
 	// NamespaceName is the name of the store's namespace with the number.
 	NamespaceName(store StoreNum, ns NamespaceNum) (string, bool, error)
+	// Usage is what a store has, or its organization with the store 0, or the
+	// cluster with both 0. It is zero where there never was anything.
+	Usage(org OrgNum, store StoreNum) (Usage, error)
 
 	// WindowHead is zero for an organization that never synced.
 	WindowHead(org OrgNum) (WindowHead, error)
@@ -170,6 +173,11 @@ func (rs rows) NamespaceName(store StoreNum, ns NamespaceNum) (string, bool, err
 func (rs rows) ChangeHead(store StoreNum) (ChangeHead, error) {
 	h, _, err := get[ChangeHead](rs, appendChangeHeadKey(nil, store))
 	return h, err
+}
+
+func (rs rows) Usage(org OrgNum, store StoreNum) (Usage, error) {
+	u, _, err := get[Usage](rs, appendUsageKey(nil, org, store))
+	return u, err
 }
 
 func (rs rows) WindowHead(org OrgNum) (WindowHead, error) {

@@ -8,8 +8,8 @@ const flagTombstone byte = 1 << 0
 //	+---------+-------+--------------------+-----------+------------+
 //	| version | flags | sync timestamp i64 | index u64 | offset u32 |
 //	+---------+-------+--------------------+-----------+------------+
-//	| hash 16, or of a tombstone: buried at i64 |
-//	+-------------------------------------------+
+//	| hash 16, size uvarint, or of a tombstone: buried at i64 |
+//	+---------------------------------------------------------+
 //
 //	flags: bit 0 = tombstone; the others are 0
 //	index, offset: the seq of the last change
@@ -28,6 +28,7 @@ func (f Fingerprint) encode(w *writer) {
 		w.i64(f.BuriedAt)
 	} else {
 		w.raw(f.Hash[:])
+		w.uvarint(uint64(f.Size))
 	}
 }
 
@@ -41,6 +42,7 @@ func (f *Fingerprint) decode(r *reader) {
 		f.BuriedAt = r.i64()
 	} else {
 		copy(f.Hash[:], r.take(16))
+		f.Size = r.uvarint32()
 	}
 }
 

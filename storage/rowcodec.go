@@ -207,8 +207,8 @@ const flagRefreshed byte = 1 << 0
 //	+----------------+-------+--------+----------+-+------------------+
 //	| horizon i64    | flags | refresh digest 16 | tombstones u64     |
 //	+----------------+-------+-------------------+--------------------+
-//	| buried since i64 |
-//	+------------------+
+//	| buried since i64 | bytes u64 | org u32 |
+//	+------------------+-----------+---------+
 //
 //	flags: bit 0 = the last full refresh came with a timestamp; the others are 0
 
@@ -232,6 +232,8 @@ func (n Namespace) encode(w *writer) {
 	w.raw(n.RefreshDigest[:])
 	w.u64(n.Tombstones)
 	w.i64(n.BuriedSince)
+	w.u64(n.Bytes)
+	w.u32(uint32(n.Org))
 }
 
 func (n *Namespace) decode(r *reader) {
@@ -250,6 +252,28 @@ func (n *Namespace) decode(r *reader) {
 	copy(n.RefreshDigest[:], r.take(16))
 	n.Tombstones = r.u64()
 	n.BuriedSince = r.i64()
+	n.Bytes = r.u64()
+	n.Org = OrgNum(r.u32())
+}
+
+//	+---------+-------------+-----------+----------------+----------------+
+//	| version | records u64 | bytes u64 | tombstones u64 | namespaces u64 |
+//	+---------+-------------+-----------+----------------+----------------+
+
+func (u Usage) encode(w *writer) {
+	w.u8(rowVersion)
+	w.u64(u.Records)
+	w.u64(u.Bytes)
+	w.u64(u.Tombstones)
+	w.u64(u.Namespaces)
+}
+
+func (u *Usage) decode(r *reader) {
+	r.version(rowVersion)
+	u.Records = r.u64()
+	u.Bytes = r.u64()
+	u.Tombstones = r.u64()
+	u.Namespaces = r.u64()
 }
 
 // namespaceName is the name of a namespace, by (store, number).

@@ -136,6 +136,8 @@ type Namespace struct {
 	Digest    Digest // of generation Live
 	LastIndex uint64 // Raft index of the last entry that named it
 	UpdatedAt int64
+	Bytes     uint64 // sizes of the live records
+	Org       OrgNum
 	// MaxTS, Floor and Horizon order batches by sync_timestamp; nanoseconds
 	// since the Unix epoch. MaxTS is the newest that was written, Floor that of
 	// the last full refresh, Horizon the newest of a collected tombstone; 0: none.
@@ -158,6 +160,7 @@ type Fingerprint struct {
 	SyncTimestamp int64
 	Changed       Seq
 	Tombstone     bool
+	Size          uint32 // bytes that the record counts for; 0 for a tombstone
 	// BuriedAt is the cluster time at which a tombstone was written last.
 	BuriedAt int64
 }
@@ -186,6 +189,14 @@ type Content struct {
 	CreatedAt    []byte
 	UpdatedAt    []byte
 	SyncID       string
+}
+
+// Usage is what is stored: by a vector store, by an organization, or by all.
+type Usage struct {
+	Records    uint64 // live
+	Bytes      uint64 // their sizes
+	Tombstones uint64
+	Namespaces uint64
 }
 
 // WindowHead says which slots an organization's rate window has: one for each

@@ -22,6 +22,7 @@ var (
 	aNs    = Namespace{
 		Num: 1, Live: 2, Next: 3, Count: 4, Digest: Digest{5}, LastIndex: 6, UpdatedAt: 7, MaxTS: 8, Floor: 9, Horizon: 10,
 		Refreshed: true, RefreshDigest: Digest{11}, Tombstones: 12, BuriedSince: 13,
+		Bytes: 14, Org: 15,
 	}
 	aHistory = History{
 		SyncID: "s", AppliedAt: 1, HistoryCounts: HistoryCounts{2, 3, 4}, Created: 5, Updated: 6, Unchanged: 7, Removed: 8,
@@ -37,8 +38,9 @@ var (
 	aRequestHead      = RequestHead{First: 1, Next: 2}
 
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
-	aHead        = WindowHead{Admitted: 9}
-	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}}
+	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4}
+	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8}
+	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}, Size: 5}
 	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}
 	aContent     = Content{Data: []byte{}, File: []byte("f"), CreatedAt: []byte("c"), UpdatedAt: []byte("u"), SyncID: "i"}
 )
@@ -52,6 +54,7 @@ func writeRows(tb tester, db *DB) {
 		b.PutKey("k", aKey)
 		b.PutStore(1, "s", aStore)
 		b.PutNamespace(1, "n", aNs)
+		b.PutUsage(1, 2, aUsage)
 		b.PutWindowHead(1, aHead)
 		b.PutWindowSlot(1, 8, -7)
 		b.PutWindowSlot(1, 9, 9)
@@ -129,6 +132,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "store", aStore, store, found, err)
 	ns, found, err := r.Namespace(1, "n")
 	same(tb, "namespace", aNs, ns, found, err)
+	usage, err := r.Usage(1, 2)
+	same(tb, "usage", aUsage, usage, true, err)
 	head, err := r.WindowHead(1)
 	same(tb, "window head", aHead, head, true, err)
 	slot, found, err := r.WindowSlot(1, 8)

@@ -25,9 +25,10 @@ func samples() []sample {
 		Hash:          [16]byte(fill(16, 0xa0)),
 		SyncTimestamp: 1_700_000_000_123_456_789,
 		Changed:       Seq{Index: 0x1122334455667788, Offset: 4999},
+		Size:          300,
 	}
 	tombstone := f
-	tombstone.Hash, tombstone.Tombstone, tombstone.BuriedAt = Hash{}, true, 61_000_000_002
+	tombstone.Hash, tombstone.Size, tombstone.Tombstone, tombstone.BuriedAt = Hash{}, 0, true, 61_000_000_002
 	content := Content{
 		Data:         []byte(`{"title":"Ärger"}`),
 		File:         []byte(`{"name":"a.pdf"}`),
@@ -60,6 +61,7 @@ func samples() []sample {
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(orgKey{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
+		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2})},
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998})},
 		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
 		{"history", appendHistoryKey(nil, 2, 0x0102030405060708), encodeRow(History{
@@ -90,6 +92,7 @@ func samples() []sample {
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
 			Refreshed: true, RefreshDigest: Digest(fill(16, 0xc0)), Tombstones: 12, BuriedSince: 60_000_000_008,
+			Bytes: 330_000_000, Org: 2,
 		})},
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
 		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
@@ -121,6 +124,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[orgKey](value)
 	case kindStore:
 		return recode[Store](value)
+	case kindUsage:
+		return recode[Usage](value)
 	case kindWindowHead:
 		return recode[WindowHead](value)
 	case kindWindowSlot:
@@ -185,6 +190,8 @@ func (k rowKey) rebuild() []byte {
 		return appendOrgKeyKey(nil, k.org, k.name)
 	case kindStore:
 		return appendStoreKey(nil, k.org, k.name)
+	case kindUsage:
+		return appendUsageKey(nil, k.org, k.store)
 	case kindWindowHead:
 		return appendWindowHeadKey(nil, k.org)
 	case kindWindowSlot:

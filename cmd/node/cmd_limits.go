@@ -48,6 +48,10 @@ func newLimitsSet(a *app) *cobra.Command {
 	})
 }
 
+func describeUsage(u client.Usage) string {
+	return fmt.Sprintf("%d records of %d bytes, %d tombstones, %d namespaces", u.Records, u.Bytes, u.Tombstones, u.Namespaces)
+}
+
 func (a *app) printLimits(limits client.Limits) error {
 	return a.print(limits, func(w *tabwriter.Writer) {
 		fmt.Fprintln(w, "LIMIT\tOWN\tEFFECTIVE")
@@ -58,5 +62,6 @@ func (a *app) printLimits(limits client.Limits) error {
 			}
 			fmt.Fprintf(w, "%s\t%s\t%d\n", name, own, limits.Effective[name])
 		}
+		fmt.Fprintf(w, "\nstored: %s\n", describeUsage(limits.Usage))
 	})
 }

@@ -137,6 +137,9 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "index\tlast command applied %d, committed %d, last in the log %d\n", s.AppliedIndex, s.CommitIndex, s.LastLogIndex)
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
+		if s.Usage != nil {
+			fmt.Fprintf(w, "stored\t%s\n", describeUsage(*s.Usage))
+		}
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
 		if m := s.State.Mark; m != nil {
 			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)

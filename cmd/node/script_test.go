@@ -72,7 +72,7 @@ func cannedAPI() http.Handler {
 		"DELETE /v1/admin/keys/key_1":  `{"key_id":"key_1","revoked":true}`,
 		"POST /v1/admin/stores":        `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 		"GET /v1/admin/stores":         `{"stores":[],"next_cursor":null}`,
-		"GET /v1/admin/limits/org_a":   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100}}`,
+		"GET /v1/admin/limits/org_a":   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4}}`,
 		"PATCH /v1/admin/limits/org_a": `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
 		"GET /v1/admin/settings":       `{"requests_per_window":100,"window_ms":60060}`,
 		"PATCH /v1/admin/settings":     `{"requests_per_window":300,"window_ms":60060}`,
