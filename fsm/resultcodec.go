@@ -109,7 +109,7 @@ func DecodeResult(b []byte) (*Result, error) {
 	if flags&resultFlagSync != 0 {
 		r.Sync = decodeSyncResult(&d)
 	}
-	if flags&resultFlagLosses != 0 {
+	if flags&resultFlagLosses != 0 && r.Sync != nil {
 		r.Sync.Losses = &Losses{
 			Live: d.uvarint("live", math.MaxUint64), Removed: d.uvarint("removed", math.MaxUint64),
 			Limit: uint32(d.uvarint("guard", AllDeleted)),
