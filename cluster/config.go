@@ -59,6 +59,8 @@ type Config struct {
 
 	// dial replaces the dialing of peers where links are to fail on purpose.
 	dial dialFunc
+	// maxUnappliedBytes is the constant, but for tests.
+	maxUnappliedBytes int64
 }
 
 func (c *Config) setDefaults() {
@@ -82,6 +84,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Auditor == nil {
 		c.Auditor = noAuditor{}
+	}
+	if c.maxUnappliedBytes == 0 {
+		c.maxUnappliedBytes = maxUnappliedBytes
 	}
 	if c.dial == nil {
 		c.dial = dialTCP

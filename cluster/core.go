@@ -32,6 +32,7 @@ type core struct {
 	progress   *progress
 	answers    *answers
 	transport  *raft.NetworkTransport
+	backlog    *backlog
 	stream     *raftStream
 	leadership *leadership
 	succession *succession
@@ -91,7 +92,8 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
 	})
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
-	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers}
+	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
+	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, backlog: c.backlog}
 	defer func() {
 		if err != nil {
 			_ = c.transport.Close()
@@ -161,6 +163,7 @@ func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
 	c.leadership.raft, c.leadership.progress = c.raft, c.progress
+	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex) })
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.succession.run(ctx, c.raft) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })

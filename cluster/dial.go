@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -65,11 +66,24 @@ type raftStream struct {
 	advertise peerAddr
 }
 
-// Dial implements raft.StreamLayer.
+// Dial implements raft.StreamLayer. The address is one that meant made.
 func (s *raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	return dialPeer(ctx, s.dial, string(address), preamble{Kind: kindRaft, ClusterID: s.clusterID})
+	id, addr, ok := strings.Cut(string(address), meantMark)
+	if !ok {
+		return nil, fmt.Errorf("dialing peer %s: it is not told which node is meant", address)
+	}
+	return dialPeer(ctx, s.dial, addr, preamble{Kind: kindRaft, ClusterID: s.clusterID, NodeID: id})
+}
+
+// meantMark is in no node id.
+const meantMark = "@"
+
+// meant is an address with the id of the node that is looked for there. Raft's
+// transport dials by address alone, and keeps its connections by it.
+func meant(id raft.ServerID, address raft.ServerAddress) raft.ServerAddress {
+	return raft.ServerAddress(string(id) + meantMark + string(address))
 }
 
 // Addr is what Raft takes for this node's own address: the one that others dial.

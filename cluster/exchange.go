@@ -42,7 +42,7 @@ func (n *Node) serveInfo() ([]byte, error) {
 func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
 	defer cancel()
-	raw, err := n.hop.send(ctx, hopRequest{addr: string(s.Address), op: opInfo, clusterID: c.stream.clusterID}, nil)
+	raw, err := n.hop.send(ctx, c.hopTo(s, opInfo, anyTerm), nil)
 	if err != nil {
 		return infoReply{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,8 @@ const (
 	// maxReplyBytes bounds what is read of a reply.
 	maxReplyBytes = 64 << 20
 
+	// maxHopConns to one node; further requests wait for one of them, in order.
+	maxHopConns    = maxForwards + 16
 	hopIdleConns   = 64
 	hopIdleTimeout = 30 * time.Second
 )
@@ -49,14 +52,15 @@ type hopClient struct {
 	transport *http.Transport
 }
 
-type hopClusterKey struct{}
+type hopRequestKey struct{}
 
 func newHopClient(dial dialFunc) *hopClient {
 	return &hopClient{transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-			id, _ := ctx.Value(hopClusterKey{}).(string)
-			return dialPeer(ctx, dial, addr, preamble{Kind: kindHTTP, ClusterID: id})
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			r, _ := ctx.Value(hopRequestKey{}).(hopRequest)
+			return dialPeer(ctx, dial, r.addr, preamble{Kind: kindHTTP, ClusterID: r.clusterID, NodeID: r.nodeID})
 		},
+		MaxConnsPerHost:     maxHopConns,
 		MaxIdleConnsPerHost: hopIdleConns,
 		IdleConnTimeout:     hopIdleTimeout,
 		DisableCompression:  true,
@@ -70,6 +74,15 @@ type hopRequest struct {
 	op        opName
 	term      uint64
 	clusterID string // empty only when joining
+	nodeID    string // of the node at addr; likewise
+}
+
+// host names the connections that may serve the request: those to the same node.
+func (r hopRequest) host() string {
+	if r.nodeID == "" {
+		return r.addr
+	}
+	return r.nodeID
 }
 
 // send does one hop. An error before a connection was ready is errUnreachable:
@@ -87,8 +100,9 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
-	ctx = context.WithValue(ctx, hopClusterKey{}, r.clusterID)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.addr+pathPrefix+string(r.op), bytes.NewReader(body))
+	ctx = context.WithValue(ctx, hopRequestKey{}, r)
+	to := url.URL{Scheme: "http", Host: r.host(), Path: pathPrefix + string(r.op)}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)
 	}

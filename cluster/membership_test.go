@@ -78,12 +78,12 @@ func TestWrongCluster(t *testing.T) {
 		sent string
 		want preambleStatus
 	}{
-		{"another cluster's raft", "PSYN\x01\x01\x05other", statusWrongCluster},
-		{"another cluster's http", "PSYN\x01\x02\x05other", statusWrongCluster},
-		{"raft without a cluster", "PSYN\x01\x01\x00", statusWrongCluster},
+		{"another cluster's raft", "PSYN\x01\x01\x05other\x02n1", statusWrongCluster},
+		{"another cluster's http", "PSYN\x01\x02\x05other\x02n1", statusWrongCluster},
+		{"raft without a cluster", "PSYN\x01\x01\x00\x02n1", statusWrongCluster},
 		{"a later version", "PSYN\x02\x01\x00", statusBadVersion},
-		{"an unknown kind", "PSYN\x01\x09\x00", statusUnknownKind},
-		{"a joiner", "PSYN\x01\x02\x00", statusOK},
+		{"an unknown kind", "PSYN\x01\x09\x00\x00", statusUnknownKind},
+		{"a joiner", "PSYN\x01\x02\x00\x00", statusOK},
 	} {
 		conn, err := net.Dial("tcp", m.ports.peerAdvertise)
 		if err != nil {

@@ -11,8 +11,11 @@ import (
 
 const (
 	preambleTimeout = 5 * time.Second
-	// maxPeerConns bounds the open connections to the peer port.
-	maxPeerConns = 1024
+	// maxPeerConns bounds the open connections to the peer port, and
+	// maxPeerHTTPConns those that carry hops: other members' Raft has room beside
+	// them, however many hops there are.
+	maxPeerConns     = 2048
+	maxPeerHTTPConns = 1792
 )
 
 // peerMux owns the peer port: it reads each connection's preamble and hands
@@ -28,8 +31,11 @@ type peerMux struct {
 	raft *connQueue
 	http *connQueue
 
+	maxHops int // maxPeerHTTPConns, but for tests
+
 	mu     sync.Mutex
 	open   map[*peerConn]struct{}
+	hops   int // of them, those of kindHTTP
 	closed bool
 	wg     sync.WaitGroup
 }
@@ -48,6 +54,9 @@ func (c *peerConn) Close() error {
 	c.once.Do(func() {
 		c.mux.mu.Lock()
 		delete(c.mux.open, c)
+		if c.kind == kindHTTP {
+			c.mux.hops--
+		}
 		c.mux.mu.Unlock()
 	})
 	return c.Conn.Close()
@@ -57,7 +66,7 @@ func newPeerMux(l net.Listener, logger *slog.Logger, expect func(preamble) pream
 	m := &peerMux{
 		listener: l, logger: logger, expect: expect,
 		raft: newConnQueue(l.Addr()), http: newConnQueue(l.Addr()),
-		open: make(map[*peerConn]struct{}),
+		open: make(map[*peerConn]struct{}), maxHops: maxPeerHTTPConns,
 	}
 	m.wg.Go(m.accept)
 	return m
@@ -107,21 +116,35 @@ func (m *peerMux) greet(c *peerConn) {
 	if status == statusOK {
 		status = m.expect(p)
 	}
+	if status == statusOK {
+		status = m.admit(c, p)
+	}
 	if _, err = c.Write([]byte{byte(status)}); err != nil || status != statusOK {
 		m.logger.Debug("refusing a peer connection", "from", c.RemoteAddr(), "reason", status.err(), "error", err)
 		_ = c.Close()
 		return
 	}
 	_ = c.SetDeadline(time.Time{})
-	c.clusterID = p.ClusterID
-	m.mu.Lock()
-	c.kind = p.Kind
-	m.mu.Unlock()
 	queue := m.http
 	if p.Kind == kindRaft {
 		queue = m.raft
 	}
 	queue.put(c)
+}
+
+// admit gives c its kind, if there may be one more.
+func (m *peerMux) admit(c *peerConn, p preamble) preambleStatus {
+	c.clusterID = p.ClusterID
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p.Kind == kindHTTP && m.hops >= m.maxHops {
+		return statusTooMany
+	}
+	c.kind = p.Kind
+	if c.kind == kindHTTP {
+		m.hops++
+	}
+	return statusOK
 }
 
 // closeConns ends every accepted connection for which which returns true.

@@ -21,6 +21,8 @@ type Node struct {
 	server *http.Server
 	hop    *hopClient
 
+	forwards *hopGate // proposals to the leader
+
 	budget   *budget
 	flights  flights
 	reads    rounds // this node's readers
@@ -86,6 +88,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		cfg: cfg, sm: sm, gate: gate, ports: p, id: id, opened: time.Now(),
 		budget:    &budget{max: cfg.MaxInFlightBytes},
 		hop:       newHopClient(cfg.dial),
+		forwards:  newHopGate(maxForwards, maxForwardsWaiting),
 		endMember: func() {},
 		leaveNow:  make(chan struct{}, 1),
 		settled:   make(chan struct{}),
@@ -127,6 +130,8 @@ func (n *Node) expect(p preamble) preambleStatus {
 		return statusOK
 	case p.ClusterID != n.id.ClusterID:
 		return statusWrongCluster
+	case p.NodeID != "" && p.NodeID != n.id.NodeID, p.NodeID == "" && p.Kind == kindRaft:
+		return statusWrongNode
 	}
 	return statusOK
 }

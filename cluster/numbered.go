@@ -79,18 +79,23 @@ func (a *answers) since(mark, term uint64) (map[raft.ServerID]bool, <-chan struc
 }
 
 // numberedTransport is Raft's network transport with numbered AppendEntries
-// whose entries are bounded in bytes, and whose commit index by its entries.
+// whose entries are bounded in bytes, and whose commit index by its entries. What
+// it receives comes through the backlog.
 type numberedTransport struct {
 	*raft.NetworkTransport
 	answers *answers
+	backlog *backlog
 }
+
+// Consumer implements raft.Transport.
+func (t *numberedTransport) Consumer() <-chan raft.RPC { return t.backlog.to }
 
 // AppendEntries implements raft.Transport.
 func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	limitEntries(args)
 	limitCommit(args)
 	number := t.answers.next()
-	if err := t.NetworkTransport.AppendEntries(id, target, args, resp); err != nil {
+	if err := t.NetworkTransport.AppendEntries(id, meant(id, target), args, resp); err != nil {
 		return err
 	}
 	if resp.Term == args.Term {
@@ -101,7 +106,7 @@ func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAd
 
 // AppendEntriesPipeline implements raft.Transport.
 func (t *numberedTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
-	p, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
+	p, err := t.NetworkTransport.AppendEntriesPipeline(id, meant(id, target))
 	if err != nil {
 		return nil, err
 	}

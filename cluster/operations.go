@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // An operation can only be done by the leader. The same function serves a call
@@ -155,9 +157,20 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 	if !ok {
 		return nil, fmt.Errorf("leader %s is not in the configuration: %w", leader, errNotLeader)
 	}
+	if name == opPropose {
+		leave, err := n.forwards.enter(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer leave()
+	}
 	ctx, cancel := n.whileLeading(ctx, c, term)
 	defer cancel()
-	return n.hop.send(ctx, hopRequest{addr: string(server.Address), op: name, term: term, clusterID: c.stream.clusterID}, body)
+	return n.hop.send(ctx, c.hopTo(server, name, term), body)
+}
+
+func (c *core) hopTo(s raft.Server, name opName, term uint64) hopRequest {
+	return hopRequest{addr: string(s.Address), op: name, term: term, clusterID: c.stream.clusterID, nodeID: string(s.ID)}
 }
 
 // askMembers looks for the leader of any term by asking the members that this
@@ -169,7 +182,7 @@ func (n *Node) askMembers(ctx context.Context, c *core, name opName, body []byte
 			continue
 		}
 		ask, cancel := context.WithTimeout(ctx, max(n.cfg.ElectionTimeout, peerDialTimeout))
-		reply, err = n.hop.send(ask, hopRequest{addr: string(s.Address), op: name, term: anyTerm, clusterID: c.stream.clusterID}, body)
+		reply, err = n.hop.send(ask, c.hopTo(s, name, anyTerm), body)
 		cancel()
 		if err == nil {
 			return reply, nil

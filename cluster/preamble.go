@@ -10,15 +10,19 @@ import (
 // before the other side has answered with one status byte.
 //
 //	dialer → listener
-//	+------+------+------+------+---------+------+-----+----------------+
-//	| 'P'  | 'S'  | 'Y'  | 'N'  | version | kind | len | cluster id …   |
-//	+------+------+------+------+---------+------+-----+----------------+
-//	  4 bytes of magic            1         1      1     len bytes, ≤ 64
+//	+------+------+------+------+---------+------+-----+--------------+-----+-----------+
+//	| 'P'  | 'S'  | 'Y'  | 'N'  | version | kind | len | cluster id … | len | node id … |
+//	+------+------+------+------+---------+------+-----+--------------+-----+-----------+
+//	  4 bytes of magic            1         1      1     ≤ 64 bytes     1     ≤ 64 bytes
 //
 //	listener → dialer
 //	+--------+
 //	| status |
 //	+--------+
+//
+// The node id is that of the node that is meant. At the address of a member that
+// is gone there may be another by now, whose answers would count as the first
+// one's. It is empty where the dialer knows no more than an address.
 //
 // Since the dialer waits for the status, a refusal is always a failed dial: no
 // request has been sent, so nothing was applied.
@@ -46,9 +50,15 @@ const (
 	statusUnknownKind   preambleStatus = 4
 	statusShuttingDown  preambleStatus = 5
 	statusRemovedMember preambleStatus = 6
+	statusWrongNode     preambleStatus = 7
+	statusTooMany       preambleStatus = 8
 )
 
-var errPreamble = errors.New("not a peer connection")
+var (
+	errPreamble  = errors.New("not a peer connection")
+	errWrongNode = errors.New("another node is at the peer's address")
+	errTooMany   = errors.New("the peer has as many connections as it takes")
+)
 
 func (s preambleStatus) err() error {
 	switch s {
@@ -66,6 +76,10 @@ func (s preambleStatus) err() error {
 		return errors.New("the peer is stopping")
 	case statusRemovedMember:
 		return errors.New("the peer was removed from its cluster")
+	case statusWrongNode:
+		return errWrongNode
+	case statusTooMany:
+		return errTooMany
 	default:
 		return fmt.Errorf("the peer refused the connection with status %d", byte(s))
 	}
@@ -74,20 +88,24 @@ func (s preambleStatus) err() error {
 type preamble struct {
 	Kind      connKind
 	ClusterID string
+	NodeID    string // of the node that is meant; empty: whichever it is
 }
 
 func (p preamble) encode() ([]byte, error) {
-	if len(p.ClusterID) > maxIDBytes {
-		return nil, fmt.Errorf("writing preamble: cluster id has %d bytes", len(p.ClusterID))
+	b := append([]byte(preambleMagic), preambleVersion, byte(p.Kind))
+	for _, id := range []string{p.ClusterID, p.NodeID} {
+		if len(id) > maxIDBytes {
+			return nil, fmt.Errorf("writing preamble: an id has %d bytes", len(id))
+		}
+		b = append(append(b, byte(len(id))), id...)
 	}
-	b := append([]byte(preambleMagic), preambleVersion, byte(p.Kind), byte(len(p.ClusterID)))
-	return append(b, p.ClusterID...), nil
+	return b, nil
 }
 
 // readPreamble reads exactly the preamble's bytes. A version that it does not
 // know is reported as statusBadVersion with what could be read.
 func readPreamble(r io.Reader) (preamble, preambleStatus, error) {
-	var head [len(preambleMagic) + 3]byte
+	var head [len(preambleMagic) + 2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return preamble{}, 0, fmt.Errorf("reading preamble: %w", err)
 	}
@@ -97,13 +115,25 @@ func readPreamble(r io.Reader) (preamble, preambleStatus, error) {
 	if head[4] != preambleVersion {
 		return preamble{}, statusBadVersion, nil
 	}
-	n := int(head[6])
-	if n > maxIDBytes {
-		return preamble{}, 0, fmt.Errorf("reading preamble: cluster id of %d bytes: %w", n, errPreamble)
+	p := preamble{Kind: connKind(head[5])}
+	for _, id := range []*string{&p.ClusterID, &p.NodeID} {
+		var err error
+		if *id, err = readID(r); err != nil {
+			return preamble{}, 0, fmt.Errorf("reading preamble: %w", err)
+		}
 	}
-	id := make([]byte, n)
-	if _, err := io.ReadFull(r, id); err != nil {
-		return preamble{}, 0, fmt.Errorf("reading preamble: %w", err)
+	return p, statusOK, nil
+}
+
+func readID(r io.Reader) (string, error) {
+	var n [1]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		return "", err
 	}
-	return preamble{Kind: connKind(head[5]), ClusterID: string(id)}, statusOK, nil
+	if n[0] > maxIDBytes {
+		return "", fmt.Errorf("an id of %d bytes: %w", n[0], errPreamble)
+	}
+	id := make([]byte, n[0])
+	_, err := io.ReadFull(r, id)
+	return string(id), err
 }

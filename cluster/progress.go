@@ -22,6 +22,8 @@ type progress struct {
 	reached uint64        // every command up to here has been applied or fenced
 	changed chan struct{} // closed when reached grows
 
+	restores int // since the start
+
 	starting  bool  // Raft is
 	restoring error // why the newest snapshot could not be restored meanwhile
 }
@@ -45,6 +47,11 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 	defer p.mu.Unlock()
 	if p.starting {
 		p.restoring = err
+	}
+	if err == nil {
+		p.restores++
+		close(p.changed)
+		p.changed = make(chan struct{})
 	}
 	return err
 }
@@ -74,6 +81,13 @@ func (p *progress) reach(index uint64) {
 	p.reached = index
 	close(p.changed)
 	p.changed = make(chan struct{})
+}
+
+// position is now with the number of restores, whose entries are never reached.
+func (p *progress) position() (reached uint64, restores int, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached, p.restores, p.changed
 }
 
 func (p *progress) now() (reached uint64, changed <-chan struct{}) {

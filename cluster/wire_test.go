@@ -14,7 +14,7 @@ import (
 )
 
 func FuzzPreamble(f *testing.F) {
-	for _, p := range []preamble{{kindRaft, "cluster-x"}, {kindHTTP, ""}} {
+	for _, p := range []preamble{{kindRaft, "cluster-x", "n1"}, {kindHTTP, "", ""}} {
 		b, err := p.encode()
 		if err != nil {
 			f.Fatal(err)
@@ -62,8 +62,8 @@ func FuzzIndex(f *testing.F) {
 
 // The bytes on the wire are what docs/FORMAT.md draws.
 func TestGoldenBytes(t *testing.T) {
-	p, err := preamble{kindRaft, "abc"}.encode()
-	if err != nil || string(p) != "PSYN\x01\x01\x03abc" {
+	p, err := preamble{kindRaft, "abc", "n1"}.encode()
+	if err != nil || string(p) != "PSYN\x01\x01\x03abc\x02n1" {
 		t.Errorf("preamble %q, %v", p, err)
 	}
 	if m := (gossipMeta{"p:1", "h:2", "v"}).encode(); string(m) != "\x01\x03p:1\x03h:2\x01v" {
