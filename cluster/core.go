@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -64,7 +63,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
 		progress: newProgress(cfg.sm), succession: newSuccession(),
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if err := refuseForeign(dir); err != nil {
@@ -188,7 +187,7 @@ func raftConfig(cfg coreConfig) *raft.Config {
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
 	rc.LeaderLeaseTimeout = cfg.HeartbeatTimeout / 2
 	rc.MaxAppendEntries = maxAppendEntries
-	rc.TrailingLogs = maxTrailingEntries
+	rc.TrailingLogs = firstTrailingEntries
 	// Raft would count entries; snapshotByBytes counts bytes.
 	rc.SnapshotThreshold = 1 << 62
 	// The node notices its removal itself, and stops in order.

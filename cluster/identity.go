@@ -119,6 +119,18 @@ func replaceFile(dir, name string, content []byte) error {
 	return syncDir(dir)
 }
 
+// makeDir makes a directory that is there after a crash, too, if its parent is. A
+// parent that this process may not read had it before.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(dir)); !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -33,6 +33,9 @@ func openBolt(dir string) (*raftboltdb.BoltStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
+	if err := syncDir(dir); err != nil { // bbolt syncs the file alone
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), store.Close())
+	}
 	return store, nil
 }
 

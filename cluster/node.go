@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -72,7 +71,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+	if err := makeDir(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
 	id, err := loadIdentity(cfg.DataDir, cfg.NodeID)

@@ -42,7 +42,7 @@ func TestDeposedLeaderGivesNoReadIndex(t *testing.T) {
 	next.links.sever(old.ports.peerAdvertise)
 	third.links.sever(old.ports.peerAdvertise)
 	thirdCore, _ := third.running()
-	if err := thirdCore.transport.TimeoutNow("n2", raft.ServerAddress(next.ports.peerAdvertise), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}}, &raft.TimeoutNowResponse{}); err != nil {
+	if err := thirdCore.transport.TimeoutNow("n2", meant("n2", raft.ServerAddress(next.ports.peerAdvertise)), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}}, &raft.TimeoutNowResponse{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "another leader", func() bool { return next.Status().Role == RoleLeader })

@@ -13,17 +13,23 @@ const (
 	// snapshotBytes of log since the last snapshot trigger the next.
 	snapshotBytes         = 256 << 20
 	snapshotCheckInterval = 2 * time.Second
-	// trailingBytes of log are kept behind a snapshot, so that a follower that
-	// was away for a while, or restores just now, needs no snapshot.
+	// What was logged in the last trailingTime is kept behind a snapshot, so that a
+	// follower that restores one finds the log that follows it when it is done, and
+	// one that was away for a while needs none. trailingBytes of it are kept in any
+	// case, and no more than maxTrailingBytes.
+	trailingTime       = 10 * time.Minute
 	trailingBytes      = 256 << 20
+	maxTrailingBytes   = 2 << 30
 	minTrailingEntries = 128
-	maxTrailingEntries = 10240
+	// firstTrailingEntries are kept until it is known how large entries are.
+	firstTrailingEntries = 10240
 )
 
 // snapshotByBytes takes a snapshot whenever snapshotBytes have been logged.
 func (c *core) snapshotByBytes(ctx context.Context) {
 	tick := time.NewTicker(snapshotCheckInterval)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -33,18 +39,23 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 		if c.store.metered.bytes.Load() < snapshotBytes {
 			continue
 		}
-		if err := c.snapshot(ctx); err != nil && ctx.Err() == nil {
+		now := time.Now()
+		err := c.snapshot(ctx, now.Sub(last))
+		if err == nil {
+			last = now
+		} else if ctx.Err() == nil {
 			c.logger.Warn("taking a snapshot", "error", err)
 		}
 	}
 }
 
-// snapshot takes one now and cuts the log behind it. It is refused while the
-// newest configuration has not been followed by an applied entry.
-func (c *core) snapshot(ctx context.Context) error {
+// snapshot takes one now, so long after the last one, and cuts the log behind it.
+// It is refused while the newest configuration has not been followed by an applied
+// entry.
+func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	reload := c.raft.ReloadableConfig()
-	reload.TrailingLogs = trailingEntries(bytes, entries)
+	reload.TrailingLogs = trailingEntries(bytes, entries, since)
 	if err := c.raft.ReloadConfig(reload); err != nil {
 		return err
 	}
@@ -57,14 +68,18 @@ func (c *core) snapshot(ctx context.Context) error {
 	return nil
 }
 
-// trailingEntries turns the budget of bytes into a number of entries of the
-// size seen lately.
-func trailingEntries(bytes, entries int64) uint64 {
+// trailingEntries turns the budgets of time and bytes into a number of entries of
+// the size and at the pace seen lately.
+func trailingEntries(bytes, entries int64, since time.Duration) uint64 {
 	if bytes <= 0 || entries <= 0 {
-		return maxTrailingEntries
+		return firstTrailingEntries
 	}
-	n := trailingBytes / max(bytes/entries, 1)
-	return uint64(min(max(n, minTrailingEntries), maxTrailingEntries))
+	budget := int64(maxTrailingBytes)
+	if since > 0 {
+		inTime := float64(bytes) * trailingTime.Seconds() / since.Seconds()
+		budget = int64(min(max(inTime, trailingBytes), maxTrailingBytes))
+	}
+	return uint64(max(budget/max(bytes/entries, 1), minTrailingEntries))
 }
 
 // newestSnapshot is the index of the newest snapshot, 0 if there is none.

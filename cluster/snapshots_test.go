@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -87,15 +88,18 @@ func TestRestoreOnStart(t *testing.T) {
 func TestTrailingEntries(t *testing.T) {
 	for _, c := range []struct {
 		bytes, entries int64
+		since          time.Duration
 		want           uint64
 	}{
-		{0, 0, maxTrailingEntries},
-		{100, 100, maxTrailingEntries},
-		{256 << 20, 256, 256},
-		{500 << 20, 100, minTrailingEntries},
+		{0, 0, time.Hour, firstTrailingEntries},
+		{256 << 20, 256, time.Hour, 256},         // slow: by bytes
+		{256 << 20, 256, 5 * time.Minute, 512},   // what comes in ten minutes
+		{256 << 20, 256, time.Second, 2048},      // but no more than may be kept
+		{256 << 20, 1 << 20, time.Hour, 1 << 20}, // small ones are many
+		{500 << 20, 100, time.Hour, minTrailingEntries},
 	} {
-		if got := trailingEntries(c.bytes, c.entries); got != c.want {
-			t.Errorf("%d bytes in %d entries: %d, want %d", c.bytes, c.entries, got, c.want)
+		if got := trailingEntries(c.bytes, c.entries, c.since); got != c.want {
+			t.Errorf("%d bytes in %d entries in %s: %d, want %d", c.bytes, c.entries, c.since, got, c.want)
 		}
 	}
 }

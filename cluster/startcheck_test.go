@@ -83,8 +83,12 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 				sm.failRestore = errors.New("the disk is worn out")
 			}},
 		{name: "snapshots of another version", want: "which it can't read",
-			spoil: func(*bytelog) { makeDir(t, foreign) },
-			mend:  func() { _ = os.Remove(foreign) }},
+			spoil: func(*bytelog) {
+				if err := makeDir(foreign); err != nil {
+					t.Fatal(err)
+				}
+			},
+			mend: func() { _ = os.Remove(foreign) }},
 	} {
 		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
 			m.stop()
@@ -107,13 +111,6 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 				t.Errorf("with the right files: %q", got)
 			}
 		})
-	}
-}
-
-func makeDir(t *testing.T, dir string) {
-	t.Helper()
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
 	}
 }
 

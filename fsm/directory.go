@@ -16,6 +16,7 @@ import (
 //	db-0000000001/   a database; a restore makes the next one and moves CURRENT
 //	checkpoint-1/    a snapshot that is being persisted
 //	snapshots/       see snapshotStore
+//	QUARANTINE       why the state must not be used any more
 //
 // A database that CURRENT doesn't name, and a checkpoint, are left over from a
 // process that ended.
@@ -44,6 +45,9 @@ func openDir(d disk, dir string) (string, error) {
 	// The directory is as durable as its entry in its parent: without this, all
 	// that was ever flushed could go with a crash.
 	if err := errors.Join(d.MkdirAll(dir), d.SyncDir(filepath.Dir(dir))); err != nil {
+		return "", err
+	}
+	if err := refuseQuarantined(d, dir); err != nil {
 		return "", err
 	}
 	name, err := readCurrent(d, dir)

@@ -18,9 +18,9 @@ import (
 // makes anything durable.
 type disk struct {
 	fs storage.FS
-	// fatal is told of a sync that failed: after that the next one may succeed with
-	// the data gone, so that nothing the disk says can be relied on. A full disk is
-	// no fault, and what was being written is thrown away.
+	// fatal ends the process. It is told of a sync that failed: after that the next
+	// one may succeed with the data gone, so that nothing the disk says can be relied
+	// on. A full disk is no fault, and what was being written is thrown away.
 	fatal func(error)
 }
 

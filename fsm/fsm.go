@@ -48,7 +48,8 @@ func Open(o Options) (*FSM, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	f := &FSM{opts: o, flushDue: make(chan struct{}, 1), disk: disk{o.FS, o.Fatal}}
+	f := &FSM{opts: o, flushDue: make(chan struct{}, 1)}
+	f.disk = disk{o.FS, f.fatal}
 	dir, err := openDir(f.disk, o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("open state machine: %w", err)
@@ -191,6 +192,6 @@ func (f *FSM) Close() error {
 
 // die doesn't return.
 func (f *FSM) die(err error) {
-	f.opts.Fatal(err)
+	f.fatal(err)
 	select {}
 }

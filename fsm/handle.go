@@ -28,7 +28,7 @@ func (f *FSM) openHandle(dir string) (*handle, storage.System, error) {
 	db, err := storage.Open(dir, storage.Options{
 		Logger:     f.opts.Logger,
 		CacheBytes: f.opts.CacheBytes,
-		Fatal:      f.opts.Fatal,
+		Fatal:      f.fatal,
 
 		FS:            f.opts.FS,
 		MemtableBytes: f.opts.memtable,

@@ -9,6 +9,8 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+
+	"pipesync/storage"
 )
 
 // snapshotReader is the stream of a snapshot in the store, which stays there
@@ -71,9 +73,14 @@ func (r *snapshotReader) openNext() (err error) {
 
 func (r *snapshotReader) endFile() error {
 	want := r.of.meta.Header.Files[r.next]
-	err := errors.Join(want.check(r.size, r.sum.Sum32()), r.file.Close())
+	err := r.file.Close()
 	r.file = nil
 	r.next++
+	if bad := want.check(r.size, r.sum.Sum32()); bad != nil {
+		// The database may have the same file.
+		err = fmt.Errorf("%w: %w", storage.ErrRot, bad)
+		r.store.disk.fatal(fmt.Errorf("read snapshot %s: %w", r.of.dir, err))
+	}
 	if err != nil {
 		return fmt.Errorf("read snapshot %s: %w", r.of.dir, err)
 	}

@@ -346,8 +346,8 @@ func TestOtherStoresAreRefused(t *testing.T) {
 	}
 }
 
-// Rot of a snapshot's file is never sent, and never restored.
-func TestARottedSnapshotIsNotUsed(t *testing.T) {
+// A snapshot that has rotted is never restored.
+func TestARottedSnapshotIsNotRestored(t *testing.T) {
 	r, before, _ := twoStates(t)
 	id := r.persist()
 	for _, f := range r.fsm.snapshots.newest().meta.Header.Files {
@@ -360,12 +360,6 @@ func TestARottedSnapshotIsNotUsed(t *testing.T) {
 		for _, rotted := range [][]byte{append(bytes.Clone(whole[:len(whole)-1]), whole[len(whole)-1]^1), whole[:len(whole)-1], append(bytes.Clone(whole), 0)} {
 			must(t, os.Remove(path)) // the database has the same file
 			must(t, os.WriteFile(path, rotted, 0o600))
-			_, stream, err := r.fsm.Snapshots().Open(id)
-			must(t, err)
-			if _, err := io.Copy(io.Discard, stream); !errors.Is(err, ErrCorrupt) {
-				t.Errorf("%s was sent: %v", f.Name, err)
-			}
-			must(t, stream.Close())
 			if err := r.restoreFrom(id); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), f.Name) {
 				t.Errorf("%s was restored: %v", f.Name, err)
 			}

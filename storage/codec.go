@@ -12,6 +12,10 @@ import (
 // decode. The database is of no use any more.
 var ErrCorrupt = errors.New("stored data is corrupt")
 
+// ErrRot is wrapped by the error that Options.Fatal gets where a file isn't what
+// was written. Such an error names the file, and matches ErrCorrupt too.
+var ErrRot = fmt.Errorf("a file has rotted: %w", ErrCorrupt)
+
 // writer writes the fields of a row. Without a buffer it only counts, so that
 // one list of fields gives both the size and the bytes of a row.
 type writer struct {

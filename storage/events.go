@@ -59,7 +59,7 @@ func (e *events) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: e.fatal,
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			e.fatal(fmt.Errorf("file %s: %w: %w", info.Path, ErrCorrupt, info.Details))
+			e.fatal(fmt.Errorf("%s: %w: %w", info.Path, ErrRot, info.Details))
 		},
 		DiskSlow: e.diskSlow,
 		FormatUpgrade: func(v pebble.FormatMajorVersion) {
