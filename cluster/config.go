@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,10 +59,28 @@ type Config struct {
 	// node has admitted and not yet answered; optional: 512 MiB.
 	MaxInFlightBytes int64
 
-	// dial replaces the dialing of peers where links are to fail on purpose.
-	dial dialFunc
 	// maxUnappliedBytes is the constant, but for tests.
 	maxUnappliedBytes int64
+
+	// Simulation is for tests alone.
+	Simulation Simulation
+}
+
+// Simulation replaces what a node stands on, for tests alone, which put things in
+// memory here that fail on purpose. A zero field means the real thing.
+type Simulation struct {
+	// Listen binds the peer port, to PeerBind.
+	Listen func(addr string) (net.Listener, error)
+	// Dial opens a connection to another's peer port.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// OpenLog opens the log that is in dir.
+	OpenLog func(dir string) (LogFile, error)
+	// NoGossip leaves the gossip port closed.
+	NoGossip bool
+	// SnapshotBytes of log trigger a snapshot, and as many entries as
+	// TrailingEntries are kept behind it.
+	SnapshotBytes   int64
+	TrailingEntries uint64
 }
 
 func (c *Config) setDefaults() {
@@ -88,8 +108,21 @@ func (c *Config) setDefaults() {
 	if c.maxUnappliedBytes == 0 {
 		c.maxUnappliedBytes = maxUnappliedBytes
 	}
-	if c.dial == nil {
-		c.dial = dialTCP
+	c.Simulation.setDefaults()
+}
+
+func (s *Simulation) setDefaults() {
+	if s.Listen == nil {
+		s.Listen = func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) }
+	}
+	if s.Dial == nil {
+		s.Dial = dialTCP
+	}
+	if s.OpenLog == nil {
+		s.OpenLog = openBolt
+	}
+	if s.SnapshotBytes == 0 {
+		s.SnapshotBytes = snapshotBytes
 	}
 }
 

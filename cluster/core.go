@@ -38,6 +38,7 @@ type core struct {
 	questions  flights // of verify
 	self       raft.ServerID
 	logger     *slog.Logger
+	simulation Simulation
 
 	// stop ends the goroutines of run; stopped is closed when Raft has ended.
 	stop    context.CancelFunc
@@ -60,8 +61,8 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	dir := filepath.Join(cfg.DataDir, "raft")
 	c := &core{
 		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
-		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, stopped: make(chan struct{}),
-		progress: newProgress(cfg.sm), succession: newSuccession(),
+		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
+		progress: newProgress(cfg.sm), succession: newSuccession(), stopped: make(chan struct{}),
 	}
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
@@ -70,13 +71,17 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	logger, snapshots := newRaftLogger(cfg.Logger), cfg.sm.Snapshots()
-	c.store, err = openLogStore(dir, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
+	file, err := cfg.Simulation.OpenLog(dir)
+	if err != nil {
+		return nil, err
+	}
+	c.store, err = newLogStore(file, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = c.store.bolt.Close()
+			_ = c.store.file.Close()
 		}
 	}()
 	if err := checkState(cfg.id, c.store, snapshots); err != nil {
@@ -206,7 +211,7 @@ func (c *core) shutdown() error {
 	close(c.stopped)
 	c.transport.CloseStreams()
 	c.wg.Wait()
-	if cerr := c.store.bolt.Close(); err == nil && cerr != nil {
+	if cerr := c.store.file.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("closing the log: %w", cerr)
 	}
 	return err

@@ -53,7 +53,11 @@ func gossipLogger(to *slog.Logger) *log.Logger {
 	return log.New(lineLogger{to.With("component", "gossip")}, "", 0)
 }
 
+// startGossip returns nil where there is no port for it.
 func startGossip(cfg Config, id identity, p ports) (*gossip, error) {
+	if p.gossip == nil {
+		return nil, nil
+	}
 	meta := gossipMeta{PeerAddr: p.peerAdvertise, HTTPAddr: cfg.HTTPAdvertise, Version: cfg.Version}
 	mc := memberlist.DefaultLANConfig()
 	mc.Name = id.NodeID
@@ -80,6 +84,9 @@ const gossipFarewell = 500 * time.Millisecond
 // stop says goodbye, so that the others see this node gone at once and let it
 // come back with another address.
 func (g *gossip) stop(logger *slog.Logger) error {
+	if g == nil {
+		return nil
+	}
 	if err := g.list.Leave(gossipFarewell); err != nil {
 		logger.Debug("saying goodbye by gossip", "error", err)
 	}

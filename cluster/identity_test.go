@@ -98,11 +98,15 @@ func TestHalfABootstrapIsResumed(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	store, err := openLogStore(dir, m.cfg.Fatal, func() (uint64, error) { return 0, nil })
+	file, err := openBolt(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(store.variables.SetUint64([]byte("CurrentTerm"), 1), store.bolt.Close()); err != nil {
+	store, err := newLogStore(file, m.cfg.Fatal, func() (uint64, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(store.variables.SetUint64([]byte("CurrentTerm"), 1), store.file.Close()); err != nil {
 		t.Fatal(err)
 	}
 	m.gate = &testGate{}

@@ -15,7 +15,7 @@ func (n *Node) enter(id identity) error {
 		return err
 	}
 	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, stream: &raftStream{
-		connQueue: n.mux.raft, dial: n.cfg.dial, clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
+		connQueue: n.mux.raft, dial: n.cfg.Simulation.Dial, clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
 	}})
 	if err != nil {
 		return err
@@ -37,7 +37,9 @@ func (n *Node) enter(id identity) error {
 	n.endMember = cancel
 	n.background.Go(func() { n.watch(ctx, c) })
 	n.background.Go(func() { n.settle(ctx) })
-	n.background.Go(func() { n.keepGossip(ctx, c, g) })
+	if g != nil {
+		n.background.Go(func() { n.keepGossip(ctx, c, g) })
+	}
 	n.background.Go(func() { n.exchange(ctx, c) })
 	return nil
 }
@@ -111,7 +113,7 @@ func (n *Node) shutdown(ctx context.Context) error {
 	n.lifecycle.Lock()
 	entered, err := n.exit()
 	n.lifecycle.Unlock()
-	if !entered {
+	if !entered && n.ports.gossip != nil {
 		n.drainGossip()
 	}
 	replies, cancelReplies := context.WithTimeout(context.Background(), hopFarewell)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,15 @@ const boltOpenTimeout = 3 * time.Second
 // megabytes: 16 of them are what a follower that keeps up still needs.
 const logCacheEntries = 16
 
-func openBolt(dir string) (*raftboltdb.BoltStore, error) {
+// LogFile keeps Raft's log and its variables. What a write has stored when it
+// returns survives a crash; of one that hasn't returned all survives, or nothing.
+type LogFile interface {
+	raft.LogStore
+	raft.StableStore
+	io.Closer
+}
+
+func openBolt(dir string) (LogFile, error) {
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(dir, "raft.db"),
 		BoltOptions: &bbolt.Options{
@@ -39,33 +48,29 @@ func openBolt(dir string) (*raftboltdb.BoltStore, error) {
 	return store, nil
 }
 
-// logStore is raft.db as Raft gets it: each read verified, each write watched,
+// logStore is the log file as Raft gets it: each read verified, each write watched,
 // the bytes counted.
 type logStore struct {
-	bolt      *raftboltdb.BoltStore
+	file      LogFile
 	metered   *meteredLog
 	log       raft.LogStore
 	variables raft.StableStore
 	alarm     *rotAlarm
 }
 
-// openLogStore opens raft.db in dir. floor tells the index of the newest
-// snapshot.
-func openLogStore(dir string, fatal func(error), floor func() (uint64, error)) (*logStore, error) {
-	bolt, err := openBolt(dir)
-	if err != nil {
-		return nil, err
-	}
+// newLogStore takes file over, and closes it if it fails. floor tells the index of
+// the newest snapshot.
+func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) (*logStore, error) {
 	guard, alarm := diskGuard{fatal}, &rotAlarm{fatal: fatal}
-	sealed := &sealedLog{LogStore: &guardedLog{bolt, guard}, alarm: alarm, floor: floor}
+	sealed := &sealedLog{LogStore: &guardedLog{file, guard}, alarm: alarm, floor: floor}
 	metered := &meteredLog{LogStore: sealed}
 	cached, err := raft.NewLogCache(logCacheEntries, metered)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), bolt.Close())
+		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), file.Close())
 	}
 	return &logStore{
-		bolt: bolt, metered: metered, log: cached, alarm: alarm,
-		variables: &sealedVariables{store: &guardedVariables{bolt, guard}, alarm: alarm},
+		file: file, metered: metered, log: cached, alarm: alarm,
+		variables: &sealedVariables{store: &guardedVariables{file, guard}, alarm: alarm},
 	}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/go-metrics"
 	sink "github.com/hashicorp/go-metrics/prometheus"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
 )
@@ -38,7 +39,10 @@ func (n *Node) registerMetrics(c *core) {
 	if reg == nil {
 		return
 	}
-	collectors := []prometheus.Collector{boltCollector{c.store.bolt.Stats}}
+	var collectors []prometheus.Collector
+	if bolt, ok := c.store.file.(*raftboltdb.BoltStore); ok {
+		collectors = append(collectors, boltCollector{bolt.Stats})
+	}
 	raftSink, err := raftMetrics()
 	if err == nil {
 		collectors = append(collectors, raftSink)

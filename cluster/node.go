@@ -86,7 +86,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	n := &Node{
 		cfg: cfg, sm: sm, gate: gate, ports: p, id: id, opened: time.Now(),
 		budget:    &budget{max: cfg.MaxInFlightBytes},
-		hop:       newHopClient(cfg.dial),
+		hop:       newHopClient(cfg.Simulation.Dial),
 		forwards:  newHopGate(maxForwards, maxForwardsWaiting),
 		endMember: func() {},
 		leaveNow:  make(chan struct{}, 1),

@@ -13,7 +13,7 @@ import (
 type ports struct {
 	peer            net.Listener
 	peerAdvertise   string
-	gossip          *memberlist.NetTransport
+	gossip          *memberlist.NetTransport // nil: none
 	gossipBound     string
 	gossipIP        net.IP
 	gossipPort      int
@@ -27,7 +27,7 @@ type ports struct {
 const gossipBindAttempts = 10
 
 func bindPorts(cfg Config) (p ports, err error) {
-	if p.peer, err = net.Listen("tcp", cfg.PeerBind); err != nil {
+	if p.peer, err = cfg.Simulation.Listen(cfg.PeerBind); err != nil {
 		return p, fmt.Errorf("binding the peer port: %w", err)
 	}
 	defer func() {
@@ -41,8 +41,10 @@ func bindPorts(cfg Config) (p ports, err error) {
 	if p.peerAdvertise, err = advertised(cfg.PeerAdvertise, p.peer.Addr().String()); err != nil {
 		return p, fmt.Errorf("the peer port's advertised address: %w", err)
 	}
-	if err = p.bindGossip(cfg); err != nil {
-		return p, err
+	if !cfg.Simulation.NoGossip {
+		if err = p.bindGossip(cfg); err != nil {
+			return p, err
+		}
 	}
 	for _, bind := range []string{cfg.PeerBind, cfg.GossipBind} {
 		loopback, _ := isLoopback(bind)

@@ -43,11 +43,15 @@ func TestSealedGoldenBytes(t *testing.T) {
 func openTestLog(t *testing.T, dir string) (store *logStore, told *[]error) {
 	t.Helper()
 	told = &[]error{}
-	store, err := openLogStore(dir, func(err error) { *told = append(*told, err) }, func() (uint64, error) { return 0, nil })
+	file, err := openBolt(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = store.bolt.Close() })
+	store, err = newLogStore(file, func(err error) { *told = append(*told, err) }, func() (uint64, error) { return 0, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.file.Close() })
 	return store, told
 }
 
@@ -169,7 +173,7 @@ func TestNoFlippedBitIsServed(t *testing.T) {
 	dir := t.TempDir()
 	store, _ := openTestLog(t, dir)
 	entries := testEntries(4)
-	if err := errors.Join(store.log.StoreLogs(entries), store.bolt.Close()); err != nil {
+	if err := errors.Join(store.log.StoreLogs(entries), store.file.Close()); err != nil {
 		t.Fatal(err)
 	}
 	var rots []*rot
@@ -214,8 +218,8 @@ func TestMisplacedEntriesAreRot(t *testing.T) {
 		name, want string
 		spoil      func(s *logStore) error
 	}{
-		{"no checksum", "no checksum", func(s *logStore) error { return s.bolt.StoreLog(testEntries(2)[1]) }},
-		{"a hole", "missing", func(s *logStore) error { return s.bolt.DeleteRange(2, 2) }},
+		{"no checksum", "no checksum", func(s *logStore) error { return s.file.StoreLog(testEntries(2)[1]) }},
+		{"a hole", "missing", func(s *logStore) error { return s.file.DeleteRange(2, 2) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			store, told := openTestLog(t, t.TempDir())
@@ -241,7 +245,7 @@ func TestMissingEntriesThatAreNoRot(t *testing.T) {
 	store, told := openTestLog(t, t.TempDir())
 	store.alarm.started.Store(true)
 	floor := uint64(3)
-	log := &sealedLog{LogStore: store.bolt, alarm: store.alarm, floor: func() (uint64, error) { return floor, nil }}
+	log := &sealedLog{LogStore: store.file, alarm: store.alarm, floor: func() (uint64, error) { return floor, nil }}
 	if err := log.StoreLogs(testEntries(5)); err != nil {
 		t.Fatal(err)
 	}
@@ -282,12 +286,12 @@ func TestRottenVariables(t *testing.T) {
 	if _, err := store.variables.GetUint64([]byte("LastVoteTerm")); err == nil || err.Error() != "not found" {
 		t.Errorf("what was never set: %v", err)
 	}
-	stored, err := store.bolt.Get([]byte("LastVoteCand"))
+	stored, err := store.file.Get([]byte("LastVoteCand"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	stored[len(stored)-1] ^= 1
-	spoil := errors.Join(store.bolt.Set([]byte("LastVoteCand"), stored), store.bolt.SetUint64([]byte("CurrentTerm"), 8))
+	spoil := errors.Join(store.file.Set([]byte("LastVoteCand"), stored), store.file.SetUint64([]byte("CurrentTerm"), 8))
 	if spoil != nil {
 		t.Fatal(spoil)
 	}
@@ -315,7 +319,7 @@ func TestRottenLogRefusesToStart(t *testing.T) {
 		m.gate, m.sm = &testGate{}, newBytelog()
 		store, _ := openTestLog(t, dir)
 		index := firstOfKind(t, store, kind)
-		if err := store.bolt.Close(); err != nil {
+		if err := store.file.Close(); err != nil {
 			t.Fatal(err)
 		}
 		r := rotEntry(t, dir, index)
@@ -343,13 +347,13 @@ func TestRottenLogRefusesToStart(t *testing.T) {
 
 func firstOfKind(t *testing.T, store *logStore, kind raft.LogType) uint64 {
 	t.Helper()
-	last, err := store.bolt.LastIndex()
+	last, err := store.file.LastIndex()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for index := uint64(1); index <= last; index++ {
 		var e raft.Log
-		if err := store.bolt.GetLog(index, &e); err != nil {
+		if err := store.file.GetLog(index, &e); err != nil {
 			t.Fatal(err)
 		}
 		if e.Type == kind {

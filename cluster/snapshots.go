@@ -25,7 +25,7 @@ const (
 	firstTrailingEntries = 10240
 )
 
-// snapshotByBytes takes a snapshot whenever snapshotBytes have been logged.
+// snapshotByBytes takes a snapshot whenever so many bytes have been logged.
 func (c *core) snapshotByBytes(ctx context.Context) {
 	tick := time.NewTicker(snapshotCheckInterval)
 	defer tick.Stop()
@@ -36,7 +36,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.store.metered.bytes.Load() < snapshotBytes {
+		if c.store.metered.bytes.Load() < c.simulation.SnapshotBytes {
 			continue
 		}
 		now := time.Now()
@@ -55,7 +55,9 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	reload := c.raft.ReloadableConfig()
-	reload.TrailingLogs = trailingEntries(bytes, entries, since)
+	if reload.TrailingLogs = c.simulation.TrailingEntries; reload.TrailingLogs == 0 {
+		reload.TrailingLogs = trailingEntries(bytes, entries, since)
+	}
 	if err := c.raft.ReloadConfig(reload); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func testConfig(t *testing.T, name string) Config {
 func newMember(t *testing.T, name string, change ...func(*Config)) *member {
 	t.Helper()
 	m := &member{t: t, cfg: testConfig(t, name), sm: newBytelog(), gate: &testGate{}, links: newLinks()}
-	m.cfg.dial = m.links.dial
+	m.cfg.Simulation.Dial = m.links.dial
 	for _, f := range change {
 		f(&m.cfg)
 	}

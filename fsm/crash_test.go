@@ -393,7 +393,7 @@ func (c *crasher) rigOn(disk *crashfs.FS) *rig {
 	r.opts = func(o *Options) {
 		options(o)
 		if c.seed%2 == 0 {
-			o.memtable = crashMemtableBytes
+			o.MemtableBytes = crashMemtableBytes
 		}
 	}
 	return r

@@ -31,7 +31,7 @@ func (f *FSM) openHandle(dir string) (*handle, storage.System, error) {
 		Fatal:      f.fatal,
 
 		FS:            f.opts.FS,
-		MemtableBytes: f.opts.memtable,
+		MemtableBytes: f.opts.MemtableBytes,
 	})
 	if err != nil {
 		return nil, storage.System{}, err

@@ -221,7 +221,7 @@ func stateHash(t testing.TB, f *FSM) [32]byte {
 	v, err := f.View()
 	must(t, err)
 	defer v.Close()
-	sum, err := v.snapshot.Hash()
+	sum, err := v.Hash()
 	must(t, err)
 	return sum
 }

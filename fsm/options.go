@@ -39,8 +39,8 @@ type Options struct {
 	// the operating system's.
 	FS storage.FS
 
-	// memtable is for storage.Options.MemtableBytes.
-	memtable uint64
+	// MemtableBytes is storage's, for tests alone.
+	MemtableBytes uint64
 }
 
 func (o *Options) complete() error {

@@ -37,6 +37,10 @@ func (v *View) Applied() uint64 { return v.system.AppliedIndex }
 // System is zero before the first entry.
 func (v *View) System() storage.System { return v.system }
 
+// Hash is over every key and value of the state: two nodes that have applied the
+// same entries have the same. It reads all of them.
+func (v *View) Hash() ([32]byte, error) { return v.snapshot.Hash() }
+
 // Settings are missing until the cluster is bootstrapped.
 func (v *View) Settings() (storage.Settings, bool, error) { return v.snapshot.Settings() }
 
