@@ -110,15 +110,7 @@ func (t *numberedTransport) AppendEntriesPipeline(id raft.ServerID, target raft.
 	if err != nil {
 		return nil, err
 	}
-	return limitedPipeline{p}, nil
-}
-
-type limitedPipeline struct{ raft.AppendPipeline }
-
-func (p limitedPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
-	limitEntries(args)
-	limitCommit(args)
-	return p.AppendPipeline.AppendEntries(args, resp)
+	return newPipeline(p), nil
 }
 
 // maxAppendBytes bounds one AppendEntries, except that one entry always goes.
