@@ -11,6 +11,17 @@ import (
 // nobody is an id that no node can have.
 const nobody = "(nobody)"
 
+// beginChange waits until no other change of the configuration is under way here,
+// no longer than ctx.
+func (n *Node) beginChange(ctx context.Context) (done func(), err error) {
+	select {
+	case n.changing <- struct{}{}:
+		return func() { <-n.changing }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("awaiting another change of the configuration: %w", errLeaderBusy)
+	}
+}
+
 // pinned is a configuration and the index of its log entry. A change that
 // names the index is refused by Raft if the configuration is another by then.
 type pinned struct {

@@ -135,8 +135,11 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err := n.gate.AuthorizeJoin(req.Token); err != nil {
 		return nil, classifyJoin(err)
 	}
-	n.changes.Lock()
-	defer n.changes.Unlock()
+	done, err := n.beginChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	p, err := c.pinConfiguration(ctx)
 	if err != nil {
 		return nil, err
@@ -233,8 +236,11 @@ func (n *Node) changeMember(ctx context.Context, c *core, term uint64, body []by
 	if err := decodeStrict(body, &req); err != nil {
 		return nil, err
 	}
-	n.changes.Lock()
-	defer n.changes.Unlock()
+	done, err := n.beginChange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	p, err := c.pinConfiguration(ctx)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 func TestUnjoinedNode(t *testing.T) {
@@ -314,4 +316,25 @@ func TestAddressChangeAlone(t *testing.T) {
 	eventually(t, "the configuration to follow", func() bool {
 		return m.Status().LeaderPeer == m.ports.peerAdvertise
 	})
+}
+
+// A change behind another one waits for it no longer than it may.
+func TestChangesTakeTurns(t *testing.T) {
+	m := newMember(t, "n1")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	done, err := m.beginChange(m.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(m.ctx(), 100*time.Millisecond)
+	defer cancel()
+	if err := m.Remove(ctx, "n2", false); !errors.Is(err, ErrNotApplied) {
+		t.Errorf("behind another change: %v", err)
+	}
+	done()
+	if err := m.Remove(m.ctx(), "n2", false); !errors.Is(err, ErrUnknownMember) {
+		t.Errorf("after it: %v", err)
+	}
 }

@@ -28,9 +28,9 @@ type Node struct {
 	confirms rounds // confirmations while it leads
 
 	// lifecycle is held while the node enters or leaves a cluster or stops;
-	// changes while the leader changes the configuration.
+	// changing has a token while the leader changes the configuration.
 	lifecycle sync.Mutex
-	changes   sync.Mutex
+	changing  chan struct{}
 
 	background sync.WaitGroup
 	endMember  context.CancelFunc // ends the goroutines of a membership
@@ -88,6 +88,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		budget:    &budget{max: cfg.MaxInFlightBytes},
 		hop:       newHopClient(cfg.Simulation.Dial),
 		forwards:  newHopGate(maxForwards, maxForwardsWaiting),
+		changing:  make(chan struct{}, 1),
 		endMember: func() {},
 		leaveNow:  make(chan struct{}, 1),
 		settled:   make(chan struct{}),
