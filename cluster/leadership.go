@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -66,9 +67,12 @@ func (l *leadership) establish(ctx context.Context) {
 				l.become(ctx, term)
 			}
 			return
-		case errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		default:
+		case !errors.Is(err, raft.ErrEnqueueTimeout) && !errors.Is(err, raft.ErrLeadershipTransferInProgress):
 			return
+		}
+		select {
+		case <-time.After(minRetryDelay):
+		case <-ctx.Done():
 		}
 	}
 }
