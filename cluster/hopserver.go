@@ -85,19 +85,18 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if anonymous {
-		// A joiner knows neither the leader nor the term, and asks any member.
+	var term uint64
+	if !anonymous {
+		if term, err = strconv.ParseUint(r.Header.Get(headerTerm), 10, 64); err != nil {
+			free()
+			return nil, fmt.Errorf("reading %s: %w", headerTerm, ErrInvalid)
+		}
+	}
+	if anonymous || term == anyTerm && op.anyTerm {
+		// Who asks knows neither the leader nor the term, and asks any member.
 		free()
-		reply, _, err := n.onLeader(ctx, opJoin, body)
+		reply, _, err := n.onLeader(ctx, name, body)
 		return reply, err
-	}
-	term, err := strconv.ParseUint(r.Header.Get(headerTerm), 10, 64)
-	if err != nil {
-		free()
-		return nil, fmt.Errorf("reading %s: %w", headerTerm, ErrInvalid)
-	}
-	if term == anyTerm && op.anyTerm {
-		term = c.raft.CurrentTerm()
 	}
 	return op.do(n, ctx, c, term, body, free)
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -316,6 +317,29 @@ func TestAddressChangeAlone(t *testing.T) {
 	eventually(t, "the configuration to follow", func() bool {
 		return m.Status().LeaderPeer == m.ports.peerAdvertise
 	})
+}
+
+// A member that was removed may not know who leads: whoever it asks finds out.
+func TestAnyMemberAsksTheLeader(t *testing.T) {
+	all := newCluster(t, 3)
+	leader := leaderOf(t, all)
+	asked := followerOf(all, leader)
+	core, err := asked.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{leader.name(): true, "removed": false} {
+		raw, err := leader.hop.send(leader.ctx(), hopRequest{
+			addr: asked.ports.peerAdvertise, op: opMembership, term: anyTerm, clusterID: core.stream.clusterID,
+		}, []byte(`{"node_id":"`+id+`"}`))
+		var reply membershipReply
+		if err == nil {
+			err = json.Unmarshal(raw, &reply)
+		}
+		if err != nil || reply.Member != want {
+			t.Errorf("%s: %s, %v; want %v", id, raw, err, want)
+		}
+	}
 }
 
 // A change behind another one waits for it no longer than it may.

@@ -22,7 +22,8 @@ type operation struct {
 	anyTerm bool
 }
 
-// anyTerm addresses whichever term the leader is in.
+// anyTerm addresses whichever term the leader is in. A member that isn't the
+// leader passes the operation on to it.
 const anyTerm = 0
 
 type opName string
