@@ -114,7 +114,13 @@ func (c *core) transfer(ctx context.Context, to raft.ServerID) error {
 	return fmt.Errorf("%w: %w", ErrTransferFailed, err)
 }
 
+// transferOnce is like verify: Raft may have stopped before it takes the request up,
+// and then never answers.
 func (c *core) transferOnce(to raft.ServerID) error {
+	if !c.questions.begin() {
+		return raft.ErrRaftShutdown
+	}
+	defer c.questions.end()
 	if to == "" {
 		return c.raft.LeadershipTransfer().Error()
 	}
