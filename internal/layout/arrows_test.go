@@ -31,6 +31,7 @@ var arrows = map[string][]string{
 	"internal/planted/hunt": {"internal/planted"},
 	"internal/crashfs":      {},
 	"internal/seeds":        {},
+	"internal/simcluster":   {},
 	"internal/testcluster":  {"client"},
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
@@ -43,6 +44,9 @@ var testArrows = map[string][]string{
 	"client":        {},
 	"fsm/admission": {"fsm/contenthash"},
 	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
+	"internal/simcluster": {
+		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "storage", "internal/crashfs", "internal/seeds",
+	},
 }
 
 // keepers says which packages alone may import a third-party module; everybody
@@ -65,7 +69,7 @@ var testOnly = []string{
 
 // testKeepers are packages whose tests apply entries to a real state machine.
 var testKeepers = map[string][]string{
-	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission", "fsm/audit"},
+	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission", "fsm/audit", "internal/simcluster"},
 }
 
 // checkImport returns why a file of package pkg may not import target, or "".

@@ -1,0 +1,102 @@
+package simcluster
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// counts are what a run has to show, over all seeds.
+type counts struct {
+	seeds, rounds atomic.Int64
+	acked, reads  atomic.Int64
+	next          atomic.Int64 // numbers what has no other name
+
+	mu       sync.Mutex
+	faults   map[string]int // that had an effect, by kind
+	idle     map[string]int // that had none
+	codes    map[string]int // of answers that weren't a success
+	simTime  time.Duration
+	recovery time.Duration // the longest
+}
+
+func newCounts() *counts {
+	return &counts{faults: make(map[string]int), idle: make(map[string]int), codes: make(map[string]int)}
+}
+
+func (c *counts) fault(name string, effective bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if effective {
+		c.faults[name]++
+	} else {
+		c.idle[name]++
+	}
+}
+
+func (c *counts) answer(code string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.codes[code]++
+}
+
+func (c *counts) recovered(after time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recovery = max(c.recovery, after)
+}
+
+func (c *counts) lived(simTime time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.simTime += simTime
+}
+
+func sum(by map[string]int) (total int64) {
+	for _, n := range by {
+		total += int64(n)
+	}
+	return total
+}
+
+// check fails a run that shows less than it should. A short one may fall behind the
+// average.
+func (c *counts) check(t *testing.T) {
+	const whole = seedsRun * rounds
+	least := func(figure int64) int64 {
+		if done := c.rounds.Load(); done < whole {
+			return figure * done / (whole * 5 / 4)
+		}
+		return figure
+	}
+	for _, f := range []struct {
+		what     string
+		got, all int64
+	}{
+		{"acknowledged syncs", c.acked.Load(), ackedLeast},
+		{"faults with an effect", sum(c.faults), faultsLeast},
+		{"pauses of a leader with an effect", int64(c.faults[pausedLeader]), pausesLeast},
+	} {
+		if f.got < least(f.all) {
+			t.Errorf("%d %s, want %d: the run shows less than it says", f.got, f.what, least(f.all))
+		}
+	}
+}
+
+func (c *counts) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d seeds, %v of their time: %d syncs acknowledged, %d reads, %d faults, and %d without an effect; at most %v until all wrote again\n",
+		c.seeds.Load(), c.simTime.Round(time.Second), c.acked.Load(), c.reads.Load(), sum(c.faults), sum(c.idle), c.recovery.Round(time.Millisecond))
+	for _, f := range faults {
+		fmt.Fprintf(&b, "%6d (and %d) %s\n", c.faults[f.name], c.idle[f.name], f.name)
+	}
+	for _, code := range slices.Sorted(maps.Keys(c.codes)) {
+		fmt.Fprintf(&b, "%6d %s\n", c.codes[code], code)
+	}
+	return b.String()
+}

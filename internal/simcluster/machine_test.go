@@ -1,0 +1,407 @@
+package simcluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pipesync/api"
+	"pipesync/cluster"
+	"pipesync/fsm"
+	"pipesync/fsm/admission"
+	"pipesync/fsm/audit"
+	"pipesync/internal/crashfs"
+)
+
+const (
+	peerPort   = "8801"
+	stateDir   = "/data/state"
+	adminToken = "the cluster's token"
+	// Small, so that there are flushes, compactions and snapshots in minutes.
+	memtableBytes   = 128 << 10
+	cacheBytes      = 1 << 20
+	snapshotBytes   = 48 << 10
+	trailingEntries = 48
+	flushEvery      = 30 * time.Second
+	markEvery       = 10 * time.Second
+	scrubEvery      = 6 // marks
+	shutdownTime    = 10 * time.Second
+)
+
+// machine is a place for a node: what outlives its processes.
+type machine struct {
+	w    *world
+	name string // and its only address's host
+	rng  *rand.Rand
+	wall time.Duration // how far its wall clock is off
+
+	disk  *crashfs.FS
+	log   *logFile
+	dir   string // of files that aren't on disk
+	lives int
+
+	mu       sync.Mutex
+	proc     *process      // nil: down
+	paused   chan struct{} // not nil: closed at the end of the pause
+	patience *time.Timer   // ends the stall of the log
+}
+
+func (m *machine) addr() string { return net.JoinHostPort(m.name, peerPort) }
+
+// process is one life of a node.
+type process struct {
+	m       *machine
+	disk    *crashfs.FS
+	log     *logFile
+	clock   *clock
+	state   *fsm.FSM
+	gate    *admission.Gate
+	audit   *audit.Auditor
+	node    *cluster.Node
+	handler http.Handler
+	opened  uint64          // what the state had applied at the start
+	gone    context.Context // ends with the process
+	end     context.CancelFunc
+	beside  sync.WaitGroup // what a real node does beside everything else
+}
+
+// dead reports whether the process has crashed. What it does afterwards nobody
+// sees.
+func (p *process) dead() bool { return p.gone.Err() != nil }
+
+func newMachine(w *world, name string) (*machine, error) {
+	m := &machine{w: w, name: name, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 0)), disk: crashfs.New()}
+	m.log = newLogFile(m.rng.Uint64(), newLogData())
+	m.dir = filepath.Join(w.dir, name)
+	if err := m.disk.MkdirAll(filepath.Dir(stateDir), 0o700); err != nil {
+		return nil, err
+	}
+	root, err := m.disk.OpenDir("/")
+	if err != nil {
+		return nil, err
+	}
+	return m, root.Sync()
+}
+
+// start starts a process on what the machine has. Starting, stopping and crashing
+// are for one goroutine.
+func (m *machine) start() error {
+	p := &process{m: m, disk: m.disk, log: m.log}
+	p.gone, p.end = context.WithCancel(context.Background())
+	p.clock = &clock{
+		started: time.Now(), base: time.Duration(m.rng.Int64N(int64(time.Hour))),
+		ppm: m.rng.Int64N(2*maxPPM+1) - maxPPM, offset: m.wall,
+	}
+	if err := p.open(); err != nil {
+		p.end()
+		return fmt.Errorf("starting %s: %w", m.name, err)
+	}
+	m.lives++
+	m.set(p)
+	return nil
+}
+
+func (m *machine) set(p *process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.proc = p
+}
+
+func (p *process) open() (err error) {
+	p.state, err = fsm.Open(fsm.Options{
+		Dir: stateDir, FS: p.disk, CacheBytes: cacheBytes, MemtableBytes: memtableBytes, Fatal: p.fatal,
+		Observe: func(index uint64, clusterTime int64) {
+			p.gate.Observe(index, clusterTime)
+			p.m.w.ledger.observe(p, index, clusterTime)
+		},
+		Marked:   func(m fsm.Marked) { p.audit.Marked(m) },
+		Restored: func() { p.audit.Restored() },
+	})
+	if err != nil {
+		return err
+	}
+	p.opened = p.state.Applied()
+	p.audit = audit.New(p.state, filepath.Join(p.m.dir, "scrubs.json"), slog.New(slog.DiscardHandler))
+	clocks := cluster.NewClocks(p.clock)
+	p.gate = admission.New(p.state, clocks)
+	p.node, err = cluster.Open(p.config(clocks), watchedState{p.state, p}, watchedGate{p.gate, p})
+	if err != nil {
+		_ = p.state.Close()
+		return err
+	}
+	p.handler, err = api.New(api.Deps{
+		Cluster: p.node, State: p.state, NodeID: p.m.name, Version: "sim",
+		Logger: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), ClusterTime: p.gate.Estimate, Audit: p.audit,
+		Limits: api.Limits{SyncTimeout: minPatience + time.Duration(p.m.rng.Int64N(int64(maxPatience)))},
+	})
+	if err != nil {
+		return err
+	}
+	p.beside.Go(p.keepFlushed)
+	p.beside.Go(p.keepMarked)
+	p.beside.Go(func() { p.audit.Run(p.gone) })
+	return nil
+}
+
+func (p *process) config(clocks *cluster.Clocks) cluster.Config {
+	return cluster.Config{
+		NodeID: p.m.name, DataDir: p.m.dir, PeerBind: p.m.addr(), GossipBind: "127.0.0.1:0",
+		GossipKey: make([]byte, 32), Version: "sim", Clocks: clocks, Auditor: p.audit, Logger: p.m.w.logger(p.m.name), Fatal: p.fatal,
+		Simulation: cluster.Simulation{
+			Listen: p.m.w.net.listen,
+			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+				if p.dead() {
+					return nil, net.ErrClosed
+				}
+				return p.m.w.net.dial(ctx, p.m.name, addr)
+			},
+			OpenLog:  func(string) (cluster.LogFile, error) { return p.log, nil },
+			NoGossip: true, SnapshotBytes: snapshotBytes, TrailingEntries: trailingEntries,
+		},
+	}
+}
+
+// fatal ends the run: nothing here is a reason for a node to stop.
+func (p *process) fatal(err error) {
+	if p.dead() {
+		return
+	}
+	p.m.w.violate("%s can't go on: %v", p.m.name, err)
+	panic(fmt.Sprintf("%s: %s can't go on: %v", p.m.w.replay(), p.m.name, err))
+}
+
+func (p *process) keepFlushed() {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-p.gone.Done():
+			return
+		case <-tick.C:
+		case <-p.state.FlushDue():
+		}
+		_ = p.state.Flush()
+	}
+}
+
+// keepMarked notes in the log, while this node leads, what its state is worth.
+func (p *process) keepMarked() {
+	tick := time.NewTicker(markEvery)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-p.gone.Done():
+			return
+		case <-tick.C:
+		}
+		if p.gate.ClusterTime(p.node.Status().Term) != 0 {
+			_ = p.mark(n%scrubEvery == 0)
+		}
+	}
+}
+
+func (p *process) mark(scrub bool) error {
+	view, err := p.state.View()
+	if err != nil {
+		return err
+	}
+	marks, err := view.Marks()
+	view.Close()
+	if err != nil {
+		return err
+	}
+	command := &fsm.Mark{RequestID: fsm.RequestID{2}, Scrub: scrub}
+	if n := len(marks.Last); n > 0 {
+		command.Previous = marks.Last[n-1]
+	}
+	body, err := fsm.Encode(command)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(p.gone, markEvery)
+	defer cancel()
+	_, err = p.node.Propose(ctx, body)
+	return err
+}
+
+// running returns the machine's process, nil if it is down.
+func (m *machine) running() *process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.proc
+}
+
+// stop ends the process in order.
+func (m *machine) stop() error {
+	p := m.running()
+	if p == nil {
+		return nil
+	}
+	m.set(nil)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	err := p.node.Shutdown(ctx)
+	p.close()
+	return err
+}
+
+// close releases what the process holds.
+func (p *process) close() {
+	p.end()
+	p.beside.Wait()
+	_ = p.state.Close()
+}
+
+// crash ends the process at once. Of what isn't synced on the disk of the state
+// the percentage is kept. It returns how far the state had come.
+func (m *machine) crash(percent int) (applied uint64) {
+	p := m.running()
+	return m.die(p, func() { m.disk = p.disk.Crash(percent, m.rng) })
+}
+
+// crashAtWrite has the process crash before one of the next writes to the disk of
+// its state. died tells afterwards whether it came to that, and like crash how far
+// the state had come.
+func (m *machine) crashAtWrite(writes, percent int) (died func() (applied uint64, came bool)) {
+	p := m.running()
+	var applied uint64
+	p.disk.Arm(writes, percent, m.rng, func() { applied = m.die(p, func() {}) })
+	return func() (uint64, bool) {
+		disk := p.disk.Disarm()
+		if disk == nil {
+			return 0, false
+		}
+		m.disk = disk
+		return applied, true
+	}
+}
+
+// die ends the process. take is called while nothing is written to the log.
+func (m *machine) die(p *process, take func()) (applied uint64) {
+	m.set(nil)
+	p.end()
+	m.w.net.unplug(m.addr())
+	applied = p.state.Applied()
+	dir := filepath.Join(m.w.dir, fmt.Sprintf("%s-%d", m.name, m.lives))
+	data := p.log.crash(func() {
+		take()
+		if err := copyDir(dir, m.dir); err != nil {
+			m.w.violate("copying the files of %s: %v", m.name, err)
+		}
+	})
+	m.dir, m.log = dir, newLogFile(m.rng.Uint64(), data)
+	p.log.stall(false)
+	m.w.background.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+		defer cancel()
+		_ = p.node.Shutdown(ctx)
+		p.close()
+	})
+	return applied
+}
+
+// copyDir copies what is in from; what vanishes meanwhile is left out.
+func copyDir(to, from string) error {
+	for range 10 {
+		if os.CopyFS(to, os.DirFS(from)) == nil {
+			return nil
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+	}
+	return os.CopyFS(to, os.DirFS(from))
+}
+
+// answer is what came back from a request: nil, if nothing did.
+type answer = *httptest.ResponseRecorder
+
+// call sends a request to the machine. It returns nil if no answer came, and sent
+// false if nobody was there to take the request.
+func (m *machine) call(ctx context.Context, r *http.Request) (a answer, sent bool) {
+	p := m.running()
+	if p == nil {
+		return nil, false
+	}
+	served, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.gone, cancel)()
+	rec := httptest.NewRecorder()
+	done := make(chan struct{})
+	m.w.background.Go(func() {
+		defer close(done)
+		p.handler.ServeHTTP(rec, r.WithContext(served))
+	})
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return nil, true
+	case <-p.gone.Done():
+		return nil, true
+	}
+	if !m.awaitResumed(ctx) || p.dead() {
+		return nil, true
+	}
+	return rec, true
+}
+
+// awaitResumed returns when the machine isn't paused.
+func (m *machine) awaitResumed(ctx context.Context) bool {
+	for {
+		m.mu.Lock()
+		paused := m.paused
+		m.mu.Unlock()
+		if paused == nil {
+			return true
+		}
+		select {
+		case <-paused:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// maxStall is less than what a node takes for a disk that is broken.
+const maxStall = 9 * time.Second
+
+// pause holds the machine still, as far as it can be from outside: no answer goes
+// out, nothing is written to the log, and with asleep its monotonic clock stands.
+// It returns false where the machine is down or paused.
+func (m *machine) pause(asleep bool) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.proc == nil || m.paused != nil {
+		return false
+	}
+	m.paused = make(chan struct{})
+	log := m.log
+	log.stall(true)
+	m.patience = time.AfterFunc(maxStall, func() { log.stall(false) })
+	if asleep {
+		m.proc.clock.freeze()
+	}
+	return true
+}
+
+func (m *machine) resume() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.paused)
+	m.paused = nil
+	m.patience.Stop()
+	m.log.stall(false)
+	if m.proc != nil {
+		m.proc.clock.thaw()
+	}
+}
