@@ -16,12 +16,14 @@ const (
 	codeMissingAdminToken      Code = "MISSING_ADMIN_TOKEN"
 	codeInvalidAdminToken      Code = "INVALID_ADMIN_TOKEN"
 	codeOrganizationMismatch   Code = "ORGANIZATION_MISMATCH"
+	codeQuotaExceeded          Code = "QUOTA_EXCEEDED"
 	codeJoinRefused            Code = "JOIN_REFUSED"
 	codeOrganizationNotFound   Code = "ORGANIZATION_NOT_FOUND"
 	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
 	codeRecordNotFound         Code = "RECORD_NOT_FOUND"
 	codeSyncNotFound           Code = "SYNC_NOT_FOUND"
+	codeCheckpointNotFound     Code = "CHECKPOINT_NOT_FOUND"
 	codeKeyNotFound            Code = "KEY_NOT_FOUND"
 	codeMemberNotFound         Code = "MEMBER_NOT_FOUND"
 	codeRouteNotFound          Code = "ROUTE_NOT_FOUND"
@@ -93,6 +95,9 @@ var errorTable = []errorRow{
 	{codeOrganizationMismatch, http.StatusForbidden, false,
 		"organization_id is not the organization of the API key.",
 		"Send the key's own organization, or use another key."},
+	{codeQuotaExceeded, http.StatusForbidden, false,
+		"The organization has checkpoints of 1000 pipelines, and the sync brings another one's. Nothing was written.",
+		"Name the pipeline the same in each of its runs. Without a checkpoint the sync is taken."},
 	{codeJoinRefused, http.StatusForbidden, false,
 		"The cluster refused the token of a joining node.",
 		"Give `pipesync join` the admin token of the cluster that is joined."},
@@ -111,6 +116,9 @@ var errorTable = []errorRow{
 	{codeSyncNotFound, http.StatusNotFound, false,
 		"The organization's history has no sync with that id: none was applied under it so far, or it is older than the history (30 days or 100,000 syncs unless configured).",
 		"After `OUTCOME_UNKNOWN` it may be applied yet: where that was retryable, send the same request again rather than wait for it."},
+	{codeCheckpointNotFound, http.StatusNotFound, false,
+		"The organization has no checkpoint of that pipeline.",
+		"It has one from its first sync with a checkpoint on: start from the beginning. Check the percent-encoding of the name."},
 	{codeKeyNotFound, http.StatusNotFound, false,
 		"There is no API key with that key id.",
 		"List them with `pipesync keys list`; a key id begins with key_."},

@@ -133,6 +133,16 @@ var provocations = map[Code]func(e *edge) *reply{
 		return e.do("GET", "/v1/vector-stores/vs_main/namespaces/n/records/2", "")
 	},
 	codeSyncNotFound: func(e *edge) *reply { return e.do("GET", "/v1/pipeline/syncs/sync_"+mintULID(), "") },
+	codeQuotaExceeded: func(e *edge) *reply {
+		e.do("PATCH", "/v1/admin/settings", `{"requests_per_window":10000,"history_syncs_max":1}`).want(200, "")
+		for i := range 1000 {
+			s := &fsm.Sync{SyncID: "s", Org: testOrg, KeyID: keyIDOf(e.key), Store: testStore, Mode: fsm.Incremental}
+			s.Checkpoint = &fsm.Checkpoint{Pipeline: fmt.Sprint("p", i), State: []byte("1")}
+			e.mustApply(s)
+		}
+		return e.syncAt("11:00:01", `"checkpoint":{"pipeline":"more","state":1},`)
+	},
+	codeCheckpointNotFound: func(e *edge) *reply { return e.do("GET", "/v1/pipeline/checkpoints/none", "") },
 	codeKeyNotFound: func(e *edge) *reply {
 		return e.do("DELETE", "/v1/admin/keys/key_"+mintULID(), "")
 	},

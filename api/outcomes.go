@@ -32,6 +32,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 		"the last full refresh of a namespace had the same sync_timestamp and other content: a full refresh can't be sent in pages, since each one replaces the whole namespace"},
 	fsm.SyncTooOld: {codeSyncTooOld,
 		"sync_timestamp is so old that an id which isn't there may have been deleted later"},
+	fsm.QuotaExceeded: {codeQuotaExceeded,
+		"the organization has as many checkpoints of pipelines as it may"},
 	fsm.DeleteGuard: {codeDeleteGuard,
 		"more records would be removed than max_delete_percent allows"},
 	fsm.IdempotencyKeyReused: {codeIdempotencyKeyReused,

@@ -119,7 +119,6 @@ func TestUnsupportedIsNamed(t *testing.T) {
 	if got.Details[0].Field != "dry_run" {
 		t.Errorf("got %+v", got.Details)
 	}
-	e.sync(strings.Replace(goodSync, "{", `{"checkpoint":{},`, 1)).want(400, codeNotSupported)
 }
 
 // TestOutcomeUnknownRetryable: a sync with a timestamp may be sent again, one

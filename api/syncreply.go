@@ -43,13 +43,19 @@ type warning struct {
 	Count uint32 `json:"count"`
 }
 
-const warnStaleSkipped = "STALE_OPERATIONS_SKIPPED"
+const (
+	warnStaleSkipped      = "STALE_OPERATIONS_SKIPPED"
+	warnCheckpointSkipped = "STALE_CHECKPOINT_SKIPPED"
+)
 
-func warnings(c fsm.Counts) []warning {
-	if c.Skipped == 0 {
-		return nil
+func warnings(r *fsm.SyncResult) (list []warning) {
+	if r.Counts.Skipped > 0 {
+		list = append(list, warning{warnStaleSkipped, r.Counts.Skipped})
 	}
-	return []warning{{warnStaleSkipped, c.Skipped}}
+	if r.CheckpointSkipped {
+		list = append(list, warning{warnCheckpointSkipped, 1})
+	}
+	return list
 }
 
 func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncReply {
@@ -60,7 +66,7 @@ func newSyncReply(r *fsm.Result, operations int, elapsed time.Duration) syncRepl
 		Results:          newCounts(r.Sync.Counts),
 		ByNamespace:      r.Sync.ByNamespace,
 		Details:          newDetails(r.Sync.Details),
-		Warnings:         warnings(r.Sync.Counts),
+		Warnings:         warnings(r.Sync),
 		Index:            r.Index,
 		ProcessingTimeMS: elapsed.Milliseconds(),
 	}

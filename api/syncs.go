@@ -21,11 +21,13 @@ type pastSync struct {
 	SyncMode      string          `json:"sync_mode"`
 	SyncTimestamp string          `json:"sync_timestamp"`
 	Idempotent    bool            `json:"idempotent"`
+	Pipeline      string          `json:"pipeline,omitzero"` // whose checkpoint came with it
 	Processed     uint64          `json:"processed"`
 	Results       countsReply     `json:"results"`
 	Namespaces    uint32          `json:"namespaces"`
 	ByNamespace   namespaceCounts `json:"by_namespace"`
 	Details       detailsReply    `json:"details"`
+	Warnings      []warning       `json:"warnings,omitempty"`
 }
 
 var modeNames = map[fsm.Mode]string{fsm.Incremental: "incremental", fsm.FullRefresh: "full_refresh"}
@@ -34,10 +36,10 @@ func newPastSync(s fsm.SyncInfo) pastSync {
 	done := s.Result()
 	return pastSync{
 		SyncID: s.SyncID, Index: s.Index, AppliedAt: timestamp(s.AppliedAt), KeyID: s.KeyID, VectorStoreID: s.Store,
-		SyncMode: modeNames[fsm.Mode(s.Mode)], SyncTimestamp: timestamp(s.Timestamp), Idempotent: s.Keyed,
+		SyncMode: modeNames[fsm.Mode(s.Mode)], SyncTimestamp: timestamp(s.Timestamp), Idempotent: s.Keyed, Pipeline: s.Pipeline,
 		Processed:  uint64(s.Upserted) + uint64(s.Deleted) + uint64(s.Skipped),
 		Results:    newCounts(done.Counts),
-		Namespaces: s.Namespaces, ByNamespace: done.ByNamespace, Details: newDetails(done.Details),
+		Namespaces: s.Namespaces, ByNamespace: done.ByNamespace, Details: newDetails(done.Details), Warnings: warnings(done),
 	}
 }
 

@@ -169,6 +169,21 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/pipeline/syncs/s%2F1",
 			want:    `"sincremental3"`,
 		}, {
+			name: "a checkpoint", reply: `{"pipeline":"crm/c","state":{"n":1},"sync_id":"s","index":7,"updated_at":"2026-01-02T03:04:05Z"}`,
+			call:    func(c *Client) (any, error) { return c.Checkpoint(ctx, "crm/c", ReadOptions{}) },
+			request: "GET /v1/pipeline/checkpoints/crm%2Fc",
+			want:    `{"pipeline":"crm/c","state":{"n":1},"sync_id":"s","index":7,"updated_at":"2026-01-02T03:04:05Z"}`,
+		}, {
+			name: "a sync with a checkpoint and a guard", reply: `{"status":"success","processed":0}`,
+			call: func(c *Client) (any, error) {
+				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental, MaxDeletePercent: "2.5",
+					Checkpoint: &Checkpoint{Pipeline: "p", State: []byte("1")}})
+				return reply.Status, err
+			},
+			request: "POST /v1/pipeline/sync",
+			body:    `{"organization_id":"org_a","sync_mode":"incremental","max_delete_percent":2.5,"checkpoint":{"pipeline":"p","state":1},"operations":[]}`,
+			want:    `"success"`,
+		}, {
 			name: "an empty sync", reply: `{"status":"success","processed":0}`,
 			call: func(c *Client) (any, error) {
 				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental})

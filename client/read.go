@@ -75,6 +75,7 @@ type PastSync struct {
 	Mode          string    `json:"sync_mode"`
 	Timestamp     time.Time `json:"sync_timestamp"` // the request's, or the one that it was given
 	Idempotent    bool      `json:"idempotent"`     // came with an IdempotencyKey
+	Pipeline      string    `json:"pipeline"`       // whose Checkpoint came with it; empty: none did
 	Processed     int       `json:"processed"`
 	Results       Counts    `json:"results"`
 	// Namespaces is how many the operations name. ByNamespace may lack some of
@@ -82,6 +83,15 @@ type PastSync struct {
 	Namespaces  int               `json:"namespaces"`
 	ByNamespace map[string]Counts `json:"by_namespace"`
 	Details     Details           `json:"details"`
+	Warnings    []Warning         `json:"warnings,omitempty"`
+}
+
+// StoredCheckpoint is a pipeline's Checkpoint with the sync that it came with.
+type StoredCheckpoint struct {
+	Checkpoint
+	SyncID    string    `json:"sync_id"`
+	Index     uint64    `json:"index"`
+	UpdatedAt time.Time `json:"updated_at"`
 }
 
 // PastSyncPage has the newest first.
@@ -111,6 +121,14 @@ func (c *Client) PastSync(ctx context.Context, id string, o ReadOptions) (PastSy
 	var s PastSync
 	_, err := c.read(ctx, "/v1/pipeline/syncs/"+segment(id), o, &s)
 	return s, err
+}
+
+// Checkpoint reads how far a pipeline has got; CHECKPOINT_NOT_FOUND where it never
+// stored a checkpoint.
+func (c *Client) Checkpoint(ctx context.Context, pipeline string, o ReadOptions) (StoredCheckpoint, error) {
+	var stored StoredCheckpoint
+	_, err := c.read(ctx, "/v1/pipeline/checkpoints/"+segment(pipeline), o, &stored)
+	return stored, err
 }
 
 // Namespaces lists the namespaces of a vector store.

@@ -38,10 +38,20 @@ type SyncRequest struct {
 	// remove more of the live records of its namespaces: a number from 0 to 100
 	// with at most 3 digits after the point. Empty: no guard.
 	MaxDeletePercent json.Number `json:"max_delete_percent,omitempty"`
-	Operations       []Operation `json:"operations"`
+	// Checkpoint is stored with the operations, if it isn\'t older than the
+	// pipeline\'s by Timestamp. Nil: none.
+	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
+	Operations []Operation `json:"operations"`
 	// IdempotencyKey has the batch applied once, however often it is sent: 1 to
 	// 255 visible ASCII characters, new for each batch. Empty: none.
 	IdempotencyKey string `json:"-"`
+}
+
+// Checkpoint is how far a pipeline has got. State is any JSON value of at most
+// 64 KiB; it is sent without the white space between its tokens.
+type Checkpoint struct {
+	Pipeline string          `json:"pipeline"`
+	State    json.RawMessage `json:"state"`
 }
 
 // Operation upserts or deletes one record. A Delete has only Namespace and ID.

@@ -16,7 +16,7 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	}
 	h := Header{
 		SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store, Mode: e.Mode,
-		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Idempotency: e.Idempotency,
+		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Checkpoint: e.Checkpoint, Idempotency: e.Idempotency,
 	}
 	check, err := checkSync(tx.db, &h, e.names, Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
 	if err != nil {
@@ -49,11 +49,13 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	return result, tx.rememberRequest(e.RequestID, result)
 }
 
-// record puts the sync into the history, and remembers its idempotency key.
+// record puts the sync into the history, stores its checkpoint and remembers its
+// idempotency key.
 func (w *syncWriter) record(check *syncCheck, result *Result) error {
 	if err := check.history.load(); err != nil {
 		return err
 	}
+	w.storeCheckpoint(check)
 	slots, err := check.keys.update(w.batch, w.entry.Idempotency, result, check.history)
 	if err != nil {
 		return err
@@ -61,6 +63,9 @@ func (w *syncWriter) record(check *syncCheck, result *Result) error {
 	row := storage.History{
 		AppliedAt: w.wall, StoredAt: w.system.ClusterTime, KeyID: w.entry.KeyID, Store: w.entry.Store,
 		Mode: byte(w.entry.Mode), Timestamp: w.timestamp,
+	}
+	if w.entry.Checkpoint != nil {
+		row.Pipeline = w.entry.Checkpoint.Pipeline
 	}
 	if w.entry.Idempotency.given() {
 		row.Keyed, row.KeySlot = true, slots.Next-1

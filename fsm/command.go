@@ -81,8 +81,16 @@ type Sync struct {
 	// HasMaxDelete is false where the request had none.
 	MaxDelete    uint32
 	HasMaxDelete bool
+	Checkpoint   *Checkpoint // nil: none
 	Idempotency  Idempotency
 	Operations   []Operation
+}
+
+// Checkpoint is how far a pipeline has got. State is JSON that nobody but the
+// pipeline understands.
+type Checkpoint struct {
+	Pipeline string
+	State    []byte
 }
 
 // AllDeleted is a MaxDelete of 100 %, which refuses nothing.

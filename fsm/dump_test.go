@@ -34,7 +34,8 @@ type dumped struct {
 	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
 	History      map[string]storage.History
 	HistoryHeads map[string]storage.HistoryHead
-	SyncIDs      map[string]uint64 // of the ids in History
+	SyncIDs      map[string]uint64                     // of the ids in History
+	Checkpoints  map[string]storage.PipelineCheckpoint // of dumpPipelines
 	RequestHead  storage.RequestHead
 	RequestSlots map[uint64]storage.RequestSlot
 	Requests     map[storage.RequestID]storage.Request // of the ids in slots, those that are gone too
@@ -42,6 +43,9 @@ type dumped struct {
 
 // dumpKeys are the idempotency keys that tests use together with dump.
 var dumpKeys = []string{"k1", "k2", "k3", "k4", "k5"}
+
+// dumpPipelines are the pipelines that tests use together with dump.
+var dumpPipelines = []string{"p", "q"}
 
 // dumpIDs are the record ids that tests use together with dump.
 var dumpIDs = []string{"a", "b", "c", "d", "e", "f", "g", "h", "z", "zz"}
@@ -74,6 +78,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		History:      map[string]storage.History{},
 		HistoryHeads: map[string]storage.HistoryHead{},
 		SyncIDs:      map[string]uint64{},
+		Checkpoints:  map[string]storage.PipelineCheckpoint{},
 		RequestSlots: map[uint64]storage.RequestSlot{},
 		Requests:     map[storage.RequestID]storage.Request{},
 	}
@@ -183,6 +188,13 @@ func (d *dumped) history(t testing.TB, s *storage.Snapshot, org string, o storag
 	head, err := s.HistoryHead(o.Num)
 	must(t, err)
 	d.HistoryHeads[org] = head
+	for _, pipeline := range dumpPipelines {
+		row, found, err := s.PipelineCheckpoint(o.Num, pipeline)
+		must(t, err)
+		if found {
+			d.Checkpoints[org+"/"+pipeline] = row
+		}
+	}
 	must(t, s.ScanHistory(o.Num, 0, scanAll, func(index uint64, h storage.History) error {
 		d.History[fmt.Sprint(org, "@", index)] = h
 		at, found, err := s.SyncIndex(o.Num, h.SyncID)

@@ -14,6 +14,8 @@ const (
 	MaxRawBytes = 64 << 20
 	// MaxCollectRows bounds the rows that one Collect or ChangeCollect looks at.
 	MaxCollectRows = 2000
+	// MaxCheckpointBytes bounds the state of a pipeline.
+	MaxCheckpointBytes = 64 << 10
 	// MaxNameBytes bounds every name and id: 255 code points of UTF-8.
 	MaxNameBytes = 4 * 255
 )
@@ -49,6 +51,7 @@ type Header struct {
 	OnStale      OnStale
 	MaxDelete    uint32
 	HasMaxDelete bool
+	Checkpoint   *Checkpoint // its State aliases the body
 	Idempotency  Idempotency
 	OpCount      int // operations
 	RawBytes     int // length of the operations block when decompressed

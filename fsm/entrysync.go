@@ -22,6 +22,7 @@ import (
 //	flag 2 = stale operations reject the sync instead of being skipped
 //	flag 4 = has an idempotency key: its hash (32) and the request's (32) lie between the sync id and the operation count
 //	flag 8 = has a guard: thousandths of a percent (4), behind those
+//	flag 16 = has a checkpoint: pipeline (text) and state (text), behind that
 //
 // The s2 block holds, raw length bytes when decompressed:
 //
@@ -41,12 +42,13 @@ import (
 //
 // The ids lie together so that the decoder makes one string of them all.
 const (
-	syncFlagTimestamp = 1
-	syncFlagReject    = 2
-	syncFlagKeyed     = 4
-	syncFlagGuarded   = 8
-	syncFixedBytes    = 18 + 4
-	idempotencyBytes  = 64
+	syncFlagTimestamp  = 1
+	syncFlagReject     = 2
+	syncFlagKeyed      = 4
+	syncFlagGuarded    = 8
+	syncFlagCheckpoint = 16
+	syncFixedBytes     = 18 + 4
+	idempotencyBytes   = 64
 
 	opActionMask = 0b11
 	opHasData    = 1 << 2
@@ -70,7 +72,11 @@ func (s *Sync) encode() ([]byte, error) {
 	}
 	pooled := rawPool.Get().(*[]byte)
 	raw := plan.appendRaw((*pooled)[:0], s)
-	fields := syncFixedBytes + idempotencyBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
+	checkpointBytes := 0
+	if s.Checkpoint != nil {
+		checkpointBytes = 2*binary.MaxVarintLen32 + len(s.Checkpoint.Pipeline) + len(s.Checkpoint.State)
+	}
+	fields := checkpointBytes + syncFixedBytes + idempotencyBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
 	e := beginEntry(KindSync, s.RequestID, fields+s2.MaxEncodedLen(len(raw)))
 	var flags byte
 	if s.HasTimestamp {
@@ -85,6 +91,9 @@ func (s *Sync) encode() ([]byte, error) {
 	if s.HasMaxDelete {
 		flags |= syncFlagGuarded
 	}
+	if s.Checkpoint != nil {
+		flags |= syncFlagCheckpoint
+	}
 	e.u8(flags)
 	e.u8(byte(s.Mode))
 	e.u64(uint64(s.Timestamp))
@@ -98,6 +107,10 @@ func (s *Sync) encode() ([]byte, error) {
 	}
 	if s.HasMaxDelete {
 		e.u32(s.MaxDelete)
+	}
+	if s.Checkpoint != nil {
+		e.text(s.Checkpoint.Pipeline)
+		e.textBytes(s.Checkpoint.State)
 	}
 	e.u32(uint32(len(s.Operations)))
 	e.u32(uint32(len(raw)))
@@ -219,7 +232,7 @@ func checkSyncFields(s *Sync) error {
 	return errors.Join(checkName("sync id", s.SyncID), checkName("organization", s.Org),
 		checkName("key id", s.KeyID), checkName("store", s.Store),
 		checkMode(s.Mode, len(s.Operations)), checkTimestamp(s.HasTimestamp, s.Timestamp), checkOnStale(s.OnStale),
-		checkMaxDelete(s.HasMaxDelete, s.MaxDelete))
+		checkMaxDelete(s.HasMaxDelete, s.MaxDelete), checkCheckpoint(s.Checkpoint))
 }
 
 func checkOnStale(o OnStale) error {
@@ -234,6 +247,16 @@ func checkMaxDelete(has bool, v uint32) error {
 		return fmt.Errorf("a guard of %d thousandths of a percent", v)
 	}
 	return nil
+}
+
+func checkCheckpoint(c *Checkpoint) error {
+	if c == nil {
+		return nil
+	}
+	if n := len(c.State); n < 1 || n > MaxCheckpointBytes {
+		return fmt.Errorf("a checkpoint's state has %d bytes, want 1..%d", n, MaxCheckpointBytes)
+	}
+	return checkName("pipeline", c.Pipeline)
 }
 
 func checkMode(m Mode, operations int) error {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/klauspost/compress/s2"
@@ -16,7 +17,7 @@ type syncEntry struct {
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
 func (h *Header) decodeSyncFields(d *decoder) {
 	flags := d.u8("flags")
-	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed|syncFlagGuarded) != 0 {
+	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed|syncFlagGuarded|syncFlagCheckpoint) != 0 {
 		d.fail("flags %#x", flags)
 	}
 	if flags&syncFlagReject != 0 {
@@ -38,6 +39,12 @@ func (h *Header) decodeSyncFields(d *decoder) {
 	}
 	if h.HasMaxDelete = flags&syncFlagGuarded != 0; h.HasMaxDelete {
 		h.MaxDelete = uint32(d.count("guard", AllDeleted))
+	}
+	if flags&syncFlagCheckpoint != 0 {
+		h.Checkpoint = &Checkpoint{d.name("pipeline"), d.textBytes("checkpoint", MaxCheckpointBytes)}
+		if len(h.Checkpoint.State) == 0 {
+			d.fail("an empty checkpoint")
+		}
 	}
 	h.OpCount = d.count("operation count", MaxOperations)
 	h.RawBytes = d.count("raw length", MaxRawBytes)
@@ -88,6 +95,9 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		HasMaxDelete: h.HasMaxDelete,
 		Idempotency:  h.Idempotency,
 	}}
+	if h.Checkpoint != nil {
+		e.Checkpoint = &Checkpoint{h.Checkpoint.Pipeline, bytes.Clone(h.Checkpoint.State)}
+	}
 	rd := decoder{b: raw}
 	if err := e.decodeNames(&rd); err != nil {
 		return nil, err

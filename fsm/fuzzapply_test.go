@@ -112,6 +112,11 @@ func tamper(rt *rapid.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
 		tamper(rt, v.Field(rapid.IntRange(0, v.NumField()-1).Draw(rt, "field")))
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		tamper(rt, v.Elem())
 	case reflect.Slice, reflect.Array:
 		n := v.Len()
 		if v.Kind() == reflect.Slice && rapid.Bool().Draw(rt, "resize") {

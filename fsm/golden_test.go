@@ -104,6 +104,10 @@ func goldenCommands() map[string]Command {
 			RequestID: goldenID(17), SyncID: "sync_06", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
 			MaxDelete: 12_345, HasMaxDelete: true, Operations: []Operation{remove("docs", "x")},
 		},
+		"entry-sync-checkpoint": &Sync{
+			RequestID: goldenID(18), SyncID: "sync_07", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
+			Checkpoint: &Checkpoint{"crm/contacts", []byte(`{"bookmark": 7}`)},
+		},
 		"entry-collect": &Collect{
 			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
 			Before: 61_000_000_001, Oldest: 62_000_000_002,
@@ -149,6 +153,9 @@ func goldenResults() map[string]*Result {
 		}},
 		"result-guarded": {Outcome: DeleteGuard, Index: 14, Sync: &SyncResult{
 			SyncID: "sync_06", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060}, Losses: &Losses{Live: 1_000_000, Removed: 300, Limit: 29},
+		}},
+		"result-checkpoint-skipped": {Outcome: OK, Index: 15, Sync: &SyncResult{
+			SyncID: "sync_07", CheckpointSkipped: true, Window: Window{Limit: 100, Remaining: 99, ResetMillis: 60_060, WindowMillis: 60_060},
 		}},
 		"result-too-old": {Outcome: SyncTooOld},
 		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{

@@ -125,6 +125,9 @@ func (h *history) sync() *Sync {
 		s.rejecting()
 	}
 	if h.rng.IntN(4) == 0 {
+		s.checkpointed(pick(h, "p", "q"), pick(h, "1", "{}"))
+	}
+	if h.rng.IntN(4) == 0 {
 		s.guarded(pick(h, uint32(0), 33_333, 50_000, AllDeleted))
 	}
 	return s

@@ -36,12 +36,13 @@ const requestHashVersion = 1
 // common: the version, then the first 31 bytes of the SHA-256 of
 //
 //	org │ store │ mode │ has timestamp │ timestamp (8) │ on stale │ has guard │ guard (4) │
-//	count (4) │ for each operation:
+//	has checkpoint │ pipeline │ state │ count (4) │ for each operation:
 //	action │ namespace │ id │ content hash (16) │ created at │ updated at
 //
 // Strings begin with their length (4); created and updated at with a byte that
 // says whether they are there. The content hash stands for data, source system
-// and file: how the JSON is laid out makes no other request. What the node
+// and file: how the JSON is laid out makes no other request. The state of a
+// checkpoint is hashed as it was sent. What the node
 // adds (request id, sync id, key id) isn't in it.
 func (s *Sync) HashRequest() (out storage.RequestHash) {
 	h := sha256.New()
@@ -54,6 +55,13 @@ func (s *Sync) HashRequest() (out storage.RequestHash) {
 	e.u8(byte(s.OnStale))
 	e.bool(s.HasMaxDelete)
 	e.u32(s.MaxDelete)
+	checkpoint := s.Checkpoint
+	if checkpoint == nil {
+		checkpoint = new(Checkpoint)
+	}
+	e.bool(s.Checkpoint != nil)
+	e.str(checkpoint.Pipeline)
+	e.str(string(checkpoint.State))
 	e.u32(uint32(len(s.Operations)))
 	for i := range s.Operations {
 		op := &s.Operations[i]

@@ -23,6 +23,7 @@ type model struct {
 	keys        map[storage.KeyHash]modelKey
 	requests    map[RequestID]modelKey
 	history     []SyncInfo
+	checkpoints map[string]storage.PipelineCheckpoint
 	keyed       uint64                      // syncs with an idempotency key that were ever applied
 	changes     map[storage.Seq]modelChange // the rows of the change index
 	horizon     storage.Seq
@@ -56,6 +57,7 @@ func newModel(limit uint32) *model {
 	return &model{
 		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
 		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
+		checkpoints: map[string]storage.PipelineCheckpoint{},
 	}
 }
 
@@ -143,6 +145,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		}
 		m.change(s, index, name, &was)
 	}
+	m.store(s, index, ts, stamp, result.Sync)
 	m.record(s, index, ts, stamp, result.Sync)
 	if s.RequestID != (RequestID{}) {
 		m.requests[s.RequestID] = modelKey{s, result, m.clusterTime}
@@ -151,6 +154,24 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		m.keys[s.Idempotency.Key] = modelKey{s, result, m.clusterTime}
 	}
 	return result
+}
+
+// store keeps the newest checkpoint of each pipeline.
+func (m *model) store(s *Sync, index uint64, ts int64, stamp Stamp, done *SyncResult) {
+	if s.Checkpoint == nil {
+		return
+	}
+	if done.CheckpointSkipped = m.checkpointIsStale(s); done.CheckpointSkipped {
+		return
+	}
+	m.checkpoints[s.Checkpoint.Pipeline] = storage.PipelineCheckpoint{
+		State: s.Checkpoint.State, SyncID: s.SyncID, Index: index, UpdatedAt: stamp.WallTime,
+		Timestamp: max(ts, m.checkpoints[s.Checkpoint.Pipeline].Timestamp),
+	}
+}
+
+func (m *model) checkpointIsStale(s *Sync) bool {
+	return s.Checkpoint != nil && s.HasTimestamp && s.Timestamp < m.checkpoints[s.Checkpoint.Pipeline].Timestamp
 }
 
 // record puts an applied sync into the history, from which four are dropped at
@@ -172,6 +193,9 @@ func (m *model) record(s *Sync, index uint64, ts int64, stamp Stamp, done *SyncR
 	}
 	for _, ns := range done.ByNamespace {
 		row.ByNamespace = append(row.ByNamespace, storage.HistoryNamespace{Name: ns.Namespace, HistoryCounts: storage.HistoryCounts(ns.Counts)})
+	}
+	if s.Checkpoint != nil {
+		row.Pipeline, row.CheckpointSkipped = s.Checkpoint.Pipeline, done.CheckpointSkipped
 	}
 	if row.Keyed = s.Idempotency.given(); row.Keyed {
 		row.KeySlot = m.keyed
@@ -196,6 +220,10 @@ func (m *model) forget() {
 
 // sameSync compares what a client sends.
 func sameSync(a, b *Sync) bool {
+	if (a.Checkpoint == nil) != (b.Checkpoint == nil) || a.Checkpoint != nil &&
+		(a.Checkpoint.Pipeline != b.Checkpoint.Pipeline || string(a.Checkpoint.State) != string(b.Checkpoint.State)) {
+		return false
+	}
 	if a.MaxDelete != b.MaxDelete || a.HasMaxDelete != b.HasMaxDelete {
 		return false
 	}
@@ -243,7 +271,12 @@ func (m *model) losses(s *Sync, ts int64) (l Losses) {
 func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
 	order := m.outOfOrder(s, ts, stamp)
 	full := s.Idempotency.given() && len(m.keys) >= int(m.settings.IdempotencyKeysMax)
-	if full && (order == OK || m.needsRecords(s, ts, stamp)) {
+	switch {
+	case order != OK && !m.needsRecords(s, ts, stamp):
+		return order
+	case s.OnStale == RejectStale && m.checkpointIsStale(s):
+		return StaleSync
+	case full:
 		return IdempotencyStoreFull
 	}
 	return order

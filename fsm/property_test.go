@@ -54,6 +54,9 @@ func drawSync(t *rapid.T, number int) *Sync {
 	if rapid.IntRange(0, 3).Draw(t, "reject") == 0 {
 		s.rejecting()
 	}
+	if rapid.IntRange(0, 2).Draw(t, "checkpoint") == 0 {
+		s.checkpointed(rapid.SampledFrom(dumpPipelines).Draw(t, "pipeline"), fmt.Sprint(number))
+	}
 	if rapid.IntRange(0, 2).Draw(t, "guard") == 0 {
 		s.guarded(rapid.SampledFrom([]uint32{0, 1, 20_000, 33_333, 33_334, 50_000, 99_999, AllDeleted}).Draw(t, "max delete"))
 	}
@@ -261,6 +264,7 @@ func compareToModel(t failer, r *rig, m *model) {
 	}
 	compareHistory(t, v, m)
 	compareUsage(t, v, m.usage())
+	compareCheckpoints(t, v, m)
 	var names []string
 	for name := range m.namespaces {
 		names = append(names, name)
@@ -321,6 +325,17 @@ func compareHistory(t failer, v *View, m *model) {
 		want, there := newest[id]
 		if diff := cmp.Diff(want, got); diff != "" || found != there || err != nil {
 			t.Fatalf("%s: found %v, want %v, %v (-want +got): %s", id, found, there, err, diff)
+		}
+	}
+}
+
+// compareCheckpoints reads each pipeline's.
+func compareCheckpoints(t failer, v *View, m *model) {
+	for _, pipeline := range dumpPipelines {
+		got, found, err := v.Checkpoint(testOrg, pipeline)
+		want, there := m.checkpoints[pipeline]
+		if diff := cmp.Diff(want, got); diff != "" || found != there || err != nil {
+			t.Fatalf("checkpoint of %s: found %v, want %v, %v (-want +got): %s", pipeline, found, there, err, diff)
 		}
 	}
 }

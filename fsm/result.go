@@ -26,11 +26,14 @@ const (
 	IdempotencyKeyReused Outcome = 14 // the key came before with another request
 	IdempotencyStoreFull Outcome = 15 // the organization has as many keys as it may
 
-	DeleteGuard Outcome = 19 // more records would be removed than the sync allows
+	QuotaExceeded Outcome = 18 // the organization has as many checkpoints as it may
+	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
 
 )
 
-func (o Outcome) known() bool { return o >= OK && o <= IdempotencyStoreFull || o == DeleteGuard }
+func (o Outcome) known() bool {
+	return o >= OK && o <= IdempotencyStoreFull || o == QuotaExceeded || o == DeleteGuard
+}
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.
@@ -48,7 +51,10 @@ type SyncResult struct {
 	ByNamespace []NamespaceCounts // in the order in which operations first name them
 	Details     Details
 	Window      Window
-	Losses      *Losses // with DeleteGuard alone
+	// CheckpointSkipped means that the sync's checkpoint is older than the one
+	// that there is.
+	CheckpointSkipped bool
+	Losses            *Losses // with DeleteGuard alone
 }
 
 // Losses are what a sync would remove of the live records of the namespaces that

@@ -9,7 +9,7 @@ import (
 //
 //	┌──────┬─────────┬─────────┬───────┬───────┐
 //	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows,
-//	                                                        flag 4 = which ends with losses
+//	                                                        flag 4 = which ends with losses, flag 8 = of a skipped checkpoint
 //	└──────┴─────────┴─────────┴───────┴───────┘
 //	┌─────────┬────────────────────────────┬──────────────────────────────────────┐
 //	│ sync id │ upserted, deleted, skipped │ created, updated, unchanged, removed │  text, 3 uvarints, 4 uvarints
@@ -23,6 +23,7 @@ const (
 	resultFlagCreated  = 1
 	resultFlagSync     = 2
 	resultFlagLosses   = 4
+	resultFlagSkipped  = 8
 	resultNamespaceMin = 5 // bytes: name length and a byte of name, three counts
 )
 
@@ -48,6 +49,9 @@ func (r *Result) Encode() []byte {
 	}
 	if r.Sync != nil && r.Sync.Losses != nil {
 		flags |= resultFlagLosses
+	}
+	if r.Sync != nil && r.Sync.CheckpointSkipped {
+		flags |= resultFlagSkipped
 	}
 	e.u8(flags)
 	e.u64(r.Index)
@@ -102,12 +106,14 @@ func DecodeResult(b []byte) (*Result, error) {
 	if d.err == nil && !r.Outcome.known() {
 		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
 	}
-	if flags&^(resultFlagCreated|resultFlagSync|resultFlagLosses) != 0 || flags&resultFlagLosses != 0 && flags&resultFlagSync == 0 {
+	const ofSync = resultFlagLosses | resultFlagSkipped
+	if flags&^(resultFlagCreated|resultFlagSync|ofSync) != 0 || flags&ofSync != 0 && flags&resultFlagSync == 0 {
 		d.fail("flags %#x", flags)
 	}
 	r.Created = flags&resultFlagCreated != 0
 	if flags&resultFlagSync != 0 {
 		r.Sync = decodeSyncResult(&d)
+		r.Sync.CheckpointSkipped = flags&resultFlagSkipped != 0
 	}
 	if flags&resultFlagLosses != 0 && r.Sync != nil {
 		r.Sync.Losses = &Losses{

@@ -186,6 +186,12 @@ func (s *Sync) guarded(limit uint32) *Sync {
 	return s
 }
 
+// checkpointed gives s a checkpoint.
+func (s *Sync) checkpointed(pipeline, state string) *Sync {
+	s.Checkpoint = &Checkpoint{pipeline, []byte(state)}
+	return s
+}
+
 // keyed gives s an idempotency key, as the accepting node does.
 func (s *Sync) keyed(key string) *Sync {
 	s.SetIdempotencyKey("sync", key)

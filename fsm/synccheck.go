@@ -17,6 +17,8 @@ type syncCheck struct {
 	// keys and history are there where the outcome is OK.
 	keys    *keyMemory
 	history *syncHistory
+	// checkpoint is what the sync's meets, if it has one.
+	checkpoint checkpointCheck
 	// namespaces are the rows of the names, zero where one is missing. They are
 	// there where the outcome is OK.
 	namespaces []storage.Namespace
@@ -79,16 +81,37 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		}
 		c.outcome = checkOrder(h, c.namespaces)
 	}
-	if c.outcome == OK && h.Idempotency.given() {
-		full, err := keys.full()
-		if err != nil {
+	if c.outcome == OK {
+		if err := c.checkRoom(r, org.Num, h); err != nil {
 			return syncCheck{}, fmt.Errorf("check sync: %w", err)
-		}
-		if full {
-			c.outcome = IdempotencyStoreFull
 		}
 	}
 	return c, nil
+}
+
+// checkRoom decides about what a sync keeps beside its records.
+func (c *syncCheck) checkRoom(r storage.Reader, org storage.OrgNum, h *Header) (err error) {
+	if h.Checkpoint != nil {
+		if c.checkpoint, err = readCheckpoint(r, org, h); err != nil {
+			return err
+		}
+		if c.checkpoint.stale && h.OnStale == RejectStale {
+			c.outcome = StaleSync
+			return nil
+		}
+	}
+	var full bool
+	if h.Idempotency.given() {
+		if full, err = c.keys.full(); full {
+			c.outcome = IdempotencyStoreFull
+		}
+	}
+	if err == nil && !full && h.Checkpoint != nil {
+		if full, err = c.checkpoint.full(r, org); full {
+			c.outcome = QuotaExceeded
+		}
+	}
+	return err
 }
 
 // checkRemembered is the check of a sync whose organization exists and that has

@@ -137,6 +137,7 @@ func trim(row *storage.History) bool {
 // setResult puts what a sync did into its row.
 func setResult(row *storage.History, s *SyncResult) {
 	row.SyncID, row.HistoryCounts = s.SyncID, storage.HistoryCounts(s.Counts)
+	row.CheckpointSkipped = s.CheckpointSkipped
 	row.Created, row.Updated, row.Unchanged, row.Removed = s.Details.Created, s.Details.Updated, s.Details.Unchanged, s.Details.Removed
 	for _, ns := range s.ByNamespace {
 		row.ByNamespace = append(row.ByNamespace, storage.HistoryNamespace{Name: ns.Namespace, HistoryCounts: storage.HistoryCounts(ns.Counts)})
@@ -147,7 +148,7 @@ func setResult(row *storage.History, s *SyncResult) {
 // the caller.
 func resultOf(h storage.History) *SyncResult {
 	s := &SyncResult{
-		SyncID: h.SyncID, Counts: Counts(h.HistoryCounts),
+		SyncID: h.SyncID, Counts: Counts(h.HistoryCounts), CheckpointSkipped: h.CheckpointSkipped,
 		Details: Details{Created: h.Created, Updated: h.Updated, Unchanged: h.Unchanged, Removed: h.Removed},
 	}
 	for _, ns := range h.ByNamespace {

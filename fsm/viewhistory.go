@@ -57,3 +57,13 @@ func (v *View) Sync(org, id string) (SyncInfo, bool, error) {
 	}
 	return SyncInfo{index, row}, err == nil, err
 }
+
+// Checkpoint returns the checkpoint of a pipeline of an organization; false
+// where either is missing.
+func (v *View) Checkpoint(org, pipeline string) (storage.PipelineCheckpoint, bool, error) {
+	o, found, err := v.snapshot.Org(org)
+	if err != nil || !found {
+		return storage.PipelineCheckpoint{}, false, err
+	}
+	return v.snapshot.PipelineCheckpoint(o.Num, pipeline)
+}

@@ -180,6 +180,11 @@ func (b *Batch) DeleteSyncID(org OrgNum, id string) {
 	b.delete()
 }
 
+func (b *Batch) PutPipelineCheckpoint(org OrgNum, pipeline string, c PipelineCheckpoint) {
+	b.key = appendCheckpointKey(b.key[:0], org, pipeline)
+	put(b, c)
+}
+
 func (b *Batch) PutIdempotency(org OrgNum, key KeyHash, i Idempotency) {
 	b.key = appendIdempotencyKey(b.key[:0], org, key)
 	put(b, i)

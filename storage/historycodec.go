@@ -1,15 +1,21 @@
 package storage
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
-// flagKeyed is the only flag of a history row.
-const flagKeyed byte = 1 << 0
+// Flags of a history row.
+const (
+	flagKeyed             byte = 1 << 0
+	flagCheckpointSkipped byte = 1 << 1
+)
 
 //	+---------+-------+-------------+----------------+---------------+
 //	| version | flags | sync id str | applied at i64 | stored at i64 |
 //	+---------+--+----+------+------+--+-------------+-------+-------+
-//	| key id str | store str | mode u8 | sync timestamp i64 |
-//	+------------+-----------+---------+--------------------+
+//	| key id str | store str | pipeline str | mode u8 | sync timestamp i64 |
+//	+------------+-----------+--------------+---------+--------------------+
 //	| slot u64, with bit 0 only |
 //	+---------------------------+-----------------------------+
 //	| upserted uvarint | deleted uvarint | skipped uvarint    |
@@ -19,7 +25,7 @@ const flagKeyed byte = 1 << 0
 //	| namespaces uvarint | listed uvarint | each: name str, upserted, deleted, skipped uvarint
 //	+--------------------+----------------+---------------------------------------------------
 //
-//	flags: bit 0 = it came with an idempotency key; the others are 0
+//	flags: bit 0 = it came with an idempotency key, bit 1 = its checkpoint was skipped; the others are 0
 
 // historyNamespaceMin is the size of a namespace without a name.
 const historyNamespaceMin = 4
@@ -30,12 +36,16 @@ func (h History) encode(w *writer) {
 	if h.Keyed {
 		flags = flagKeyed
 	}
+	if h.CheckpointSkipped {
+		flags |= flagCheckpointSkipped
+	}
 	w.u8(flags)
 	w.str(h.SyncID)
 	w.i64(h.AppliedAt)
 	w.i64(h.StoredAt)
 	w.str(h.KeyID)
 	w.str(h.Store)
+	w.str(h.Pipeline)
 	w.u8(h.Mode)
 	w.i64(h.Timestamp)
 	if h.Keyed {
@@ -56,12 +66,14 @@ func (h History) encode(w *writer) {
 
 func (h *History) decode(r *reader) {
 	r.version(rowVersion)
-	h.Keyed = r.flags(flagKeyed)&flagKeyed != 0
+	flags := r.flags(flagKeyed | flagCheckpointSkipped)
+	h.Keyed, h.CheckpointSkipped = flags&flagKeyed != 0, flags&flagCheckpointSkipped != 0
 	h.SyncID = r.str()
 	h.AppliedAt = r.i64()
 	h.StoredAt = r.i64()
 	h.KeyID = r.str()
 	h.Store = r.str()
+	h.Pipeline = r.str()
 	h.Mode = r.u8()
 	h.Timestamp = r.i64()
 	if h.Keyed {
@@ -108,15 +120,16 @@ func (r *reader) uvarint32() uint32 {
 	return uint32(v)
 }
 
-//	+---------+-----------+-----------+-----------+
-//	| version | first u64 | count u64 | since i64 |
-//	+---------+-----------+-----------+-----------+
+//	+---------+-----------+-----------+-----------+-----------------+
+//	| version | first u64 | count u64 | since i64 | checkpoints u32 |
+//	+---------+-----------+-----------+-----------+-----------------+
 
 func (h HistoryHead) encode(w *writer) {
 	w.u8(rowVersion)
 	w.u64(h.First)
 	w.u64(h.Count)
 	w.i64(h.Since)
+	w.u32(h.Checkpoints)
 }
 
 func (h *HistoryHead) decode(r *reader) {
@@ -124,6 +137,7 @@ func (h *HistoryHead) decode(r *reader) {
 	h.First = r.u64()
 	h.Count = r.u64()
 	h.Since = r.i64()
+	h.Checkpoints = r.u32()
 }
 
 // syncIndex is the Raft index of one sync.
@@ -141,4 +155,28 @@ func (s syncIndex) encode(w *writer) {
 func (s *syncIndex) decode(r *reader) {
 	r.version(rowVersion)
 	*s = syncIndex(r.u64())
+}
+
+//	+---------+--------------------+-----------+----------------+
+//	| version | sync timestamp i64 | index u64 | updated at i64 |
+//	+---------+---+-------------+--+-----------+----------------+
+//	| sync id str | state bytes |
+//	+-------------+-------------+
+
+func (c PipelineCheckpoint) encode(w *writer) {
+	w.u8(rowVersion)
+	w.i64(c.Timestamp)
+	w.u64(c.Index)
+	w.i64(c.UpdatedAt)
+	w.str(c.SyncID)
+	w.bytes(c.State)
+}
+
+func (c *PipelineCheckpoint) decode(r *reader) {
+	r.version(rowVersion)
+	c.Timestamp = r.i64()
+	c.Index = r.u64()
+	c.UpdatedAt = r.i64()
+	c.SyncID = r.str()
+	c.State = bytes.Clone(r.bytes())
 }

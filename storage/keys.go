@@ -36,6 +36,7 @@ const (
 	kindRequestHead     kind = 0x36
 	kindHistoryHead     kind = 0x37
 	kindSyncID          kind = 0x38
+	kindCheckpoint      kind = 0x39
 )
 
 // A key is the kind, then numbers of fixed width, big-endian so that their
@@ -47,7 +48,7 @@ const (
 //	+------+--------+
 //	| kind | name … |                                              organization, key
 //	+------+--------++--------+
-//	| kind | org u32 | name … |                                    vector store, key of an organization, sync id
+//	| kind | org u32 | name … |                                    vector store, key of an organization, sync id, checkpoint
 //	+------+---------+--------+
 //	| kind | org u32 |                                             window head, idempotency head, history head
 //	+------+---------+---------+
@@ -127,6 +128,11 @@ func appendHistoryHeadKey(dst []byte, org OrgNum) []byte {
 func appendSyncIDKey(dst []byte, org OrgNum, id string) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindSyncID)), uint32(org))
 	return append(dst, id...)
+}
+
+func appendCheckpointKey(dst []byte, org OrgNum, pipeline string) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindCheckpoint)), uint32(org))
+	return append(dst, pipeline...)
 }
 
 func appendIdempotencyKey(dst []byte, org OrgNum, key KeyHash) []byte {
@@ -210,7 +216,7 @@ type rowKey struct {
 	seq   uint64 // of a slot, or the index of a history row
 	hash  KeyHash
 	id    RequestID
-	name  string // of an organization, a store or a namespace, or the id of a key, a sync or a record
+	name  string // of an organization, a store or a namespace, of a pipeline, or the id of a key, a sync or a record
 	at    Seq    // of a change
 }
 
@@ -226,7 +232,7 @@ func parseKey(key []byte) (rowKey, error) {
 		k.seq = r.u64()
 	case kindOrg, kindKey:
 		k.name = r.rest()
-	case kindStore, kindOrgKey, kindSyncID:
+	case kindStore, kindOrgKey, kindSyncID, kindCheckpoint:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
 	case kindWindowHead, kindIdempotencyHead, kindHistoryHead:
 		k.org = OrgNum(r.u32())
@@ -286,6 +292,8 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("history head of organization %d", k.org)
 	case kindSyncID:
 		return fmt.Sprintf("sync id row of organization %d", k.org)
+	case kindCheckpoint:
+		return fmt.Sprintf("checkpoint of organization %d", k.org)
 	case kindRequest:
 		return "request row"
 	case kindRequestSlot:

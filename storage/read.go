@@ -46,6 +46,7 @@ type Reader interface {
 	// visit stops them and is returned.
 	ScanHistory(org OrgNum, from uint64, limit int, visit func(index uint64, h History) error) error
 	ScanHistoryBack(org OrgNum, before uint64, limit int, visit func(index uint64, h History) error) error
+	PipelineCheckpoint(org OrgNum, pipeline string) (PipelineCheckpoint, bool, error)
 	Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error)
 	IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, error)
 	// IdempotencyHead is zero for an organization that never sent a key.
@@ -202,6 +203,10 @@ func (rs rows) HistoryHead(org OrgNum) (HistoryHead, error) {
 func (rs rows) SyncIndex(org OrgNum, id string) (uint64, bool, error) {
 	index, found, err := get[syncIndex](rs, appendSyncIDKey(nil, org, id))
 	return uint64(index), found, err
+}
+
+func (rs rows) PipelineCheckpoint(org OrgNum, pipeline string) (PipelineCheckpoint, bool, error) {
+	return get[PipelineCheckpoint](rs, appendCheckpointKey(nil, org, pipeline))
 }
 
 func (rs rows) Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error) {

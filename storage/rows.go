@@ -264,6 +264,10 @@ type History struct {
 	// of them, in the order in which operations first do.
 	Namespaces  uint32
 	ByNamespace []HistoryNamespace
+	// Pipeline is whose checkpoint came with the sync; empty: none did.
+	// CheckpointSkipped means that it was older than the one that there was.
+	Pipeline          string
+	CheckpointSkipped bool
 }
 
 // HistoryHead says which syncs the history of an organization has: Count of
@@ -273,6 +277,17 @@ type HistoryHead struct {
 	First uint64
 	Count uint64
 	Since int64
+	// Checkpoints is how many pipelines of the organization have one.
+	Checkpoints uint32
+}
+
+// PipelineCheckpoint is the state of a pipeline, by (organization, name of the pipeline).
+type PipelineCheckpoint struct {
+	State     []byte // JSON, as it was sent
+	Timestamp int64  // the newest sync_timestamp that a stored one came with
+	SyncID    string // of the sync that it came with
+	Index     uint64
+	UpdatedAt int64
 }
 
 // HistoryCounts count operations.

@@ -26,10 +26,11 @@ var (
 	}
 	aHistory = History{
 		SyncID: "s", AppliedAt: 1, HistoryCounts: HistoryCounts{2, 3, 4}, Created: 5, Updated: 6, Unchanged: 7, Removed: 8,
-		StoredAt: 15, KeyID: "k", Store: "v", Mode: 16, Timestamp: 17, Keyed: true, KeySlot: 18, Namespaces: 19,
+		StoredAt: 15, KeyID: "k", Store: "v", Mode: 16, Timestamp: 17, Keyed: true, KeySlot: 18, Namespaces: 19, Pipeline: "p", CheckpointSkipped: true,
 		ByNamespace: []HistoryNamespace{{"n", HistoryCounts{9, 10, 11}}, {"m", HistoryCounts{12, 13, 14}}},
 	}
-	aHistoryHead      = HistoryHead{First: 1, Count: 2, Since: 3}
+	aHistoryHead      = HistoryHead{First: 1, Count: 2, Since: 3, Checkpoints: 4}
+	aCheckpoint       = PipelineCheckpoint{State: []byte("{}"), Timestamp: 1, SyncID: "s", Index: 2, UpdatedAt: 3}
 	anIdempotency     = Idempotency{Request: RequestHash{1}, Index: 2, SyncID: "s", StoredAt: 3}
 	anIdempotencySlot = IdempotencySlot{StoredAt: 1, Index: 2, Key: KeyHash{3}}
 	anIdempotencyHead = IdempotencyHead{First: 1, Next: 2}
@@ -64,6 +65,7 @@ func writeRows(tb tester, db *DB) {
 		b.DeleteHistory(1, 8)
 		b.PutHistoryHead(1, aHistoryHead)
 		b.PutSyncID(1, "s", 7)
+		b.PutPipelineCheckpoint(1, "p", aCheckpoint)
 		b.PutSyncID(1, "t", 8)
 		b.DeleteSyncID(1, "t")
 		b.PutIdempotency(1, KeyHash{1}, anIdempotency)
@@ -147,6 +149,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "history head", aHistoryHead, historyHead, true, err)
 	index, found, err := r.SyncIndex(1, "s")
 	same(tb, "sync id", 7, index, found, err)
+	checkpoint, found, err := r.PipelineCheckpoint(1, "p")
+	same(tb, "checkpoint", aCheckpoint, checkpoint, found, err)
 	idempotency, found, err := r.Idempotency(1, KeyHash{1})
 	same(tb, "idempotency", anIdempotency, idempotency, found, err)
 	keySlot, found, err := r.IdempotencySlot(1, 1)

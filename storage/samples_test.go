@@ -69,15 +69,19 @@ func samples() []sample {
 			KeyID: "key_01jd8b7v6xk2m3n4p5q6r7s8t9", Store: "vs_docs", Mode: 2, Timestamp: 1_700_000_000_000_000_005,
 			Keyed: true, KeySlot: 0x0203040506070809,
 			HistoryCounts: HistoryCounts{Upserted: 300, Deleted: 11, Skipped: 12},
-			Created:       13, Updated: 14, Unchanged: 15, Removed: 1_000_000, Namespaces: 5000,
+			Created:       13, Updated: 14, Unchanged: 15, Removed: 1_000_000, Namespaces: 5000, Pipeline: "salesforce", CheckpointSkipped: true,
 			ByNamespace: []HistoryNamespace{
 				{"articles/de", HistoryCounts{Upserted: 297, Deleted: 8, Skipped: 9}},
 				{"n", HistoryCounts{Upserted: 3, Deleted: 3, Skipped: 3}},
 			},
 		})},
 		{"history bare", appendHistoryKey(nil, 2, 1), encodeRow(History{SyncID: "s"})},
-		{"history head", appendHistoryHeadKey(nil, 2), encodeRow(HistoryHead{First: 0x0102030405060708, Count: 100_000, Since: 60_000_000_012})},
+		{"history head", appendHistoryHeadKey(nil, 2), encodeRow(HistoryHead{First: 0x0102030405060708, Count: 100_000, Since: 60_000_000_012, Checkpoints: 13})},
 		{"sync id", appendSyncIDKey(nil, 2, "sync_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(syncIndex(0x0102030405060708))},
+		{"checkpoint", appendCheckpointKey(nil, 2, "sales/force"), encodeRow(PipelineCheckpoint{
+			State: []byte(`{"bookmark": 7}`), Timestamp: 1_700_000_000_000_000_005, SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9",
+			Index: 0x0102030405060708, UpdatedAt: 1_700_000_000_000_000_006,
+		})},
 		{"idempotency", appendIdempotencyKey(nil, 2, [32]byte(fill(32, 0x10))), encodeRow(Idempotency{
 			Request: [32]byte(fill(32, 0x50)), Index: 0x0102030405060708, SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", StoredAt: 60_000_000_009,
 		})},
@@ -136,6 +140,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[HistoryHead](value)
 	case kindSyncID:
 		return recode[syncIndex](value)
+	case kindCheckpoint:
+		return recode[PipelineCheckpoint](value)
 	case kindIdempotency:
 		return recode[Idempotency](value)
 	case kindIdempotencySlot:
@@ -202,6 +208,8 @@ func (k rowKey) rebuild() []byte {
 		return appendHistoryHeadKey(nil, k.org)
 	case kindSyncID:
 		return appendSyncIDKey(nil, k.org, k.name)
+	case kindCheckpoint:
+		return appendCheckpointKey(nil, k.org, k.name)
 	case kindIdempotency:
 		return appendIdempotencyKey(nil, k.org, k.hash)
 	case kindIdempotencySlot:

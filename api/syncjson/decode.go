@@ -17,8 +17,7 @@ import (
 type Options struct {
 	// MaxOperations is how many operations a request may have.
 	MaxOperations int
-	// IgnoreUnknown skips unknown fields instead of refusing them. Fields of
-	// features that this server doesn't have are refused all the same.
+	// IgnoreUnknown skips unknown fields instead of refusing them.
 	IgnoreUnknown bool
 	// RequireTimestamp and RequireVectorStore refuse a request without
 	// sync_timestamp or vector_store_id together with its other problems.
@@ -27,7 +26,7 @@ type Options struct {
 }
 
 // Request is a valid sync request. Of Sync only Mode, Timestamp, HasTimestamp,
-// OnStale, MaxDelete, HasMaxDelete and Operations are set; the rest is the caller's to fill in. Its byte slices
+// OnStale, MaxDelete, HasMaxDelete, Checkpoint and Operations are set; the rest is the caller's to fill in. Its byte slices
 // alias the body where they can: neither may be changed.
 type Request struct {
 	OrganizationID string
@@ -35,10 +34,6 @@ type Request struct {
 	HasVectorStore bool
 	Sync           fsm.Sync
 }
-
-// unsupported are the fields of a sync request that this server knows of and
-// doesn't serve.
-var unsupported = []string{"checkpoint"}
 
 // countedBatches bounds how far a batch that is too large is counted, in
 // multiples of Options.MaxOperations.
@@ -134,14 +129,12 @@ func (d *decoder) requestField(name []byte) error {
 		return err
 	case fieldOnStale:
 		return d.onStale()
+	case fieldCheckpoint:
+		return d.checkpoint()
 	case fieldMaxDelete:
 		return d.maxDelete()
 	case fieldOperations:
 		return d.operations()
-	}
-	if slices.Contains(unsupported, string(name)) {
-		d.problem(string(name), NotSupported, "is not supported by this server yet")
-		return d.json.SkipValue()
 	}
 	return d.unknown(string(name), requestFields)
 }

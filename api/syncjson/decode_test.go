@@ -44,22 +44,23 @@ func TestDecodeReadsEveryField(t *testing.T) {
 		{"action":"delete","id":"t2","namespace":"n/ü"},
 		{"action":"upsert","id":"😀","namespace":"other"} ],
 		"sync_timestamp":"2026-01-31T09:30:00Z", "vector_store_id":"vs_main",
-		"sync_mode":"full_refresh", "max_delete_percent" : 12.5, "on_stale":"r\u0065ject", "organization_id":"org_abc123" } `
+		"sync_mode":"full_refresh", "max_delete_percent" : 12.5, "checkpoint":{ "state" : {"b": 1.0, "a":"\u00e9"} , "pipeline":"crm\/c"}, "on_stale":"r\u0065ject", "organization_id":"org_abc123" } `
 	got, p := Decode([]byte(in), testOptions)
 	if p != nil {
 		t.Fatalf("refused: %+v", p)
 	}
 	want := &Request{
 		OrganizationID: "org_abc123", VectorStoreID: "vs_main", HasVectorStore: true,
-		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, OnStale: fsm.RejectStale, MaxDelete: 12_500, HasMaxDelete: true, Operations: []fsm.Operation{
-			hash(t, fsm.Operation{
-				Action: fsm.Upsert, ID: `t"1`, Namespace: "n/ü",
-				Data: []byte(`{"b": 1.0, "a":"\u00e9"}`), File: []byte(`{ }`), SourceSystem: []byte("airbyte"),
-				CreatedAt: []byte("2026-01-01T00:00:00+0100"), UpdatedAt: []byte("20260102T000000.5Z"),
-			}),
-			{Action: fsm.Delete, ID: "t2", Namespace: "n/ü"},
-			hash(t, fsm.Operation{Action: fsm.Upsert, ID: "😀", Namespace: "other"}),
-		}},
+		Sync: fsm.Sync{Mode: fsm.FullRefresh, Timestamp: nanos, HasTimestamp: true, OnStale: fsm.RejectStale, MaxDelete: 12_500, HasMaxDelete: true,
+			Checkpoint: &fsm.Checkpoint{Pipeline: "crm/c", State: []byte(`{"b": 1.0, "a":"\u00e9"}`)}, Operations: []fsm.Operation{
+				hash(t, fsm.Operation{
+					Action: fsm.Upsert, ID: `t"1`, Namespace: "n/ü",
+					Data: []byte(`{"b": 1.0, "a":"\u00e9"}`), File: []byte(`{ }`), SourceSystem: []byte("airbyte"),
+					CreatedAt: []byte("2026-01-01T00:00:00+0100"), UpdatedAt: []byte("20260102T000000.5Z"),
+				}),
+				{Action: fsm.Delete, ID: "t2", Namespace: "n/ü"},
+				hash(t, fsm.Operation{Action: fsm.Upsert, ID: "😀", Namespace: "other"}),
+			}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("decoded request (-want +got):\n%s", diff)
@@ -145,12 +146,21 @@ func TestDecodeRefuses(t *testing.T) {
 		{"an unknown field", body(upsert(`,"metadata":{"secret":1}`)), ValidationFailed, []fault{
 			atOne("metadata", UnknownField, "is not a known field"),
 		}},
-		{"fields of a later version", `{"checkpoint":{},"on_stale":"skip",` + body()[1:], NotSupported, []fault{
-			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
-		}},
-		{"a later field and a fault", `{"checkpoint":{},` + body(upsert(`,"data":1`))[1:], ValidationFailed, []fault{
-			ofRequest("checkpoint", NotSupported, "is not supported by this server yet"),
+		{"an empty checkpoint", `{"checkpoint":{},` + body(upsert(`,"data":1`))[1:], ValidationFailed, []fault{
+			ofRequest("checkpoint.pipeline", Required, "is required in a checkpoint"),
+			ofRequest("checkpoint.state", Required, "is required in a checkpoint"),
 			atOne("data", WrongType, "must be a JSON object; leave it out where there is none"),
+		}},
+		{"a checkpoint that is null", `{"checkpoint":null,` + body()[1:], ValidationFailed, []fault{
+			ofRequest("checkpoint", WrongType, "must be a JSON object; leave it out where there is none"),
+		}},
+		{"a wrong checkpoint", `{"checkpoint":{"pipeline":"a\u0000","State":1,"state":"` + strings.Repeat("x", 64<<10-1) + `"},` + body()[1:], ValidationFailed, []fault{
+			ofRequest("checkpoint.pipeline", InvalidValue, "must not contain control characters"),
+			ofRequest("checkpoint.State", UnknownField, "is not a known field; did you mean checkpoint.state?"),
+			ofRequest("checkpoint.state", InvalidValue, "has 65537 bytes; the limit is 65536"),
+		}},
+		{"a pipeline that is no text", `{"checkpoint":{"pipeline":7,"state":1},` + body()[1:], ValidationFailed, []fault{
+			ofRequest("checkpoint.pipeline", WrongType, "must be a string"),
 		}},
 		{"a guard that is no percentage", `{"max_delete_percent":100.001,` + body()[1:], ValidationFailed, []fault{
 			ofRequest("max_delete_percent", InvalidValue, "must be a number from 0 to 100 with at most 3 digits after the point, such as 2.5"),
@@ -251,8 +261,9 @@ func TestDecodeIgnoresUnknownFieldsOnRequest(t *testing.T) {
 	if p != nil || string(r.Sync.Operations[0].Data) != `{"a":1}` {
 		t.Fatalf("got %+v, %+v", r, p)
 	}
-	if _, p = Decode([]byte(`{"checkpoint":{},`+body()[1:]), o); p == nil || p.Code != NotSupported {
-		t.Errorf("a field of a later version was ignored: %+v", p)
+	in = `{"checkpoint":{"pipeline":"p","note":1,"state":null},` + body()[1:]
+	if r, p = Decode([]byte(in), o); p != nil || string(r.Sync.Checkpoint.State) != "null" {
+		t.Errorf("got %+v, %+v", r, p)
 	}
 }
 

@@ -11,6 +11,9 @@ const (
 	fieldStore        = "vector_store_id"
 	fieldOnStale      = "on_stale"
 	fieldMaxDelete    = "max_delete_percent"
+	fieldCheckpoint   = "checkpoint"
+	fieldPipeline     = "checkpoint.pipeline"
+	fieldState        = "checkpoint.state"
 )
 
 // Names of an operation's fields.
@@ -27,9 +30,10 @@ const (
 
 var (
 	requestFields = []string{
-		fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale, fieldMaxDelete,
+		fieldOrganization, fieldMode, fieldOperations, fieldTimestamp, fieldStore, fieldOnStale, fieldMaxDelete, fieldCheckpoint,
 	}
-	operationFields = []string{
+	checkpointFields = []string{fieldPipeline, fieldState}
+	operationFields  = []string{
 		fieldAction, fieldID, fieldNamespace, fieldData, fieldSource, fieldFile, fieldCreated, fieldUpdated,
 	}
 )

@@ -32,8 +32,7 @@ const (
 // Problems says why a request is refused. It never holds a value of data,
 // file or any other content: only names of fields, ids and namespaces.
 type Problems struct {
-	// Code is one of MalformedJSON, ValidationFailed, BatchSizeExceeded and
-	// NotSupported. The last is used only where nothing else is wrong.
+	// Code is one of MalformedJSON, ValidationFailed and BatchSizeExceeded.
 	Code    string
 	Message string
 	// Details are the first 100 problems: those of the request itself, then
@@ -58,15 +57,10 @@ type collector struct {
 	request    []Detail
 	operations []Detail
 	total      int
-	// unsupported counts the problems with code NotSupported.
-	unsupported int
 }
 
 func (c *collector) add(d Detail) {
 	c.total++
-	if d.Code == NotSupported {
-		c.unsupported++
-	}
 	switch {
 	case d.Index < 0 && len(c.request) < maxDetails:
 		c.request = append(c.request, d)
@@ -91,9 +85,6 @@ func (c *collector) problems() *Problems {
 	details := append(c.request, c.operations...)
 	details = details[:min(len(details), maxDetails)]
 	p := &Problems{Code: ValidationFailed, Details: details, Total: c.total}
-	if c.unsupported == c.total {
-		p.Code = NotSupported
-	}
 	p.Message = details[0].path() + " " + details[0].Message
 	if c.total > 1 {
 		p.Message = fmt.Sprintf("%d problems; the first: %s", c.total, p.Message)

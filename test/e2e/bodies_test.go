@@ -124,11 +124,6 @@ func TestRefusedBodies(t *testing.T) {
 		s.refused(s.answer(s.Nodes[0], request{path: syncPath, key: tn.key, body: valid,
 			header: map[string]string{"Content-Type": "text/csv"}}), 415, "UNSUPPORTED_MEDIA_TYPE")
 	})
-	for _, field := range []string{`"checkpoint":{"pipeline":"p","state":{}},`} {
-		t.Run("not supported yet: "+field, func(t *testing.T) {
-			s.refused(s.sync(s.Nodes[0], tn, with(`"sync_mode":`, field+`"sync_mode":`)), 400, "NOT_SUPPORTED")
-		})
-	}
 	t.Run("Idempotency-Key", func(t *testing.T) {
 		s.refused(s.answer(s.Nodes[0], request{path: syncPath, key: tn.key, body: valid,
 			header: map[string]string{"Idempotency-Key": "k 1"}}), 400, "VALIDATION_FAILED")
