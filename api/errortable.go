@@ -43,6 +43,7 @@ const (
 	codeIdempotencyKeyReused   Code = "IDEMPOTENCY_KEY_REUSED"
 	codeRateLimitExceeded      Code = "RATE_LIMIT_EXCEEDED"
 	codeIdempotencyStoreFull   Code = "IDEMPOTENCY_STORE_FULL"
+	codeReconcileBacklog       Code = "RECONCILE_BACKLOG"
 	codeInternal               Code = "INTERNAL"
 	codeNoLeader               Code = "NO_LEADER"
 	codeOverloaded             Code = "OVERLOADED"
@@ -176,6 +177,9 @@ var errorTable = []errorRow{
 	{codeIdempotencyStoreFull, http.StatusTooManyRequests, true,
 		"The organization has as many idempotency keys as the cluster keeps for it (100,000 unless configured); each is kept for 24 hours, and none is dropped before. Nothing was written.",
 		"Send it again once older keys have expired. Larger batches use fewer keys. Without a key it is taken at once."},
+	{codeReconcileBacklog, http.StatusTooManyRequests, true,
+		"A namespace has been replaced several times in a row while it had more than 5000 records, and what the last times removed is still being gone through, for those who follow the changes. Nothing was written.",
+		"Send it again after the seconds in Retry-After. A namespace that is refreshed as a whole every few seconds had better be sent what changed."},
 	{codeInternal, http.StatusInternalServerError, false,
 		"The node failed in a way that it does not know. Its log has the cause under the request id.",
 		"Report it with the request id. A sync with a sync_timestamp or an Idempotency-Key may be sent again."},

@@ -89,6 +89,21 @@ var provocations = map[Code]func(e *edge) *reply{
 		}
 		return e.sync(goodSync, header{"Idempotency-Key", "more"})
 	},
+	codeReconcileBacklog: func(e *edge) *reply {
+		ops := make([]string, 5000)
+		for i := range ops {
+			ops[i] = up("n", fmt.Sprint(i), "1")
+		}
+		all := strings.Join(ops, ",")
+		e.push(all)
+		for {
+			e.push(up("n", "more", "1"))
+			r := e.sync(`{"organization_id":"org_acme","sync_mode":"full_refresh","operations":[` + all + `]}`)
+			if r.status != 200 {
+				return r.wantHeader("Retry-After", "10")
+			}
+		}
+	},
 	codeTimestampInFuture: func(e *edge) *reply { return e.syncAt("12:05:01", "", up("n", "1", "1")) },
 	codeStaleSync: func(e *edge) *reply {
 		e.syncAt("11:00:02", "", up("n", "1", "2")).want(200, "")

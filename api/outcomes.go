@@ -40,6 +40,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 		"the Idempotency-Key came before, with another request"},
 	fsm.IdempotencyStoreFull: {codeIdempotencyStoreFull,
 		"the organization has as many idempotency keys as the cluster keeps for it"},
+	fsm.ReconcileBacklog: {codeReconcileBacklog,
+		"what the last full refreshes of a namespace removed is still being gone through"},
 }
 
 // errorCodes tells each sentinel of the packages below; the first match counts,

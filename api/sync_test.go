@@ -148,6 +148,7 @@ func TestSyncRefusedByTheLog(t *testing.T) {
 		fsm.TimestampInFuture: codeTimestampInFuture, fsm.StaleSync: codeStaleSync, fsm.StaleRefresh: codeStaleRefresh,
 		fsm.RefreshTimestampReused: codeRefreshTimestampReused, fsm.SyncTooOld: codeSyncTooOld,
 		fsm.IdempotencyKeyReused: codeIdempotencyKeyReused, fsm.IdempotencyStoreFull: codeIdempotencyStoreFull,
+		fsm.ReconcileBacklog: codeReconcileBacklog,
 	} {
 		e := newEdge(t)
 		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {

@@ -64,6 +64,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 		batch:  h.db.NewBatch(),
 		system: f.system,
 		index:  l.Index,
+		bounds: f.opts.bounds,
 		wall:   stamp.WallTime,
 	}
 	tx.system.AppliedIndex, tx.system.AppliedTerm = l.Index, l.Term
@@ -105,6 +106,7 @@ type transaction struct {
 	batch  *storage.Batch
 	system storage.System // as it will be after the entry
 	index  uint64
+	bounds bounds
 	wall   int64   // entry wall time
 	marked *Marked // by a Mark
 }

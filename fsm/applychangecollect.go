@@ -5,7 +5,7 @@ import "fmt"
 // decide removes entries of a change index that hold no longer. Nobody who reads
 // it sees a difference.
 func (c *ChangeCollect) decide(tx *transaction) (*Result, error) {
-	changes, err := tx.openChanges(c.Store)
+	w, err := tx.write(c.Store, 0)
 	if err != nil {
 		return nil, fmt.Errorf("collect changes: %w", err)
 	}
@@ -18,9 +18,9 @@ func (c *ChangeCollect) decide(tx *transaction) (*Result, error) {
 			break
 		}
 		if !list[i].holds() {
-			changes.remove(list[i].seq)
+			w.removeChange(list[i].seq)
 		}
 	}
-	changes.finish()
+	w.finish()
 	return tx.done(false), nil
 }

@@ -29,7 +29,12 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 	if !found || row.Live != c.Generation || set.TombstoneRetentionSeconds == 0 {
 		return tx.done(false), nil
 	}
-	changes, err := tx.openChanges(c.Store)
+	// A tombstone that a reconcile leaves is as old as the floor: a horizon that is
+	// newer would be forgotten.
+	if pending, err := anyRetired(tx.db, c.Store, row.Num); pending || err != nil {
+		return tx.done(false), err
+	}
+	w, err := tx.write(c.Store, 0)
 	if err != nil {
 		return nil, fmt.Errorf("collect tombstones: %w", err)
 	}
@@ -49,7 +54,7 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 			tx.batch.DeleteFingerprint(c.Store, row.Num, row.Live, id)
 			row.Tombstones--
 			row.Horizon = max(row.Horizon, f.SyncTimestamp)
-			changes.forget(f.Changed)
+			w.forget(f.Changed)
 		}
 		return nil
 	})
@@ -61,7 +66,7 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 		row.BuriedSince = max(row.BuriedSince, min(c.Oldest, tx.system.ClusterTime))
 	}
 	tx.batch.PutNamespace(c.Store, c.Namespace, row)
-	changes.finish()
+	w.finish()
 	usage.move(had, usageOf(&row))
 	usage.put(tx.batch)
 	return tx.done(false), nil

@@ -14,6 +14,9 @@ type namespaceWriter struct {
 	old  []oldRow          // of the same ids, in the generation live before the entry
 	// skipped are the ids on which operations are stale; nil where there are none.
 	skipped map[string]bool
+	// before are the rows that a full refresh makes old; mayRetire says that it can.
+	before    oldRows
+	mayRetire bool
 	// refreshed is what a full refresh brings.
 	refreshed digestSum
 	// after is what the namespace will have.
@@ -40,7 +43,18 @@ func newNamespaceWriter(w *syncWriter, row storage.Namespace, last []uint32) *na
 // read fills in n.old.
 func (n *namespaceWriter) read() error {
 	if n.row.Live == 0 {
+		n.before.known = true
 		return nil
+	}
+	if n.entry.Mode == FullRefresh {
+		if rows := n.row.Count + n.row.Tombstones; rows <= n.flipRows {
+			n.flipRows -= rows
+			return n.readWhole()
+		}
+		var err error
+		if n.mayRetire, err = mayRetire(n.db, n.store, n.row.Num); err != nil {
+			return err
+		}
 	}
 	ids := make([]string, len(n.last))
 	for i, op := range n.last {
@@ -51,6 +65,26 @@ func (n *namespaceWriter) read() error {
 			n.old[i] = oldRow{f, found}
 			return nil
 		})
+}
+
+// readWhole fills in n.old and n.before from all rows of the live generation.
+func (n *namespaceWriter) readWhole() error {
+	n.before.known = true
+	rows, err := readGeneration(n.db, n.store, n.row.Num, n.row.Live, "", scanAll)
+	at := 0
+	for _, row := range rows {
+		for at < len(n.last) && n.entry.Operations[n.last[at]].ID < row.id {
+			at++
+		}
+		if at < len(n.last) && n.entry.Operations[n.last[at]].ID == row.id {
+			n.old[at] = oldRow{row.Fingerprint, true}
+			if n.entry.Operations[n.last[at]].Action == Upsert {
+				continue
+			}
+		}
+		n.before.gone = append(n.before.gone, row)
+	}
+	return err
 }
 
 // judge decides what the rows of records decide about a sync; checkOrder has
@@ -91,6 +125,9 @@ func (n *namespaceWriter) judgeRefresh() Outcome {
 		n.refreshed.digest() != n.row.RefreshDigest {
 		return RefreshTimestampReused
 	}
+	if !n.before.known && !n.mayRetire {
+		return ReconcileBacklog
+	}
 	return OK
 }
 
@@ -117,7 +154,7 @@ func (n *namespaceWriter) removes() (removed uint64) {
 func (n *namespaceWriter) tally() {
 	n.after = usageOf(&n.row)
 	if n.entry.Mode == FullRefresh {
-		n.after = storage.Usage{}
+		n.after = storage.Usage{Tombstones: uint64(len(n.before.gone))}
 	}
 	n.after.Namespaces = 1
 	for at, i := range n.last {
@@ -165,7 +202,7 @@ func (n *namespaceWriter) incremental() {
 		}
 		if op.Action == Upsert {
 			digest.add(op.ID, op.Hash)
-			n.put(n.row.Live, i, n.changed(i))
+			n.put(n.row.Live, i, n.noteChange(i))
 		} else {
 			n.bury(i, old.live())
 		}
@@ -190,9 +227,9 @@ func (n *namespaceWriter) restamp(id string, f storage.Fingerprint) {
 // bury writes the tombstone of operation i, where there is none.
 func (n *namespaceWriter) bury(i uint32, live bool) {
 	id := n.entry.Operations[i].ID
-	n.batch.PutFingerprint(n.store, n.row.Num, n.row.Live, id, storage.Fingerprint{
+	n.putTombstone(&n.row, id, storage.Fingerprint{
 		SyncTimestamp: n.timestamp,
-		Changed:       n.changed(i),
+		Changed:       n.noteChange(i),
 		Tombstone:     true,
 		BuriedAt:      n.system.ClusterTime,
 	})
@@ -201,9 +238,6 @@ func (n *namespaceWriter) bury(i uint32, live bool) {
 	}
 	if live {
 		n.batch.DeleteContent(n.store, n.row.Num, n.row.Live, id)
-	}
-	if n.row.Tombstones == 0 {
-		n.row.BuriedSince = n.system.ClusterTime
 	}
 }
 
@@ -224,7 +258,7 @@ func (n *namespaceWriter) countChange(a Action, live bool) {
 }
 
 // fullRefresh writes a new generation with nothing but the operations' records,
-// and makes it the live one. The floor does what tombstones would.
+// and makes it the live one.
 func (n *namespaceWriter) fullRefresh() {
 	d := &n.result.Details
 	d.Removed += n.removes()
@@ -240,28 +274,22 @@ func (n *namespaceWriter) fullRefresh() {
 			n.put(n.row.Next, i, old.Changed)
 			d.Unchanged++
 		} else {
-			n.put(n.row.Next, i, n.changed(i))
+			n.put(n.row.Next, i, n.noteChange(i))
 			n.countChange(Upsert, old.live())
 		}
 	}
-	if n.row.Live != 0 {
-		n.batch.DropGeneration(n.store, n.row.Num, n.row.Live)
-	}
-	n.row.Live = n.row.Next
-	n.row.Next++
-	n.row.Digest, n.row.BuriedSince = n.refreshed.digest(), 0
-	n.row.MaxTS, n.row.Floor = n.timestamp, n.timestamp
+	n.flip(&n.row, n.timestamp, n.before)
+	n.row.Digest = n.refreshed.digest()
 	n.row.Refreshed, n.row.RefreshDigest = n.entry.HasTimestamp, storage.Digest{}
 	if n.row.Refreshed {
 		n.row.RefreshDigest = n.row.Digest
 	}
 }
 
-// changed enters the record of operation i into the change index.
-func (n *namespaceWriter) changed(i uint32) storage.Seq {
+// noteChange enters the record of operation i into the change index.
+func (n *namespaceWriter) noteChange(i uint32) storage.Seq {
 	seq := storage.Seq{Index: n.index, Offset: i}
-	n.changes.add(seq, n.row.Num, n.entry.Operations[i].ID)
-	return seq
+	return n.addChange(seq, n.row.Num, n.entry.Operations[i].ID)
 }
 
 // put writes both rows of operation i's record.

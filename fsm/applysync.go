@@ -25,8 +25,8 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	if check.outcome != OK {
 		return check.result(&h, tx.index), nil
 	}
-	w := &syncWriter{transaction: tx, entry: e, store: check.store}
-	if w.usage, err = readUsage(tx.db, check.window.org, check.store); err != nil {
+	w, err := newSyncWriter(tx, e, &check)
+	if err != nil {
 		return nil, fmt.Errorf("plan sync: %w", err)
 	}
 	if check.outcome, err = w.plan(check.namespaces); err != nil {
@@ -77,22 +77,28 @@ func (w *syncWriter) record(check *syncCheck, result *Result) error {
 // syncWriter decides about the records of one sync and then, if the sync is
 // admitted, writes them: plan reads and writes nothing, write reads nothing.
 type syncWriter struct {
-	*transaction
+	*storeWriter
 	entry     *syncEntry
-	store     storage.StoreNum
 	usage     *usageRows
 	timestamp int64
 	parts     []*namespaceWriter // in the order of entry.names
-	changes   *changeWriter
-	result    *SyncResult
-	losses    *Losses // of a sync that its guard refuses
+	// flipRows are how many rows of old generations may be gone through still.
+	flipRows uint64
+	result   *SyncResult
+	losses   *Losses // of a sync that its guard refuses
+}
+
+func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter, error) {
+	w := &syncWriter{entry: e, flipRows: tx.bounds.flipRows}
+	var err error
+	if w.storeWriter, err = tx.write(check.store, len(e.Operations)); err == nil {
+		w.usage, err = readUsage(tx.db, check.window.org, check.store)
+	}
+	return w, err
 }
 
 // plan reads what the operations would overwrite, and decides about the sync.
-func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error) {
-	if w.changes, err = w.openChanges(w.store); err != nil {
-		return 0, err
-	}
+func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
 	w.settleTimestamp(rows)
 	last := w.lastOperations()
 	for i := range rows {
@@ -103,7 +109,7 @@ func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error)
 		w.parts = append(w.parts, newNamespaceWriter(w, rows[i], last[:n]))
 		last = last[n:]
 	}
-	outcome = OK
+	outcome := OK
 	for i, part := range w.parts {
 		if err := part.read(); err != nil {
 			return 0, fmt.Errorf("namespace %d of the entry: %w", i, err)
@@ -111,7 +117,7 @@ func (w *syncWriter) plan(rows []storage.Namespace) (outcome Outcome, err error)
 		switch verdict := part.judge(); verdict {
 		case OK:
 			part.tally()
-		case SyncTooOld: // stale operations of another namespace come first
+		case SyncTooOld, ReconcileBacklog: // what other namespaces decide comes first
 			outcome = verdict
 		default:
 			return verdict, nil
@@ -180,7 +186,7 @@ func (w *syncWriter) write() {
 		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
 		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
 	}
-	w.changes.finish()
+	w.finish()
 	if len(w.parts) > 0 {
 		w.usage.put(w.batch)
 	}

@@ -13,57 +13,25 @@ import (
 // so each record that was ever there counts once, at its latest change. What
 // holds no longer is passed over, and removed some time by a ChangeCollect.
 
-// changeWriter adds to the change index of one store and takes away from it.
-type changeWriter struct {
-	batch  *storage.Batch
-	store  storage.StoreNum
-	head   storage.ChangeHead
-	before storage.ChangeHead // as it was read
-}
-
-func (tx *transaction) openChanges(store storage.StoreNum) (*changeWriter, error) {
-	head, err := tx.db.ChangeHead(store)
-	if err != nil {
-		return nil, fmt.Errorf("open change index: %w", err)
-	}
-	return &changeWriter{batch: tx.batch, store: store, head: head, before: head}, nil
-}
-
-func (w *changeWriter) add(seq storage.Seq, ns storage.NamespaceNum, id string) {
-	w.batch.PutChange(w.store, seq, storage.Change{Namespace: ns, ID: id})
-	w.head.Rows++
-}
-
-func (w *changeWriter) remove(seq storage.Seq) {
-	w.batch.DeleteChange(w.store, seq)
-	w.head.Rows--
-}
-
-// forget notes that the tombstone of a change is no longer there.
-func (w *changeWriter) forget(seq storage.Seq) {
-	if seq.Compare(w.head.Horizon) > 0 {
-		w.head.Horizon = seq
-	}
-}
-
-// finish comes last.
-func (w *changeWriter) finish() {
-	if w.head != w.before {
-		w.batch.PutChangeHead(w.store, w.head)
-	}
-}
-
 // change is one entry of a change index beside what there is of its record now.
 type change struct {
 	storage.Change
 	seq       storage.Seq
 	namespace *changedNamespace
-	newest    storage.Fingerprint // of the record, where found
-	found     bool
+	// newest is the newest row of the record, and generation where it is; 0 where
+	// there is none.
+	newest     storage.Fingerprint
+	generation storage.Generation
 }
 
 // holds says that the record hasn't changed since.
-func (c *change) holds() bool { return c.found && c.newest.Changed == c.seq }
+func (c *change) holds() bool { return c.generation != 0 && c.newest.Changed == c.seq }
+
+// shows says that readers get to see the change. A record that is live in a
+// generation that isn't is gone, and its tombstone is to come.
+func (c *change) shows() bool {
+	return c.holds() && (c.newest.Tombstone || c.generation == c.namespace.row.Live)
+}
 
 // changedNamespace is a namespace that entries of a change index name.
 type changedNamespace struct {
@@ -116,18 +84,43 @@ func findNewest(r storage.Reader, store storage.StoreNum, changes []*change) err
 	if err != nil {
 		return fmt.Errorf("read change index: %w", err)
 	}
-	var ids []string
 	for _, c := range changes {
 		c.namespace = ns
+	}
+	gens, err := generations(r, store, &ns.row)
+	if err != nil {
+		return fmt.Errorf("read change index: %w", err)
+	}
+	for _, gen := range gens {
+		if changes, err = findIn(r, store, num, gen, changes); err != nil {
+			return fmt.Errorf("read change index: %w", err)
+		}
+		if len(changes) == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// findIn looks for the newest rows in one generation, and returns the changes whose
+// records have none there.
+func findIn(r storage.Reader, store storage.StoreNum, ns storage.NamespaceNum, gen storage.Generation, changes []*change) ([]*change, error) {
+	var ids []string
+	for _, c := range changes {
 		if len(ids) == 0 || ids[len(ids)-1] != c.ID {
 			ids = append(ids, c.ID)
 		}
 	}
-	at := 0
-	return r.Fingerprints(store, num, ns.row.Live, ids, func(i int, f storage.Fingerprint, found bool) error {
+	at, missing := 0, changes[:0]
+	err := r.Fingerprints(store, ns, gen, ids, func(i int, f storage.Fingerprint, found bool) error {
 		for ; at < len(changes) && changes[at].ID == ids[i]; at++ {
-			changes[at].newest, changes[at].found = f, found
+			if !found {
+				missing = append(missing, changes[at])
+				continue
+			}
+			changes[at].newest, changes[at].generation = f, gen
 		}
 		return nil
 	})
+	return missing, err
 }

@@ -17,6 +17,7 @@ const (
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
 
+	KindReconcile     Kind = 7
 	KindChangeCollect Kind = 11
 )
 
@@ -177,6 +178,15 @@ type Collect struct {
 	// Oldest is when, in cluster time, the oldest of the tombstones that stay
 	// in the whole generation was buried, at the earliest; 0: not known.
 	Oldest int64
+}
+
+// Reconcile goes through rows of a retired generation, and leaves tombstones of what
+// is gone. It does nothing where the generation isn't retired, or no longer.
+type Reconcile struct {
+	RequestID  RequestID
+	Store      storage.StoreNum
+	Namespace  string
+	Generation storage.Generation
 }
 
 // ChangeCollect removes entries of a store's change index that hold no longer:

@@ -81,6 +81,7 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
 
+	KindReconcile:     decodes(decodeReconcile),
 	KindChangeCollect: decodes(decodeChangeCollect),
 }
 

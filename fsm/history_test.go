@@ -87,6 +87,8 @@ func (h *history) addAny() {
 		})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
+	case 34, 35, 36, 37:
+		h.add(&Reconcile{Store: 1, Namespace: pick(h, "n", "m", "o"), Generation: storage.Generation(h.between(1, 5))})
 	case 38, 39:
 		after := uint64(h.between(0, int64(h.plain.next)))
 		h.add(&ChangeCollect{Store: 1, After: storage.Seq{Index: after}, Until: storage.Seq{Index: after + uint64(h.between(1, 60))}})
@@ -191,6 +193,9 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *SettingsSet:
 		h.model.set(c, at)
+		return
+	case *Reconcile:
+		h.model.reconcile(c, l.Index, at)
 		return
 	case *ChangeCollect:
 		h.model.changesCollect(c, at)

@@ -49,6 +49,7 @@ type modelNamespace struct {
 	// refreshed is what the last full refresh brought, by id, if it came with a
 	// timestamp; else nil.
 	refreshed map[string]storage.Hash
+	retired   []modelGeneration // the oldest first
 }
 
 type modelTombstone struct{ timestamp, buriedAt int64 }
@@ -126,6 +127,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	}
 	m.admitted = append(m.admitted, m.clusterTime)
 	result.Sync.Window = m.windowResult()
+	f := modelFlips{index: index, offset: uint32(len(s.Operations)), rows: int(testBounds.flipRows)}
 	for _, name := range m.name(s, ts, result.Sync) {
 		ns := m.namespaces[name]
 		want := m.outcome(s, index, ts, name)
@@ -144,6 +146,9 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 			}
 		}
 		m.change(s, index, name, &was)
+		if s.Mode == FullRefresh {
+			m.flip(&f, name, &was)
+		}
 	}
 	m.store(s, index, ts, stamp, result.Sync)
 	m.record(s, index, ts, stamp, result.Sync)
@@ -291,6 +296,7 @@ func (m *model) needsRecords(s *Sync, ts int64, stamp Stamp) bool {
 		if len(ns.live)+len(ns.tombstones) > 0 { // a record that is there, and decides nothing
 			bare.live, bare.tombstones, bare.horizon = map[string]Record{}, nil, 0
 		}
+		bare.retired = nil
 		rows.namespaces[name] = &bare
 	}
 	return rows.outOfOrder(s, ts, stamp) == OK
@@ -298,7 +304,7 @@ func (m *model) needsRecords(s *Sync, ts int64, stamp Stamp) bool {
 
 func (m *model) outOfOrder(s *Sync, ts int64, stamp Stamp) Outcome {
 	if !s.HasTimestamp {
-		return OK
+		return m.backlog(s)
 	}
 	if ts > stamp.WallTime+300*second {
 		return TimestampInFuture
@@ -320,7 +326,7 @@ func (m *model) outOfOrder(s *Sync, ts int64, stamp Stamp) Outcome {
 		}):
 			return RefreshTimestampReused
 		}
-		return OK
+		return m.backlog(s)
 	}
 	forgotten := func(op Operation, ns *modelNamespace) bool {
 		return ts >= ns.floor && ns.horizon != 0 && ts <= ns.horizon && !ns.has(op.ID)
@@ -418,7 +424,7 @@ func (m *model) setLimits(c *LimitsSet, stamp Stamp) {
 func (m *model) collect(c *Collect, stamp Stamp) {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	ns := m.namespaces[c.Namespace]
-	if ns == nil || ns.generation != c.Generation || m.settings.TombstoneRetentionSeconds == 0 {
+	if ns == nil || ns.generation != c.Generation || len(ns.retired) > 0 || m.settings.TombstoneRetentionSeconds == 0 {
 		return
 	}
 	for id, tomb := range ns.tombstones {

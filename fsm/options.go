@@ -41,6 +41,8 @@ type Options struct {
 
 	// MemtableBytes is storage's, for tests alone.
 	MemtableBytes uint64
+
+	bounds bounds // where zero, the default ones
 }
 
 func (o *Options) complete() error {
@@ -55,6 +57,9 @@ func (o *Options) complete() error {
 	}
 	if o.FS == nil {
 		o.FS = storage.OSFS()
+	}
+	if o.bounds == (bounds{}) {
+		o.bounds = defaultBounds
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}

@@ -23,6 +23,7 @@ func rapidRig(t *testing.T, rt *rapid.T) *rig {
 		rt.Fatal(err)
 	}
 	r := &rig{t: t, dir: dir, next: 10, wall: testWall}
+	r.opts = func(o *Options) { o.bounds = testBounds }
 	r.open()
 	return r
 }
@@ -136,6 +137,7 @@ func TestAgainstModel(t *testing.T) {
 		const limit = 12
 		r.setUp(limit)
 		m := newModel(limit)
+		consumers := []*consumer{{}, {}, {}}
 		var sent []*Sync
 		for n := range rapid.IntRange(1, 40).Draw(rt, "syncs") {
 			r.now += rapid.Int64Range(-2, 9).Draw(rt, "cluster time") * second
@@ -147,11 +149,16 @@ func TestAgainstModel(t *testing.T) {
 				r.mustApply(&KeyRevoke{KeyID: testKey})
 				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
 			}
-			switch rapid.IntRange(0, 6).Draw(rt, "collect") {
+			switch rapid.IntRange(0, 8).Draw(rt, "collect") {
 			case 0:
 				collectBoth(r, m, drawCollect(rt, r.now))
 			case 1:
 				sweepBoth(r, m)
+			case 3, 4:
+				c := drawReconcile(rt)
+				l := r.entry(c)
+				m.reconcile(c, l.Index, Stamp{ClusterTime: r.now})
+				r.applyLog(l)
 			case 2:
 				c := drawChangeCollect(rt, r.next)
 				m.changesCollect(c, Stamp{ClusterTime: r.now})
@@ -179,8 +186,20 @@ func TestAgainstModel(t *testing.T) {
 			}
 			compareEarly(rt, early, got)
 			compareToModel(rt, r, m)
+			for _, c := range consumers {
+				for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 4}).Draw(rt, "pages") {
+					c.read(rt, r, rapid.IntRange(1, 5).Draw(rt, "limit"))
+				}
+			}
 		}
 	})
+}
+
+func drawReconcile(t *rapid.T) *Reconcile {
+	return &Reconcile{
+		Store: 1, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "namespace"),
+		Generation: storage.Generation(rapid.IntRange(1, 6).Draw(t, "generation")),
+	}
 }
 
 func drawChangeCollect(t *rapid.T, next uint64) *ChangeCollect {
@@ -298,7 +317,7 @@ func compareChanges(t failer, v *View, m *model) {
 		t.Fatalf("change head %+v, %v, want %+v", head, err, want)
 	}
 	page, err := v.Changes(testOrg, testStore, Cursor{}, 1000)
-	if err != nil || !page.CaughtUp || page.Horizon != m.horizon {
+	if err != nil || page.CaughtUp == m.reconciling() || page.Reconciling != m.reconciling() || page.Horizon != m.horizon {
 		t.Fatalf("changes: %+v, %v, want horizon %v", page, err, m.horizon)
 	}
 	if diff := cmp.Diff(m.feed(), page.Changes); diff != "" {
@@ -385,6 +404,10 @@ func compareNamespaceRow(t failer, v *View, name string, ns *modelNamespace) {
 	for gen := range row.Next + 1 {
 		err := v.snapshot.Fingerprints(store.Num, row.Num, gen, dumpIDs, func(i int, f storage.Fingerprint, found bool) error {
 			id := dumpIDs[i]
+			if gen != row.Live {
+				compareRetired(t, ns, gen, id, f, found)
+				return nil
+			}
 			rec, live := ns.live[id]
 			tomb, dead := ns.tombstones[id]
 			want := gen == row.Live && (live || dead)
@@ -397,6 +420,20 @@ func compareNamespaceRow(t failer, v *View, name string, ns *modelNamespace) {
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
+	}
+}
+
+// compareRetired checks a row of a generation that isn't live.
+func compareRetired(t failer, ns *modelNamespace, gen storage.Generation, id string, f storage.Fingerprint, found bool) {
+	var want modelRow
+	there := false
+	for _, g := range ns.retired {
+		if g.number == gen {
+			want, there = g.rows[id]
+		}
+	}
+	if found != there || found && (f.Changed != want.changed || f.Tombstone != want.dead || f.BuriedAt != want.tomb.buriedAt) {
+		t.Fatalf("fingerprint of %s in generation %d: %v %+v, want %v %+v", id, gen, found, f, there, want)
 	}
 }
 
@@ -418,6 +455,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
+		case 13:
+			cmd = drawReconcile(rt)
 		case 12:
 			cmd = drawChangeCollect(rt, r.next)
 		case 0:

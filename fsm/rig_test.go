@@ -36,6 +36,9 @@ const (
 	testHistoryMax = 5
 )
 
+// testBounds are small enough for a few records to be over them.
+var testBounds = bounds{flipRows: 4, reconcileRows: 2}
+
 // fatalCall is what the rig's Fatal panics with.
 type fatalCall struct{ err error }
 

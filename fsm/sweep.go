@@ -36,6 +36,9 @@ func (v *View) Sweeps(clusterTime int64, limit int) ([]*Sweep, error) {
 		if row.Tombstones == 0 || now-row.BuriedSince < keep+keep/8 {
 			return nil
 		}
+		if pending, err := anyRetired(v.snapshot, store, row.Num); pending || err != nil {
+			return err
+		}
 		due = append(due, &Sweep{
 			store: store, namespace: name, generation: row.Live, before: now - keep,
 			// Whatever the sweep won't have seen is buried later than this.

@@ -44,6 +44,8 @@ type ChangePage struct {
 	// CaughtUp says that whoever has folded everything up to Next has exactly the
 	// live records of the store as the view has them.
 	CaughtUp bool
+	// Reconciling says that some of what a flip removed is still to come.
+	Reconciling bool
 	// Horizon is the oldest seq from which nothing is missing: what was deleted up
 	// to here may be gone from the index.
 	Horizon storage.Seq
@@ -76,12 +78,15 @@ func (v *View) Changes(org, store string, from Cursor, limit int) (*ChangePage, 
 		return nil, err
 	}
 	page := &ChangePage{Next: from, Horizon: head.Horizon}
+	if page.Reconciling, err = anyRetired(v.snapshot, s.Num, 0); err != nil {
+		return nil, err
+	}
 	for i, bytes := 0, 0; i < len(list); i++ {
 		if len(page.Changes) >= limit || bytes >= maxChangesBytes {
 			return page, nil
 		}
 		page.Next.After = list[i].seq
-		if !list[i].holds() {
+		if !list[i].shows() {
 			continue
 		}
 		c, err := v.change(s.Num, &list[i])
@@ -93,12 +98,12 @@ func (v *View) Changes(org, store string, from Cursor, limit int) (*ChangePage, 
 	}
 	if len(list) < maxChangeRows {
 		page.Next.After = storage.Seq{Index: v.system.AppliedIndex, Offset: math.MaxUint32}
-		page.CaughtUp = true
+		page.CaughtUp = !page.Reconciling
 	}
 	return page, nil
 }
 
-// change is an entry that holds.
+// change is an entry that shows.
 func (v *View) change(store storage.StoreNum, c *change) (Change, error) {
 	out := Change{Seq: c.seq, Deleted: c.newest.Tombstone}
 	var content storage.Content

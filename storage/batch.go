@@ -255,6 +255,16 @@ func (b *Batch) DeleteChange(store StoreNum, seq Seq) {
 	b.delete()
 }
 
+func (b *Batch) PutRetired(store StoreNum, ns NamespaceNum, gen Generation, g Retired) {
+	b.key = appendRetiredKey(b.key[:0], store, ns, gen)
+	put(b, g)
+}
+
+func (b *Batch) DeleteRetired(store StoreNum, ns NamespaceNum, gen Generation) {
+	b.key = appendRetiredKey(b.key[:0], store, ns, gen)
+	b.delete()
+}
+
 func (b *Batch) PutChangeHead(store StoreNum, h ChangeHead) {
 	b.key = appendChangeHeadKey(b.key[:0], store)
 	put(b, h)
@@ -274,12 +284,37 @@ func (b *Batch) DeleteContent(store StoreNum, ns NamespaceNum, gen Generation, i
 // those added to this batch before included, at a cost that doesn't depend on
 // how many there are.
 func (b *Batch) DropGeneration(store StoreNum, ns NamespaceNum, gen Generation) {
-	for _, k := range [...]kind{kindFingerprint, kindContent} {
-		b.key = appendRecordKey(b.key[:0], k, store, ns, gen, "")
-		b.end = appendPrefixEnd(b.end[:0], b.key)
-		op := b.pebble.DeleteRangeDeferred(len(b.key), len(b.end))
-		copy(op.Key, b.key)
-		copy(op.Value, b.end)
-		b.finish(chainDropRange, op)
+	b.DropFingerprints(store, ns, gen, "")
+	b.DropContents(store, ns, gen)
+}
+
+// DropFingerprints removes those of the ids up to one, that included; "" is
+// behind all.
+func (b *Batch) DropFingerprints(store StoreNum, ns NamespaceNum, gen Generation, until string) {
+	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, "")
+	if until == "" {
+		b.dropPrefix()
+		return
 	}
+	b.end = append(append(append(b.end[:0], b.key...), until...), 0)
+	b.dropRange()
+}
+
+func (b *Batch) DropContents(store StoreNum, ns NamespaceNum, gen Generation) {
+	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, "")
+	b.dropPrefix()
+}
+
+// dropPrefix removes the rows whose keys begin with b.key.
+func (b *Batch) dropPrefix() {
+	b.end = appendPrefixEnd(b.end[:0], b.key)
+	b.dropRange()
+}
+
+// dropRange removes the rows from b.key up to, but without, b.end.
+func (b *Batch) dropRange() {
+	op := b.pebble.DeleteRangeDeferred(len(b.key), len(b.end))
+	copy(op.Key, b.key)
+	copy(op.Value, b.end)
+	b.finish(chainDropRange, op)
 }

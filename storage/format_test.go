@@ -133,6 +133,7 @@ func TestParseKeyDamaged(t *testing.T) {
 		"long head":         append(appendWindowHeadKey(nil, 1), 0),
 		"short record":      appendRecordKey(nil, kindContent, 1, 2, 3, "")[:12],
 		"short change":      appendChangeKey(nil, 1, Seq{2, 3})[:16],
+		"retired of none":   append(appendRetiredKey(nil, 1, 2, 0), 0, 0, 0, 0),
 		"long change":       append(appendChangeKey(nil, 1, Seq{2, 3}), 0),
 		"long name":         append(appendNamespaceNameKey(nil, 1, 2), 0),
 	} {

@@ -24,6 +24,7 @@ const (
 	kindFingerprint   kind = 0x20
 	kindContent       kind = 0x21
 	kindHistory       kind = 0x30
+	kindRetired       kind = 0x16
 	kindNamespaceName kind = 0x17
 	kindChange        kind = 0x22
 	kindChangeHead    kind = 0x23
@@ -71,6 +72,8 @@ const (
 //	| kind | store u32 | index u64 | offset u32 |                  change
 //	+------+-----------+-----------+---+--------+
 //	| kind | store u32 | namespace u32 |                           namespace name
+//	+------+-----------+---------------+----------------+
+//	| kind | store u32 | namespace u32 | generation u32 |          retired
 //	+------+-----------+---------------+----------------+------+
 //	| kind | store u32 | namespace u32 | generation u32 | id … |   fingerprint, content
 //	+------+-----------+---------------+----------------+------+
@@ -164,6 +167,19 @@ func appendNamespaceKey(dst []byte, store StoreNum, name string) []byte {
 	return append(dst, name...)
 }
 
+// appendRetiredKey makes the key of a retired generation. A number that is 0 and
+// those behind it aren't in the key: it is the prefix of all that there are.
+func appendRetiredKey(dst []byte, store StoreNum, ns NamespaceNum, gen Generation) []byte {
+	dst = append(dst, byte(kindRetired))
+	for _, n := range [...]uint32{uint32(store), uint32(ns), uint32(gen)} {
+		if n == 0 {
+			break
+		}
+		dst = binary.BigEndian.AppendUint32(dst, n)
+	}
+	return dst
+}
+
 func appendNamespaceNameKey(dst []byte, store StoreNum, ns NamespaceNum) []byte {
 	dst = binary.BigEndian.AppendUint32(append(dst, byte(kindNamespaceName)), uint32(store))
 	return binary.BigEndian.AppendUint32(dst, uint32(ns))
@@ -247,6 +263,11 @@ func parseKey(key []byte) (rowKey, error) {
 		k.store, k.name = StoreNum(r.u32()), r.rest()
 	case kindNamespaceName:
 		k.store, k.ns = StoreNum(r.u32()), NamespaceNum(r.u32())
+	case kindRetired:
+		k.store, k.ns, k.gen = StoreNum(r.u32()), NamespaceNum(r.u32()), Generation(r.u32())
+		if k.store == 0 || k.ns == 0 || k.gen == 0 {
+			r.fail("a number is 0")
+		}
 	case kindChange:
 		k.store = StoreNum(r.u32())
 		k.at = Seq{r.u64(), r.u32()}
@@ -312,6 +333,8 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("namespace row of store %d", k.store)
 	case kindNamespaceName:
 		return fmt.Sprintf("name row of store %d, namespace %d", k.store, k.ns)
+	case kindRetired:
+		return fmt.Sprintf("row of the retired generation %d of store %d, namespace %d", k.gen, k.store, k.ns)
 	case kindChange:
 		return fmt.Sprintf("change row %d.%d of store %d", k.at.Index, k.at.Offset, k.store)
 	case kindChangeHead:

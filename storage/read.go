@@ -77,6 +77,12 @@ type Reader interface {
 	// ScanFingerprints visits all fingerprints of a generation, tombstones too.
 	ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint) error) error
+	Retired(store StoreNum, ns NamespaceNum, gen Generation) (Retired, bool, error)
+	// ScanRetired visits at most limit retired generations in the order of their
+	// numbers: of one namespace, of a store where ns is 0, or of all where store
+	// is 0 too.
+	ScanRetired(store StoreNum, ns NamespaceNum, limit int,
+		visit func(store StoreNum, ns NamespaceNum, gen Generation) error) error
 	// ChangeHead is zero for a store in which nothing ever changed.
 	ChangeHead(store StoreNum) (ChangeHead, error)
 	// ScanChanges visits at most limit change rows of a store in the order of
@@ -169,6 +175,10 @@ func (rs rows) Namespace(store StoreNum, name string) (Namespace, bool, error) {
 func (rs rows) NamespaceName(store StoreNum, ns NamespaceNum) (string, bool, error) {
 	n, found, err := get[namespaceName](rs, appendNamespaceNameKey(nil, store, ns))
 	return string(n), found, err
+}
+
+func (rs rows) Retired(store StoreNum, ns NamespaceNum, gen Generation) (Retired, bool, error) {
+	return get[Retired](rs, appendRetiredKey(nil, store, ns, gen))
 }
 
 func (rs rows) ChangeHead(store StoreNum) (ChangeHead, error) {

@@ -62,6 +62,20 @@ func (c *Change) decode(r *reader) {
 	c.ID = r.str()
 }
 
+//	+---------+-----------+
+//	| version | after str |
+//	+---------+-----------+
+
+func (g Retired) encode(w *writer) {
+	w.u8(rowVersion)
+	w.str(g.After)
+}
+
+func (g *Retired) decode(r *reader) {
+	r.version(rowVersion)
+	g.After = r.str()
+}
+
 //	+---------+----------+-------------------+--------------------+
 //	| version | rows u64 | horizon index u64 | horizon offset u32 |
 //	+---------+----------+-------------------+--------------------+

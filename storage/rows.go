@@ -173,6 +173,13 @@ type Change struct {
 	ID        string
 }
 
+// Retired is a generation that is no longer live and whose fingerprints are still
+// there, by (store, namespace, generation): those of ids up to After are done
+// with, and gone.
+type Retired struct {
+	After string
+}
+
 // ChangeHead is what is known of a store's change index as a whole.
 type ChangeHead struct {
 	Rows uint64 // change rows, those included that hold no longer

@@ -100,6 +100,7 @@ func samples() []sample {
 		})},
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
 		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
+		{"retired", appendRetiredKey(nil, 3, 4, 5), encodeRow(Retired{After: record})},
 		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(Change{Namespace: 4, ID: record})},
 		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Rows: 0x0102030405060708, Horizon: f.Changed})},
 		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
@@ -158,6 +159,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Namespace](value)
 	case kindNamespaceName:
 		return recode[namespaceName](value)
+	case kindRetired:
+		return recode[Retired](value)
 	case kindChange:
 		return recode[Change](value)
 	case kindChangeHead:
@@ -226,6 +229,8 @@ func (k rowKey) rebuild() []byte {
 		return appendNamespaceKey(nil, k.store, k.name)
 	case kindNamespaceName:
 		return appendNamespaceNameKey(nil, k.store, k.ns)
+	case kindRetired:
+		return appendRetiredKey(nil, k.store, k.ns, k.gen)
 	case kindChange:
 		return appendChangeKey(nil, k.store, k.at)
 	case kindChangeHead:

@@ -80,6 +80,19 @@ func (rs rows) ScanChanges(store StoreNum, after Seq, limit int, visit func(seq 
 	})
 }
 
+func (rs rows) ScanRetired(store StoreNum, ns NamespaceNum, limit int,
+	visit func(store StoreNum, ns NamespaceNum, gen Generation) error,
+) error {
+	prefix := appendRetiredKey(nil, store, ns, 0)
+	return scan(rs, prefix, "", limit, func(rest string, _ Retired) error {
+		k, err := parseKey(append(prefix[:len(prefix):len(prefix)], rest...))
+		if err != nil {
+			return err
+		}
+		return visit(k.store, k.ns, k.gen)
+	})
+}
+
 func (rs rows) ScanNamespaces(store StoreNum, after string, limit int, visit func(name string, n Namespace) error) error {
 	return scan(rs, appendNamespaceKey(nil, store, ""), after, limit, visit)
 }

@@ -14,6 +14,9 @@ const (
 	// collectEvery is how often the leader looks for tombstones and changes that
 	// are due. They are due for a good while, so that little hangs on it.
 	collectEvery = 10 * time.Minute
+	// reconcileEvery is how long whoever follows the changes may have to wait for
+	// the first deletions of a large refresh.
+	reconcileEvery = time.Second
 	// upkeepGap is left between two steps, so that upkeep never takes more than a
 	// fraction of what the cluster can do.
 	upkeepGap = 100 * time.Millisecond
@@ -51,6 +54,10 @@ func dueChanges(v *fsm.View, _ int64) ([]sweep, error) {
 	return asSweeps(v.ChangeSweeps(maxUpkeepSweeps))
 }
 
+func dueReconciles(v *fsm.View, _ int64) ([]sweep, error) {
+	return asSweeps(v.ReconcileSweeps(maxUpkeepSweeps))
+}
+
 func asSweeps[S sweep](due []S, err error) ([]sweep, error) {
 	sweeps := make([]sweep, len(due))
 	for i := range due {
@@ -64,6 +71,7 @@ func (n *node) startUpkeep() error {
 	kinds := []upkeep{
 		{doing: "collecting tombstones", every: collectEvery, due: dueTombstones},
 		{doing: "collecting changes", every: collectEvery, due: dueChanges},
+		{doing: "reconciling refreshes", every: reconcileEvery, due: dueReconciles},
 	}
 	for _, u := range kinds {
 		u.state, u.clusterTime, u.propose, u.gap, u.log = n.state, n.leadingTime, n.propose, upkeepGap, n.log

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"testing"
 
@@ -157,4 +158,35 @@ func TestUpkeepStops(t *testing.T) {
 		t.Errorf("%v after %d proposals", err, c.proposed)
 	}
 	c.run(ctx)
+}
+
+// What a large refresh removed is told to whoever follows the changes.
+func TestUpkeepReconciles(t *testing.T) {
+	t.Parallel()
+	c := newCollecting(t)
+	c.due = dueReconciles
+	big := &fsm.Sync{SyncID: "sync", Org: "org", KeyID: "key", Store: "vs", Mode: fsm.Incremental}
+	for i := range fsm.MaxOperations {
+		big.Operations = append(big.Operations, fsm.Operation{Action: fsm.Upsert, Namespace: "a", ID: fmt.Sprint(i)})
+	}
+	c.command(big)
+	c.command(&fsm.Sync{SyncID: "sync", Org: "org", KeyID: "key", Store: "vs", Mode: fsm.FullRefresh,
+		Operations: []fsm.Operation{{Action: fsm.Upsert, Namespace: "a", ID: "new"}}})
+	for _, want := range []bool{false, true} {
+		view, err := c.state.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := view.Changes("org", "vs", fsm.Cursor{Since: 1, After: storage.Seq{Index: c.index}}, 1)
+		view.Close()
+		if err != nil || page.Reconciling == want || page.CaughtUp {
+			t.Fatalf("%+v, %v", page, err)
+		}
+		if err := c.round(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.proposed != 3 { // 5001 rows, the tombstone of newCollecting among them
+		t.Errorf("%d proposals", c.proposed)
+	}
 }
