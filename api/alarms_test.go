@@ -33,6 +33,33 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
+// A node whose disk is full serves reads, and takes writes that another leads.
+func TestAlarmOfAFullDisk(t *testing.T) {
+	e := newEdge(t)
+	if body := e.do("GET", "/readyz?verbose", "").want(200, "").body; !strings.Contains(body, "[+] disk\n") {
+		t.Errorf("healthy: %s", body)
+	}
+	healthy := e.cluster.Status()
+	e.cluster.status = func() cluster.Status {
+		st := healthy
+		st.DiskFull, st.DiskFreeBytes, st.DiskMinBytes = true, 1000, 5000
+		return st
+	}
+	const why = "1000 bytes are free on this node's disk, and it takes no writes as leader below 5000: make room, or give it a larger disk"
+	if body := e.do("GET", "/readyz?verbose", "").want(200, "").body; !strings.Contains(body, "[!] disk: "+why+"\n") {
+		t.Errorf("readyz: %s", body)
+	}
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `"alarms":[{"code":"DISK_FULL","message":"`+why+`"}]`) {
+		t.Errorf("status: %s", body)
+	}
+	body := e.do("GET", "/metrics", "").want(200, "").body
+	for _, want := range []string{`pipesync_alarm{code="DISK_FULL"} 1`, "pipesync_disk_free_bytes 1000", "pipesync_disk_min_free_bytes 5000"} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
+
 // testAudit is an auditor that says what it is told.
 type testAudit struct {
 	alarm, refusal error

@@ -47,6 +47,7 @@ const (
 	codeInternal               Code = "INTERNAL"
 	codeNoLeader               Code = "NO_LEADER"
 	codeOverloaded             Code = "OVERLOADED"
+	codeDiskFull               Code = "DISK_FULL"
 	codeOutcomeUnknown         Code = "OUTCOME_UNKNOWN"
 	codeNotJoined              Code = "NOT_JOINED"
 	codeNotReady               Code = "NOT_READY"
@@ -189,6 +190,9 @@ var errorTable = []errorRow{
 	{codeOverloaded, http.StatusServiceUnavailable, true,
 		"Too much is in flight on this node or on the leader. Nothing was written.",
 		"Send it again after the seconds in Retry-After, with fewer requests at once."},
+	{codeDiskFull, http.StatusServiceUnavailable, true,
+		"The leader's disk has less free space than its watermark, and no voter with more room has taken over so far. Nothing was written.",
+		"Make room on the nodes that `pipesync status` shows with the alarm DISK_FULL; writes go on by themselves then."},
 	{codeOutcomeUnknown, http.StatusServiceUnavailable, true,
 		"The leader was lost after it had taken the request: it may have been committed, or may be yet. A sync was proposed again until the deadline, and its outcome could not be learnt.",
 		"Where retryable is true, send the same request again, with the same Idempotency-Key if it had one: then it is applied once. Where it is false, find out first: `GET /v1/pipeline/syncs/{sync_id}` with the sync_id of this error has the sync once it is applied; sent again it could undo a newer write. For other requests read back what is there."},

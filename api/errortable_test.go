@@ -193,6 +193,9 @@ var provocations = map[Code]func(e *edge) *reply{
 	},
 	codeInternal: func(e *edge) *reply { return e.proposing(errors.New("a disk on fire")) },
 	codeNoLeader: func(e *edge) *reply { return e.proposing(cluster.ErrNoLeader) },
+	codeDiskFull: func(e *edge) *reply {
+		return e.proposing(fmt.Errorf("proposing: %w", cluster.ErrDiskFull))
+	},
 	codeOverloaded: func(e *edge) *reply {
 		return e.proposing(fmt.Errorf("proposing: %w", cluster.ErrOverloaded))
 	},

@@ -22,6 +22,8 @@ type readyCheck struct {
 	name string
 	ok   bool
 	why  string // where it isn't
+	// warns: the node is ready all the same.
+	warns bool
 }
 
 func (s *server) readyChecks(st cluster.Status) []readyCheck {
@@ -30,11 +32,12 @@ func (s *server) readyChecks(st cluster.Status) []readyCheck {
 		trusted, why = false, err.Error()
 	}
 	return []readyCheck{
-		{"joined", st.ClusterID != "", "this node belongs to no cluster yet"},
-		{"leader", st.LeaderID != "", "no leader is known"},
-		{"caught-up", st.CaughtUp, "not every entry acknowledged before the start has been applied"},
-		{"formed", s.isFormed(), "the cluster's first command is not in this node's state"},
-		{"state", trusted, why},
+		{name: "joined", ok: st.ClusterID != "", why: "this node belongs to no cluster yet"},
+		{name: "leader", ok: st.LeaderID != "", why: "no leader is known"},
+		{name: "caught-up", ok: st.CaughtUp, why: "not every entry acknowledged before the start has been applied"},
+		{name: "formed", ok: s.isFormed(), why: "the cluster's first command is not in this node's state"},
+		{name: "disk", ok: !st.DiskFull, why: diskFull(st), warns: true},
+		{name: "state", ok: trusted, why: why},
 	}
 }
 
@@ -61,9 +64,12 @@ func (s *server) handleReady(c *call) error {
 	if c.r.URL.Query().Has("verbose") {
 		var lines strings.Builder
 		for _, check := range s.readyChecks(st) {
-			if check.ok {
+			switch {
+			case check.ok:
 				fmt.Fprintf(&lines, "[+] %s\n", check.name)
-			} else {
+			case check.warns:
+				fmt.Fprintf(&lines, "[!] %s: %s\n", check.name, check.why)
+			default:
 				fmt.Fprintf(&lines, "[-] %s: %s\n", check.name, check.why)
 			}
 		}

@@ -53,6 +53,7 @@ var errorCodes = []struct {
 }{
 	{cluster.ErrOutcomeUnknown, codeOutcomeUnknown, "the leader was lost before it told the outcome"},
 	{cluster.ErrOverloaded, codeOverloaded, "too many bytes are in flight"},
+	{cluster.ErrDiskFull, codeDiskFull, "the leader's disk is too full for writes"},
 	{cluster.ErrNotJoined, codeNotJoined, "this node belongs to no cluster yet"},
 	{cluster.ErrStopped, codeNotReady, "this node is stopping"},
 	{cluster.ErrInvalid, codeInternal, "the leader did not understand this node"},

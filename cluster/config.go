@@ -59,6 +59,16 @@ type Config struct {
 	// node has admitted and not yet answered; optional: 512 MiB.
 	MaxInFlightBytes int64
 
+	// MinFreeBytes is the watermark of free space on the disks of Disks, below which
+	// this node refuses writes as leader; optional: 1 GiB, or a twentieth of the
+	// disk where that is less.
+	MinFreeBytes int64
+	// Disks are directories on the file systems that have to have room; optional:
+	// DataDir.
+	Disks []string
+
+	// statFS replaces the operating system's word for the room on a disk.
+	statFS func(dir string) (free, total int64, err error)
 	// maxUnappliedBytes is the constant, but for tests.
 	maxUnappliedBytes int64
 
@@ -108,6 +118,9 @@ func (c *Config) setDefaults() {
 	if c.maxUnappliedBytes == 0 {
 		c.maxUnappliedBytes = maxUnappliedBytes
 	}
+	if c.statFS == nil {
+		c.statFS = statFS
+	}
 	c.Simulation.setDefaults()
 }
 
@@ -129,6 +142,9 @@ func (s *Simulation) setDefaults() {
 func (c *Config) validate() error {
 	if c.DataDir == "" {
 		return errors.New("a data directory is required")
+	}
+	if c.MinFreeBytes < 0 {
+		return fmt.Errorf("the watermark of free space is %d bytes: it can't be negative", c.MinFreeBytes)
 	}
 	if c.ElectionTimeout < c.HeartbeatTimeout {
 		return fmt.Errorf("the election timeout %s is shorter than the heartbeat timeout %s", c.ElectionTimeout, c.HeartbeatTimeout)

@@ -20,6 +20,8 @@ var (
 	ErrNoLeader = notApplied("no leader within the deadline")
 	// ErrOverloaded means that the bytes in flight are at their bound.
 	ErrOverloaded = notApplied("too many bytes in flight")
+	// ErrDiskFull means that the leader's disk is too full for further writes.
+	ErrDiskFull = notApplied("the leader's disk is too full")
 	// ErrNotJoined means that this node belongs to no cluster yet.
 	ErrNotJoined = notApplied("this node has not joined a cluster")
 	// ErrStopped means that this node is shutting down.

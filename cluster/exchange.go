@@ -27,6 +27,7 @@ type infoReply struct {
 	NodeID     string `json:"node_id"`
 	GossipAddr string `json:"gossip_addr"`
 	WallNanos  int64  `json:"wall_nanos"` // its own clock, not corrected
+	DiskFull   bool   `json:"disk_full,omitempty"`
 	// Report is the Auditor's.
 	Report json.RawMessage `json:"report,omitempty"`
 }
@@ -34,7 +35,8 @@ type infoReply struct {
 func (n *Node) serveInfo() ([]byte, error) {
 	return json.Marshal(infoReply{
 		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
-		Report: n.cfg.Auditor.Report(),
+		DiskFull: n.space.isLow(),
+		Report:   n.cfg.Auditor.Report(),
 	})
 }
 
@@ -67,14 +69,15 @@ func (n *Node) exchange(ctx context.Context, c *core) {
 	var waitUntil time.Duration // monotonic
 	wasSkewed := false
 	for {
-		n.askAll(ctx, c)
+		n.lookAtSpace()
+		full := n.askAll(ctx, c)
 		if s := n.clockSkewed(); s != wasSkewed {
 			wasSkewed = s
 			n.cfg.Logger.Warn("this node's clock and the median of the members'", "skewed", s, "offset", n.cfg.Clocks.offsets()[""])
 		}
 		if now := n.cfg.Clocks.Monotonic(); now >= waitUntil && n.mustNotLead(c) {
 			waitUntil = now + handOverPause
-			n.giveUpLeading(ctx, c)
+			n.giveUpLeading(ctx, c, full)
 		}
 		select {
 		case <-ctx.Done():
@@ -84,13 +87,14 @@ func (n *Node) exchange(ctx context.Context, c *core) {
 	}
 }
 
-// askAll asks all other members at once.
-func (n *Node) askAll(ctx context.Context, c *core) {
+// askAll asks all other members at once, and returns those whose disk is full.
+func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	servers := c.servers()
 	members := make(map[string]bool, len(servers)) // is it a voter
 	var asking sync.WaitGroup
 	var mu sync.Mutex
 	reports := map[string][]byte{}
+	full = map[string]bool{}
 	for _, s := range servers {
 		members[string(s.ID)] = s.Suffrage == raft.Voter
 		if s.ID == c.self {
@@ -107,6 +111,7 @@ func (n *Node) askAll(ctx context.Context, c *core) {
 			mu.Lock()
 			defer mu.Unlock()
 			reports[info.NodeID] = info.Report
+			full[info.NodeID] = info.DiskFull
 		})
 	}
 	asking.Wait()
@@ -117,31 +122,33 @@ func (n *Node) askAll(ctx context.Context, c *core) {
 	if ctx.Err() == nil {
 		n.cfg.Auditor.Compare(string(c.self), members, reports)
 	}
+	return full
 }
 
 func (n *Node) clockSkewed() bool { return skewed(n.cfg.Clocks.offsets()[""]) }
 
-// mustNotLead says that this node leads with a clock or a state that is wrong.
+// mustNotLead says that this node leads with a clock, a state or a disk that is no
+// good.
 func (n *Node) mustNotLead(c *core) bool {
-	return c.raft.State() == raft.Leader && (n.clockSkewed() || n.cfg.Auditor.Diverged(string(c.self)))
+	return c.raft.State() == raft.Leader && (n.clockSkewed() || n.cfg.Auditor.Diverged(string(c.self)) || n.space.isLow())
 }
 
 // giveUpLeading hands leadership to a voter with which nothing is wrong. Where there
 // is none, as in a cluster of two whose clocks disagree, nobody knows who is right.
-func (n *Node) giveUpLeading(ctx context.Context, c *core) {
+func (n *Node) giveUpLeading(ctx context.Context, c *core, full map[string]bool) {
 	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
 	defer cancel()
 	err := errors.New("there is no other voter with which nothing is wrong")
 	offsets := n.cfg.Clocks.offsets()
 	for _, s := range c.servers() {
 		offset, known := offsets[string(s.ID)]
-		if s.Suffrage != raft.Voter || s.ID == c.self || !known || skewed(offset) || n.cfg.Auditor.Diverged(string(s.ID)) {
+		if s.Suffrage != raft.Voter || s.ID == c.self || !known || skewed(offset) || full[string(s.ID)] || n.cfg.Auditor.Diverged(string(s.ID)) {
 			continue
 		}
 		if err = c.transfer(ctx, s.ID); err == nil {
-			n.cfg.Logger.Warn("handed leadership over: this node's clock or state is wrong", "to", s.ID)
+			n.cfg.Logger.Warn("handed leadership over: this node's clock or state is wrong, or its disk is full", "to", s.ID)
 			return
 		}
 	}
-	n.cfg.Logger.Warn("could not hand leadership over, though this node's clock or state is wrong", "error", err)
+	n.cfg.Logger.Warn("could not hand leadership over, though this node's clock or state is wrong, or its disk is full", "error", err)
 }

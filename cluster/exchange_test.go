@@ -57,7 +57,7 @@ func TestTwoClocksThatDisagree(t *testing.T) {
 	if err != nil || !n.mustNotLead(c) {
 		t.Fatalf("the leader doesn't know: %v", err)
 	}
-	n.giveUpLeading(n.ctx(), c)
+	n.giveUpLeading(n.ctx(), c, nil)
 	if s := n.Status(); s.Role != RoleLeader {
 		t.Errorf("it handed over to the other: %+v", s)
 	}

@@ -21,6 +21,7 @@ type Node struct {
 	hop    *hopClient
 
 	forwards *hopGate // proposals to the leader
+	space    *space
 
 	budget   *budget
 	flights  flights
@@ -89,6 +90,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		hop:       newHopClient(cfg.Simulation.Dial),
 		forwards:  newHopGate(maxForwards, maxForwardsWaiting),
 		changing:  make(chan struct{}, 1),
+		space:     &space{dirs: cfg.disks(), min: cfg.MinFreeBytes, probe: cfg.statFS},
 		endMember: func() {},
 		leaveNow:  make(chan struct{}, 1),
 		settled:   make(chan struct{}),
@@ -99,6 +101,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	}
 	n.reads = rounds{confirm: n.fetchReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
+	n.lookAtSpace()
 	n.mux = newPeerMux(p.peer, cfg.Logger, n.expect)
 	n.server = newHopServer(n)
 	n.background.Go(func() { _ = n.server.Serve(n.mux.http) })

@@ -146,6 +146,7 @@ var causes = []struct {
 	{"fenced", errFenced},
 	{"gate", errGate},
 	{"overloaded", ErrOverloaded},
+	{"disk-full", ErrDiskFull},
 	{"invalid", ErrInvalid},
 	{"no-leader", ErrNoLeader},
 	{"unauthorized", ErrUnauthorized},

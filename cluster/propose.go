@@ -38,6 +38,11 @@ func (n *Node) propose(ctx context.Context, c *core, term uint64, body []byte, f
 		free()
 		return nil, err
 	}
+	if err := n.space.refuse(); err != nil {
+		n.flights.end()
+		free()
+		return nil, err
+	}
 	reply, release, err := n.gate.Admit(ctx, term, body)
 	if err != nil {
 		n.flights.end()

@@ -15,6 +15,7 @@ func (n *Node) Status() Status {
 		NodeID: id.NodeID, ClusterID: id.ClusterID, Version: n.cfg.Version,
 		Role: RoleUnjoined, AppliedIndex: n.sm.Applied(), Insecure: n.ports.open,
 	}
+	s.DiskFreeBytes, s.DiskMinBytes, s.DiskFull = n.space.figures()
 	if c == nil {
 		return s
 	}

@@ -107,6 +107,10 @@ type Status struct {
 	// members'; ClockSkewed, that it is off by more than MaxClockSkew.
 	ClockOffset time.Duration
 	ClockSkewed bool
+	// DiskFreeBytes are free where this node's disks have least room, and
+	// DiskMinBytes have to be, or it refuses writes as leader: DiskFull.
+	DiskFreeBytes, DiskMinBytes int64
+	DiskFull                    bool
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -29,6 +30,9 @@ func newEvents(o Options) *events {
 // fatal doesn't return: Pebble's callers rely on that.
 func (e *events) fatal(err error) {
 	err = fmt.Errorf("storage failed: %w", corruption(err))
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: the disk is full: make room, then start the node again", err)
+	}
 	if e.stop != nil {
 		e.stop(err)
 	}

@@ -93,7 +93,7 @@ func TestFatal(t *testing.T) {
 		want    []string
 	}{
 		{"fsync fails", nil, []string{"corrupt=false", syscall.EIO.Error()}},
-		{"disk is full", nil, []string{"corrupt=false", syscall.ENOSPC.Error()}},
+		{"disk is full", nil, []string{"corrupt=false", syscall.ENOSPC.Error(), "make room"}},
 		{"table has rotted", rotTables, []string{"corrupt=true", "checksum mismatch", ".sst"}},
 	} {
 		t.Run(c.doom, func(t *testing.T) {

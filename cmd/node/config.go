@@ -23,6 +23,7 @@ type Config struct {
 	HTTP   HTTPConfig   `yaml:"http"`
 	Peer   PortConfig   `yaml:"peer"`
 	Gossip GossipConfig `yaml:"gossip"`
+	Disk   DiskConfig   `yaml:"disk"`
 	Log    LogConfig    `yaml:"log"`
 
 	Insecure     bool `yaml:"insecure"`
@@ -49,6 +50,11 @@ type GossipConfig struct {
 	Advertise string `yaml:"advertise"`
 	Key       string `yaml:"key"`
 	KeyFile   string `yaml:"key_file"`
+}
+
+// DiskConfig is how much room the node's disks have to have.
+type DiskConfig struct {
+	MinFreeBytes int64 `yaml:"min_free_bytes"`
 }
 
 // LogConfig is how much is logged, and in which form.

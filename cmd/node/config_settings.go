@@ -62,6 +62,8 @@ var settings = []setting{
 		pick: func(c *Config) any { return &c.Gossip.Key }},
 	{key: "gossip.key_file", usage: "file with the gossip key", rival: "gossip.key",
 		pick: func(c *Config) any { return &c.Gossip.KeyFile }},
+	{key: "disk.min_free_bytes", usage: "free space below which this node takes no writes as leader (default: 1 GiB, or 5 % of the disk if less)",
+		pick: func(c *Config) any { return &c.Disk.MinFreeBytes }},
 	{key: "insecure", usage: "allow peer and gossip ports beyond loopback without TLS",
 		pick: func(c *Config) any { return &c.Insecure }},
 	{key: "insecure_http", usage: "allow the HTTP port beyond loopback without TLS",

@@ -34,6 +34,9 @@ func (c *Config) validate() error {
 	if v := c.HTTP.MaxBodyBytes; v < minBodyBytes || v > maxBodyBytesSetting {
 		faults = append(faults, fmt.Errorf("http.max_body_bytes is %d: it must be from %d to %d", v, minBodyBytes, maxBodyBytesSetting))
 	}
+	if v := c.Disk.MinFreeBytes; v < 0 {
+		faults = append(faults, fmt.Errorf("disk.min_free_bytes is %d: it can't be negative; 0 is the default", v))
+	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
 		faults = append(faults, fmt.Errorf("log.level is %q: it must be debug, info, warn or error", c.Log.Level))

@@ -110,6 +110,7 @@ var refusalHints = map[string]string{
 	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
 	"NODE_ID_TAKEN":          "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
 	"OUTCOME_UNKNOWN":        "look whether it was done before you try again: pipesync status",
+	"DISK_FULL":              "make room on the nodes that raise the alarm DISK_FULL: pipesync status",
 	"OVERLOADED":             "try again in a moment",
 }
 

@@ -114,6 +114,8 @@ func (n *node) openCluster() error {
 		Logger:          n.log,
 		Registerer:      n.registry,
 		Fatal:           n.fatal,
+		MinFreeBytes:    n.Disk.MinFreeBytes,
+		Disks:           []string{n.DataDir, filepath.Join(n.DataDir, stateName)},
 	}, n.state, auditedGate{n.gate, n.audit})
 	if err != nil {
 		return err
