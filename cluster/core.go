@@ -30,6 +30,7 @@ type core struct {
 	store      *logStore
 	progress   *progress
 	answers    *answers
+	deliveries *deliveries
 	transport  *raft.NetworkTransport
 	backlog    *backlog
 	stream     *raftStream
@@ -60,7 +61,7 @@ type coreConfig struct {
 func startCore(cfg coreConfig) (_ *core, err error) {
 	dir := filepath.Join(cfg.DataDir, "raft")
 	c := &core{
-		answers: newAnswers(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
+		answers: newAnswers(), deliveries: newDeliveries(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
 		progress: newProgress(cfg.sm), succession: newSuccession(), stopped: make(chan struct{}),
 	}
@@ -97,7 +98,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	})
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
 	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
-	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, backlog: c.backlog}
+	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, backlog: c.backlog}
 	defer func() {
 		if err != nil {
 			_ = c.transport.Close()

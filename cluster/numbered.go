@@ -83,8 +83,9 @@ func (a *answers) since(mark, term uint64) (map[raft.ServerID]bool, <-chan struc
 // it receives comes through the backlog.
 type numberedTransport struct {
 	*raft.NetworkTransport
-	answers *answers
-	backlog *backlog
+	answers    *answers
+	deliveries *deliveries
+	backlog    *backlog
 }
 
 // Consumer implements raft.Transport.
@@ -101,6 +102,9 @@ func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAd
 	if resp.Term == args.Term {
 		t.answers.record(id, args.Term, number)
 	}
+	if !isHeartbeat(args) {
+		t.deliveries.note(id)
+	}
 	return nil
 }
 
@@ -110,7 +114,7 @@ func (t *numberedTransport) AppendEntriesPipeline(id raft.ServerID, target raft.
 	if err != nil {
 		return nil, err
 	}
-	return newPipeline(p), nil
+	return newPipeline(p, func() { t.deliveries.note(id) }), nil
 }
 
 // maxAppendBytes bounds one AppendEntries, except that one entry always goes.

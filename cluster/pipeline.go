@@ -17,13 +17,14 @@ import (
 // (hashicorp/raft issue 612).
 type pipeline struct {
 	raft.AppendPipeline
-	answers chan raft.AppendFuture
-	closed  chan struct{}
-	once    sync.Once
+	answered func() // at each answer
+	answers  chan raft.AppendFuture
+	closed   chan struct{}
+	once     sync.Once
 }
 
-func newPipeline(p raft.AppendPipeline) *pipeline {
-	l := &pipeline{AppendPipeline: p, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
+func newPipeline(p raft.AppendPipeline, answered func()) *pipeline {
+	l := &pipeline{AppendPipeline: p, answered: answered, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
 	go l.run()
 	return l
 }
@@ -50,6 +51,9 @@ func (p *pipeline) run() {
 		}
 		select {
 		case answer := <-p.AppendPipeline.Consumer():
+			if answer.Error() == nil {
+				p.answered()
+			}
 			waiting = append(waiting, answer)
 		case out <- next:
 			waiting = waiting[1:]

@@ -76,29 +76,46 @@ func (n *Node) serveTransfer(ctx context.Context, c *core, term uint64, body []b
 	return []byte(c.self), nil
 }
 
-// transferAttempts are made because Raft gives each no longer than one election
-// timeout, which a busy machine exceeds now and then.
-const transferAttempts = 5
+const (
+	// transferAttempts are made because Raft gives each no longer than one election
+	// timeout, which a busy machine exceeds now and then.
+	transferAttempts = 5
+	// moreAnswers are awaited before another attempt: the request of the last one is
+	// taken up with one of them.
+	moreAnswers = 8
+)
 
 // transfer hands leadership to to, or to any other voter. When it returns nil
 // this node leads no more.
+//
+// Only a voter that has just answered is asked. Before it hands over, Raft asks its
+// goroutine for the voter to bring it up to date. Where that hangs in a request, a
+// second attempt waits for the first to be taken up; and should leadership be lost
+// meanwhile, then for ever, and Raft refuses whatever it is asked to append when it
+// leads again, because a transfer is in progress (hashicorp/raft issue 696).
 func (c *core) transfer(ctx context.Context, to raft.ServerID) error {
-	candidates := 0
+	var candidates []raft.ServerID
 	for _, s := range c.servers() {
 		if s.Suffrage == raft.Voter && s.ID != c.self && (to == "" || s.ID == to) {
-			candidates++
+			candidates = append(candidates, s.ID)
 		}
 	}
-	if candidates == 0 && to != "" {
+	if len(candidates) == 0 && to != "" {
 		return fmt.Errorf("%q is no voter: %w", to, ErrUnknownMember)
 	}
-	if candidates == 0 {
+	if len(candidates) == 0 {
 		return fmt.Errorf("there is no other voter: %w", ErrTransferFailed)
 	}
 	term := c.raft.CurrentTerm()
+	patience := c.raft.ReloadableConfig().ElectionTimeout
 	var err error
+	answers := uint64(1)
 	for range transferAttempts {
-		err = await(ctx, func() error { return c.transferOnce(to) })
+		var chosen raft.ServerID
+		if chosen, err = c.deliveries.await(ctx, candidates, answers, patience); err == nil {
+			err = await(ctx, func() error { return c.transferOnce(chosen) })
+			answers = moreAnswers
+		}
 		if err == nil {
 			return nil
 		}
@@ -121,9 +138,6 @@ func (c *core) transferOnce(to raft.ServerID) error {
 		return raft.ErrRaftShutdown
 	}
 	defer c.questions.end()
-	if to == "" {
-		return c.raft.LeadershipTransfer().Error()
-	}
 	s, _ := c.server(to)
 	return c.raft.LeadershipTransferToServer(s.ID, s.Address).Error()
 }

@@ -109,6 +109,16 @@ func (w *world) run(size, rounds int) {
 	}
 	cancel()
 	working.Wait()
+	w.end()
+	w.ledger.settle()
+	w.counts.lived(time.Since(w.begun))
+	if w.failed.Load() {
+		w.t.Log(strings.Join(w.trace, "\n"))
+	}
+}
+
+// end compares all nodes and stops them.
+func (w *world) end() {
 	if !w.failed.Load() {
 		w.converge()
 	}
@@ -118,11 +128,6 @@ func (w *world) run(size, rounds int) {
 		}
 	}
 	w.background.Wait()
-	w.ledger.settle()
-	w.counts.lived(time.Since(w.begun))
-	if w.failed.Load() {
-		w.t.Log(strings.Join(w.trace, "\n"))
-	}
 }
 
 func (w *world) all() []*machine {
