@@ -97,13 +97,9 @@ func (s *server) handleJoin(c *call) error {
 }
 
 func (s *server) handleRemove(c *call) error {
-	force := false
-	switch c.r.URL.Query().Get("force") {
-	case "", "false":
-	case "true":
-		force = true
-	default:
-		return invalidParam("force", "must be true or false")
+	force, err := boolParam(c.r.URL.Query(), "force")
+	if err != nil {
+		return err
 	}
 	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()

@@ -74,6 +74,7 @@ type Limits struct {
 	MaxBufferedBodyBytes int64         // of all bodies held at once; 512 MiB
 	MaxOperations        int           // in one sync; 5000
 	MaxLookups           int           // look-ups of unknown keys and stores at once; 1000
+	MaxDryRuns           int           // dry runs at once; 4
 	BodyTimeout          time.Duration // to receive a body; 60 s
 	SyncTimeout          time.Duration // from a body received to its decision; 10 s
 	ReadTimeout          time.Duration // for a read, its wait for an index included; 10 s
@@ -86,6 +87,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.MaxBufferedBodyBytes, 512<<20)
 	setDefault(&l.MaxOperations, 5000)
 	setDefault(&l.MaxLookups, 1000)
+	setDefault(&l.MaxDryRuns, 4)
 	setDefault(&l.BodyTimeout, 60*time.Second)
 	setDefault(&l.SyncTimeout, 10*time.Second)
 	setDefault(&l.ReadTimeout, 10*time.Second)

@@ -9,7 +9,6 @@ const (
 	codeMalformedJSON          Code = "MALFORMED_JSON"
 	codeValidationFailed       Code = "VALIDATION_FAILED"
 	codeBatchSizeExceeded      Code = "BATCH_SIZE_EXCEEDED"
-	codeNotSupported           Code = "NOT_SUPPORTED"
 	codeTimestampInFuture      Code = "SYNC_TIMESTAMP_IN_FUTURE"
 	codeMissingAPIKey          Code = "MISSING_API_KEY"
 	codeInvalidAPIKey          Code = "INVALID_API_KEY"
@@ -76,9 +75,6 @@ var errorTable = []errorRow{
 	{codeBatchSizeExceeded, http.StatusBadRequest, false,
 		"The sync has more operations than one batch may have.",
 		"Split an incremental sync into batches of at most 5000 operations. A full refresh can't be split: each one replaces the whole namespace."},
-	{codeNotSupported, http.StatusBadRequest, false,
-		"The request asks for something that this version does not do yet.",
-		"Leave out what details names."},
 	{codeTimestampInFuture, http.StatusBadRequest, false,
 		"sync_timestamp is more than 5 minutes ahead of the leader's clock. Nothing was written: it would make everything that comes before it stale.",
 		"Correct the clock that it is taken from, or its time zone; see whether the cluster's own clock is right."},

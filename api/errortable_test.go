@@ -78,7 +78,6 @@ var provocations = map[Code]func(e *edge) *reply{
 		op := `,{"action":"delete","id":"1","namespace":"n"}`
 		return e.sync(`{"organization_id":"org_acme","sync_mode":"incremental","operations":[` + strings.Repeat(op, 5001)[1:] + `]}`)
 	},
-	codeNotSupported: func(e *edge) *reply { return e.do("POST", "/v1/pipeline/sync?dry_run=true", goodSync) },
 	codeIdempotencyKeyReused: func(e *edge) *reply {
 		e.sync(goodSync, header{"Idempotency-Key", "k"}).want(200, "")
 		return e.sync(strings.Replace(goodSync, `"id":"1"`, `"id":"2"`, 1), header{"Idempotency-Key", "k"})

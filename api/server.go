@@ -16,6 +16,7 @@ type server struct {
 	metrics *metrics
 	misses  *misses
 	lookups chan struct{} // a slot for each look-up at the read index
+	dryRuns chan struct{} // a slot for each dry run
 	fresh   freshness
 	joined  atomic.Bool  // latched: a node never leaves a cluster and lives on
 	held    atomic.Int64 // bytes of all bodies held
@@ -31,6 +32,7 @@ func newServer(d Deps) (*server, error) {
 		Deps: d, log: d.Logger, metrics: m,
 		misses:  newMisses(maxMisses, missLifetime, time.Now),
 		lookups: make(chan struct{}, d.Limits.MaxLookups),
+		dryRuns: make(chan struct{}, d.Limits.MaxDryRuns),
 		start:   time.Now(),
 	}
 	s.router = newRouter(s.routes())

@@ -16,7 +16,15 @@ import (
 // handleSync takes one batch. Whatever comes of it, the reply has the rate
 // limit headers: of the decision where there is one, else as this node knows.
 func (s *server) handleSync(c *call) error {
-	result, err := s.sync(c)
+	dry, err := boolParam(c.r.URL.Query(), "dry_run")
+	if err != nil {
+		return err
+	}
+	decide := s.sync
+	if dry {
+		decide = s.drySync
+	}
+	result, err := decide(c)
 	window, known := s.windowAfter(result, c.caller.org)
 	if known {
 		setRateLimit(c.w.Header(), window)
@@ -26,13 +34,19 @@ func (s *server) handleSync(c *call) error {
 	}
 	switch result.Outcome {
 	case fsm.OK:
-		s.metrics.operations.Add(float64(c.operations))
+		if !dry {
+			s.metrics.operations.Add(float64(c.operations))
+		}
 	case fsm.Replayed:
 		c.w.Header().Set(headerReplayed, "true")
 	default:
 		return syncRefusal(result, window)
 	}
-	c.reply(http.StatusOK, newSyncReply(result, c.operations, time.Since(c.started)))
+	reply := newSyncReply(result, c.operations, time.Since(c.started))
+	if reply.DryRun = dry; dry {
+		reply.SyncID = "" // nothing has this id
+	}
+	c.reply(http.StatusOK, reply)
 	return nil
 }
 
@@ -61,27 +75,15 @@ const backlogRetryAfter = 10 * time.Second
 
 // sync takes the batch from its bytes to the cluster's decision.
 func (s *server) sync(c *call) (*fsm.Result, error) {
-	if err := refuseUnsupported(c); err != nil {
-		return nil, err
-	}
 	key, err := idempotencyKey(c.r.Header)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.readJSONBody(c, s.Limits.MaxBodyBytes)
+	request, err := s.readSync(c)
 	if err != nil {
 		return nil, err
 	}
-	hasDefault := c.caller.defaultStore != ""
-	request, problems := syncjson.Decode(body, syncjson.Options{
-		MaxOperations: s.Limits.MaxOperations, IgnoreUnknown: s.IgnoreUnknownFields,
-		RequireTimestamp: !hasDefault, RequireVectorStore: !hasDefault,
-	})
-	if problems != nil {
-		return nil, problemsFailure(problems)
-	}
 	command := &request.Sync
-	c.operations = len(command.Operations)
 	ctx, cancel := c.within(s.Limits.SyncTimeout)
 	defer cancel()
 	if err := s.address(ctx, c.caller, request); err != nil {
@@ -107,6 +109,24 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 	return result, err
 }
 
+// readSync reads and checks the body of a sync.
+func (s *server) readSync(c *call) (*syncjson.Request, error) {
+	body, err := s.readJSONBody(c, s.Limits.MaxBodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	hasDefault := c.caller.defaultStore != ""
+	request, problems := syncjson.Decode(body, syncjson.Options{
+		MaxOperations: s.Limits.MaxOperations, IgnoreUnknown: s.IgnoreUnknownFields,
+		RequireTimestamp: !hasDefault, RequireVectorStore: !hasDefault,
+	})
+	if problems != nil {
+		return nil, problemsFailure(problems)
+	}
+	c.operations = len(request.Sync.Operations)
+	return request, nil
+}
+
 // address decides for which organization and vector store the batch is.
 func (s *server) address(ctx context.Context, who caller, request *syncjson.Request) error {
 	if request.OrganizationID != who.org {
@@ -123,15 +143,6 @@ func (s *server) address(ctx context.Context, who caller, request *syncjson.Requ
 	}
 	if !found {
 		return refusal(fsm.StoreNotFound)
-	}
-	return nil
-}
-
-// refuseUnsupported names what a later version will do: silence would let a
-// client believe that it is done.
-func refuseUnsupported(c *call) error {
-	if c.r.URL.Query().Has("dry_run") {
-		return failField(codeNotSupported, "dry_run", syncjson.NotSupported, "is not supported by this server yet")
 	}
 	return nil
 }

@@ -113,14 +113,6 @@ func TestOtherOrganizationsStoreIsNotFound(t *testing.T) {
 	e.do("GET", "/v1/vector-stores/vs_theirs/namespaces", "").want(404, codeVectorStoreNotFound)
 }
 
-func TestUnsupportedIsNamed(t *testing.T) {
-	e := newEdge(t)
-	got := e.do("POST", "/v1/pipeline/sync?dry_run=true", goodSync).want(400, codeNotSupported).failure()
-	if got.Details[0].Field != "dry_run" {
-		t.Errorf("got %+v", got.Details)
-	}
-}
-
 // TestOutcomeUnknownRetryable: a sync with a timestamp may be sent again, one
 // without could undo a newer writer's work.
 func TestOutcomeUnknownRetryable(t *testing.T) {

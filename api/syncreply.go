@@ -13,7 +13,8 @@ import (
 // counts of results.
 type syncReply struct {
 	Status           string          `json:"status"`
-	SyncID           string          `json:"sync_id"`
+	DryRun           bool            `json:"dry_run,omitzero"`
+	SyncID           string          `json:"sync_id,omitzero"` // of a sync that was applied
 	Processed        int             `json:"processed"`
 	Results          countsReply     `json:"results"`
 	ByNamespace      namespaceCounts `json:"by_namespace"`

@@ -184,6 +184,14 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			body:    `{"organization_id":"org_a","sync_mode":"incremental","max_delete_percent":2.5,"checkpoint":{"pipeline":"p","state":1},"operations":[]}`,
 			want:    `"success"`,
 		}, {
+			name: "a dry run", reply: `{"status":"success","dry_run":true,"processed":0}`,
+			call: func(c *Client) (any, error) {
+				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental, DryRun: true})
+				return reply.DryRun, err
+			},
+			request: "POST /v1/pipeline/sync?dry_run=true", body: `{"organization_id":"org_a","sync_mode":"incremental","operations":[]}`,
+			want: `true`,
+		}, {
 			name: "an empty sync", reply: `{"status":"success","processed":0}`,
 			call: func(c *Client) (any, error) {
 				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental})

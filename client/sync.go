@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -42,6 +43,9 @@ type SyncRequest struct {
 	// pipeline\'s by Timestamp. Nil: none.
 	Checkpoint *Checkpoint `json:"checkpoint,omitempty"`
 	Operations []Operation `json:"operations"`
+	// DryRun has the batch decided about and nothing written: the reply has no
+	// SyncID then.
+	DryRun bool `json:"-"`
 	// IdempotencyKey has the batch applied once, however often it is sent: 1 to
 	// 255 visible ASCII characters, new for each batch. Empty: none.
 	IdempotencyKey string `json:"-"`
@@ -71,6 +75,7 @@ type Operation struct {
 // SyncReply says what a committed batch did.
 type SyncReply struct {
 	Status           string            `json:"status"`
+	DryRun           bool              `json:"dry_run"` // nothing was written
 	SyncID           string            `json:"sync_id"`
 	Processed        int               `json:"processed"`
 	Results          Counts            `json:"results"`
@@ -127,6 +132,9 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest) (SyncReply, error) {
 	k := call{
 		method: http.MethodPost, path: "/v1/pipeline/sync",
 		credential: withAPIKey, body: req, out: &reply,
+	}
+	if req.DryRun {
+		k.query, k.repeatable = url.Values{"dry_run": {"true"}}, true
 	}
 	if req.IdempotencyKey != "" {
 		k.header = http.Header{"Idempotency-Key": {req.IdempotencyKey}}

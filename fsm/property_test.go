@@ -179,12 +179,14 @@ func TestAgainstModel(t *testing.T) {
 			l := r.entry(s)
 			at := Stamp{ClusterTime: r.now, WallTime: r.wall}
 			early := r.checkEarly(s, at)
+			dry := r.dryRun(s, at)
 			want := m.sync(s, l.Index, at)
 			got := r.applyLog(l)
 			if diff := cmp.Diff(want, got); diff != "" {
 				rt.Fatalf("result of sync %d (-want +got): %s", n, diff)
 			}
 			compareEarly(rt, early, got)
+			compareDryRun(rt, dry, got)
 			compareToModel(rt, r, m)
 			for _, c := range consumers {
 				for range rapid.SampledFrom([]int{0, 0, 0, 0, 1, 4}).Draw(rt, "pages") {

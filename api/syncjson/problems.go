@@ -10,10 +10,9 @@ const (
 	MalformedJSON     = "MALFORMED_JSON"
 	ValidationFailed  = "VALIDATION_FAILED"
 	BatchSizeExceeded = "BATCH_SIZE_EXCEEDED"
-	NotSupported      = "NOT_SUPPORTED"
 )
 
-// Codes of a Detail, beside NotSupported, MalformedJSON and BatchSizeExceeded.
+// Codes of a Detail, beside MalformedJSON and BatchSizeExceeded.
 const (
 	Required     = "REQUIRED"
 	WrongType    = "WRONG_TYPE"

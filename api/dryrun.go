@@ -1,0 +1,59 @@
+package api
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"pipesync/fsm"
+)
+
+// drySync decides about the batch as if it came next, on this node's state at a
+// read index. Nothing is proposed, so an Idempotency-Key means nothing.
+func (s *server) drySync(c *call) (*fsm.Result, error) {
+	request, err := s.readSync(c)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case s.dryRuns <- struct{}{}:
+		defer func() { <-s.dryRuns }()
+	default:
+		return nil, fail(codeOverloaded, "too many dry runs are under way")
+	}
+	ctx, cancel := c.within(s.Limits.SyncTimeout)
+	defer cancel()
+	if err := s.address(ctx, c.caller, request); err != nil {
+		return nil, err
+	}
+	command := &request.Sync
+	command.SyncID = "dry_run" // an entry has one; nothing shows it
+	body, err := fsm.Encode(command)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a sync: %w", err)
+	}
+	view, err := s.viewFor(c)
+	if err != nil {
+		return nil, err
+	}
+	defer view.Close()
+	at := fsm.Stamp{WallTime: time.Now().UnixNano()}
+	if s.ClusterTime != nil {
+		at.ClusterTime = s.ClusterTime()
+	}
+	result, err := view.DryRun(body, at)
+	if err != nil {
+		return nil, fmt.Errorf("running a sync dry: %w", err)
+	}
+	return result, nil
+}
+
+func boolParam(q url.Values, name string) (bool, error) {
+	switch q.Get(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	}
+	return false, invalidParam(name, "must be true or false")
+}
