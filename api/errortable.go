@@ -107,7 +107,7 @@ var errorTable = []errorRow{
 		"Check the name; make it with `pipesync stores create`. A sync never creates one."},
 	{codeNamespaceNotFound, http.StatusNotFound, false,
 		"The vector store has no namespace of that name.",
-		"A namespace exists from the first sync that names it; check the spelling and the percent-encoding."},
+		"A namespace exists from the first sync that names it to its deletion; check the spelling and the percent-encoding."},
 	{codeRecordNotFound, http.StatusNotFound, false,
 		"The namespace has no live record with that id.",
 		"It was never pushed, or was deleted; check the percent-encoding of the id."},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pipesync/cluster"
 	"pipesync/fsm"
@@ -40,6 +41,7 @@ var outcomeCodes = map[fsm.Outcome]struct {
 		"the Idempotency-Key came before, with another request"},
 	fsm.IdempotencyStoreFull: {codeIdempotencyStoreFull,
 		"the organization has as many idempotency keys as the cluster keeps for it"},
+	fsm.NamespaceNotFound: {codeNamespaceNotFound, "the vector store has no such namespace"},
 	fsm.ReconcileBacklog: {codeReconcileBacklog,
 		"what the last full refreshes of a namespace removed is still being gone through"},
 }
@@ -80,8 +82,15 @@ func refusal(o fsm.Outcome) *failure {
 	if !ok {
 		return fail(codeInternal, "the outcome is not known to this node").because(fmt.Errorf("unknown outcome %d in a result", o))
 	}
-	return fail(told.code, "%s", told.message)
+	f := fail(told.code, "%s", told.message)
+	if o == fsm.ReconcileBacklog {
+		f.retryAfter = backlogRetryAfter
+	}
+	return f
 }
+
+// backlogRetryAfter is about as long as a large generation takes.
+const backlogRetryAfter = 10 * time.Second
 
 // asFailure finds the code of any error; what no table knows is INTERNAL, and
 // its text stays in the log.

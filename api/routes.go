@@ -21,6 +21,7 @@ func (s *server) routes() []route {
 
 		{get, "/v1/vector-stores/:store/namespaces", keyed, false, s.handleNamespaces},
 		{get, "/v1/vector-stores/:store/namespaces/:namespace", keyed, false, s.handleNamespace},
+		{del, "/v1/vector-stores/:store/namespaces/:namespace", keyed, false, s.handleNamespaceDelete},
 		{get, "/v1/vector-stores/:store/namespaces/:namespace/records", keyed, false, s.handleRecords},
 		{get, "/v1/vector-stores/:store/namespaces/:namespace/records/:id", keyed, false, s.handleRecord},
 

@@ -60,8 +60,6 @@ func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 		f.retryAfter = storeFullRetryAfter
 	case fsm.DeleteGuard:
 		f.tellLosses(result.Sync.Losses)
-	case fsm.ReconcileBacklog:
-		f.retryAfter = backlogRetryAfter
 	}
 	return f
 }
@@ -69,9 +67,6 @@ func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 // storeFullRetryAfter is a guess: keys expire one after another, the first at
 // any time in the next day.
 const storeFullRetryAfter = time.Minute
-
-// backlogRetryAfter is about as long as a large generation takes.
-const backlogRetryAfter = 10 * time.Second
 
 // sync takes the batch from its bytes to the cluster's decision.
 func (s *server) sync(c *call) (*fsm.Result, error) {

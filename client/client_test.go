@@ -141,6 +141,11 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "POST /v1/admin/stores", body: `{"organization_id":"org_a","vector_store_id":"vs_a"}`, admin: true,
 			want: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 		}, {
+			name: "delete a namespace", reply: `{"vector_store_id":"vs_a","namespace":"a/b","deleted":true,"index":7}`,
+			call:    func(c *Client) (any, error) { return c.DeleteNamespace(ctx, "vs_a", "a/b") },
+			request: "DELETE /v1/vector-stores/vs_a/namespaces/a%2Fb",
+			want:    `{"vector_store_id":"vs_a","namespace":"a/b","deleted":true,"index":7}`,
+		}, {
 			name: "namespaces", reply: `{"namespaces":[],"next_cursor":null}`,
 			call: func(c *Client) (any, error) {
 				return c.Namespaces(ctx, "vs_a", ReadOptions{Consistency: Stale, MaxStaleness: 2 * time.Second, MinIndex: 9})

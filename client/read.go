@@ -200,3 +200,21 @@ func stateIndex(header http.Header) uint64 {
 	index, _ := strconv.ParseUint(header.Get("X-Pipesync-Index"), 10, 64)
 	return index
 }
+
+// DeletedNamespace says that a namespace is gone.
+type DeletedNamespace struct {
+	VectorStoreID string `json:"vector_store_id"`
+	Namespace     string `json:"namespace"`
+	Deleted       bool   `json:"deleted"`
+	Index         uint64 `json:"index"` // of its deletion
+}
+
+// DeleteNamespace removes all records of a namespace. An error with the code
+// NAMESPACE_NOT_FOUND says that there is none.
+func (c *Client) DeleteNamespace(ctx context.Context, store, namespace string) (DeletedNamespace, error) {
+	var out DeletedNamespace
+	_, err := c.do(ctx, call{
+		method: http.MethodDelete, path: storePath(store) + "/" + segment(namespace), credential: withAPIKey, out: &out,
+	})
+	return out, err
+}

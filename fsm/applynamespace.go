@@ -179,6 +179,9 @@ func (n *namespaceWriter) tally() {
 			n.after.Tombstones++
 		}
 	}
+	if n.row.Deleted && n.after.Records == 0 {
+		n.after.Namespaces = 0
+	}
 }
 
 // incremental changes the live generation in place.

@@ -183,6 +183,7 @@ func (w *syncWriter) write() {
 			part.incremental()
 		}
 		part.row.Count, part.row.Bytes, part.row.Tombstones = part.after.Records, part.after.Bytes, part.after.Tombstones
+		part.row.Deleted = part.after.Namespaces == 0
 		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
 		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
 	}

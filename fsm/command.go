@@ -17,8 +17,9 @@ const (
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
 
-	KindReconcile     Kind = 7
-	KindChangeCollect Kind = 11
+	KindReconcile       Kind = 7
+	KindNamespaceDelete Kind = 8
+	KindChangeCollect   Kind = 11
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -187,6 +188,16 @@ type Reconcile struct {
 	Store      storage.StoreNum
 	Namespace  string
 	Generation storage.Generation
+}
+
+// NamespaceDelete removes all records of a namespace, as its key may. The namespace
+// is there again from its next record.
+type NamespaceDelete struct {
+	RequestID RequestID
+	Org       string
+	KeyID     string
+	Store     string
+	Namespace string
 }
 
 // ChangeCollect removes entries of a store's change index that hold no longer:

@@ -81,8 +81,9 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
 
-	KindReconcile:     decodes(decodeReconcile),
-	KindChangeCollect: decodes(decodeChangeCollect),
+	KindReconcile:       decodes(decodeReconcile),
+	KindNamespaceDelete: decodes(decodeNamespaceDelete),
+	KindChangeCollect:   decodes(decodeChangeCollect),
 }
 
 func decodes[C deciding](decode func(*decoder, Header) (C, error)) func(*decoder, Header) (deciding, error) {

@@ -115,8 +115,9 @@ func goldenCommands() map[string]Command {
 		"entry-mark": &Mark{
 			RequestID: goldenID(15), Previous: storage.Mark{Index: 0x0102030405060708, Chain: 0x1112131415161718}, Scrub: true,
 		},
-		"entry-mark-first": &Mark{RequestID: goldenID(16)},
-		"entry-reconcile":  &Reconcile{RequestID: goldenID(17), Store: 3, Namespace: "docs", Generation: 7},
+		"entry-mark-first":       &Mark{RequestID: goldenID(16)},
+		"entry-namespace-delete": &NamespaceDelete{RequestID: goldenID(18), Org: "org_a", KeyID: "key_01", Store: "vs_a", Namespace: "docs"},
+		"entry-reconcile":        &Reconcile{RequestID: goldenID(17), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-change-collect": &ChangeCollect{
 			RequestID: goldenID(13), Store: 3, After: storage.Seq{Index: 0x0102030405060708, Offset: 9}, Until: storage.Seq{Index: 0x0102030405060709, Offset: 8},
 		},

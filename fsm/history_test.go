@@ -87,6 +87,8 @@ func (h *history) addAny() {
 		})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
+	case 33:
+		h.add(&NamespaceDelete{Org: testOrg, KeyID: testKey, Store: testStore, Namespace: pick(h, "n", "m", "o")})
 	case 34, 35, 36, 37:
 		h.add(&Reconcile{Store: 1, Namespace: pick(h, "n", "m", "o"), Generation: storage.Generation(h.between(1, 5))})
 	case 38, 39:
@@ -193,6 +195,11 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *SettingsSet:
 		h.model.set(c, at)
+		return
+	case *NamespaceDelete:
+		if want := h.model.delete(c, l.Index, at); got.Outcome != want {
+			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
+		}
 		return
 	case *Reconcile:
 		h.model.reconcile(c, l.Index, at)

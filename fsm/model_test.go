@@ -50,6 +50,7 @@ type modelNamespace struct {
 	// timestamp; else nil.
 	refreshed map[string]storage.Hash
 	retired   []modelGeneration // the oldest first
+	deleted   bool
 }
 
 type modelTombstone struct{ timestamp, buriedAt int64 }
@@ -145,6 +146,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 				ns.refreshed = hashes(want)
 			}
 		}
+		ns.deleted = ns.deleted && len(want) == 0
 		m.change(s, index, name, &was)
 		if s.Mode == FullRefresh {
 			m.flip(&f, name, &was)
@@ -552,7 +554,9 @@ func (m *model) usage() (u storage.Usage) {
 		u.Records += uint64(len(ns.live))
 		u.Bytes += ns.bytes()
 		u.Tombstones += uint64(len(ns.tombstones))
-		u.Namespaces++
+		if !ns.deleted {
+			u.Namespaces++
+		}
 	}
 	return u
 }

@@ -161,6 +161,27 @@ func (m *model) backlog(s *Sync) Outcome {
 	return OK
 }
 
+// delete empties a namespace of the model's store.
+func (m *model) delete(c *NamespaceDelete, index uint64, stamp Stamp) Outcome {
+	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
+	ns := m.namespaces[c.Namespace]
+	switch {
+	case m.revoked:
+		return KeyRevoked
+	case ns == nil || ns.deleted:
+		return NamespaceNotFound
+	case len(ns.live)+len(ns.tombstones) > int(testBounds.flipRows) && len(ns.retired) >= 4:
+		return ReconcileBacklog
+	}
+	was := *ns
+	ns.live, ns.tombstones, ns.changed = map[string]Record{}, map[string]modelTombstone{}, map[string]storage.Seq{}
+	ns.floor, ns.refreshed, ns.deleted = ns.maxTS, nil, true
+	ns.generation++
+	ns.lastIndex, ns.updatedAt = index, stamp.WallTime
+	m.flip(&modelFlips{index: index, rows: int(testBounds.flipRows)}, c.Namespace, &was)
+	return OK
+}
+
 func (m *model) reconcile(c *Reconcile, index uint64, stamp Stamp) {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	ns := m.namespaces[c.Namespace]

@@ -149,11 +149,18 @@ func TestAgainstModel(t *testing.T) {
 				r.mustApply(&KeyRevoke{KeyID: testKey})
 				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
 			}
-			switch rapid.IntRange(0, 8).Draw(rt, "collect") {
+			switch rapid.IntRange(0, 9).Draw(rt, "collect") {
 			case 0:
 				collectBoth(r, m, drawCollect(rt, r.now))
 			case 1:
 				sweepBoth(r, m)
+			case 5:
+				c := drawNamespaceDelete(rt)
+				l := r.entry(c)
+				want := m.delete(c, l.Index, Stamp{ClusterTime: r.now, WallTime: r.wall})
+				if got := r.applyLog(l); got.Outcome != want {
+					rt.Fatalf("outcome %d of a deletion, want %d", got.Outcome, want)
+				}
 			case 3, 4:
 				c := drawReconcile(rt)
 				l := r.entry(c)
@@ -195,6 +202,10 @@ func TestAgainstModel(t *testing.T) {
 			}
 		}
 	})
+}
+
+func drawNamespaceDelete(t *rapid.T) *NamespaceDelete {
+	return &NamespaceDelete{Org: testOrg, KeyID: testKey, Store: testStore, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "deleted")}
 }
 
 func drawReconcile(t *rapid.T) *Reconcile {
@@ -293,7 +304,9 @@ func compareToModel(t failer, r *rig, m *model) {
 	sort.Strings(names)
 	var want []NamespaceInfo
 	for _, name := range names {
-		want = append(want, m.namespaces[name].info(name))
+		if !m.namespaces[name].deleted {
+			want = append(want, m.namespaces[name].info(name))
+		}
 	}
 	got, err := v.Namespaces(testOrg, testStore, "", 100)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
@@ -301,8 +314,10 @@ func compareToModel(t failer, r *rig, m *model) {
 	}
 	for _, name := range names {
 		ns := m.namespaces[name]
-		if diff := cmp.Diff(ns.records(), readAll(r.t, v, name)); diff != "" {
-			t.Fatalf("records of %s (-want +got): %s", name, diff)
+		if !ns.deleted {
+			if diff := cmp.Diff(ns.records(), readAll(r.t, v, name)); diff != "" {
+				t.Fatalf("records of %s (-want +got): %s", name, diff)
+			}
 		}
 		compareNamespaceRow(t, v, name, ns)
 	}
@@ -389,8 +404,11 @@ func compareUsage(t failer, v *View, want storage.Usage) {
 // and that only the live generation has rows.
 func compareNamespaceRow(t failer, v *View, name string, ns *modelNamespace) {
 	store, row, err := v.findNamespace(testOrg, testStore, name)
-	if err != nil {
-		t.Fatalf("%v", err)
+	if ns.deleted && errors.Is(err, ErrNamespaceNotFound) {
+		row, _, err = v.snapshot.Namespace(store.Num, name)
+	}
+	if err != nil || row.Deleted != ns.deleted {
+		t.Fatalf("row of %s: %+v, %v, want deleted %v", name, row, err, ns.deleted)
 	}
 	if row.MaxTS != ns.maxTS || row.Floor != ns.floor || row.Horizon != ns.horizon || row.Next != row.Live+1 {
 		t.Fatalf("row of %s: %+v, want max %d, floor %d, horizon %d", name, row, ns.maxTS, ns.floor, ns.horizon)
@@ -457,6 +475,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
+		case 14:
+			cmd = drawNamespaceDelete(rt)
 		case 13:
 			cmd = drawReconcile(rt)
 		case 12:

@@ -29,12 +29,14 @@ const (
 	QuotaExceeded Outcome = 18 // the organization has as many checkpoints as it may
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
 
+	NamespaceNotFound Outcome = 20
+
 	// ReconcileBacklog means that too many flips of a namespace wait for Reconciles.
 	ReconcileBacklog Outcome = 24
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= IdempotencyStoreFull || o == QuotaExceeded || o == DeleteGuard || o == ReconcileBacklog
+	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= NamespaceNotFound || o == ReconcileBacklog
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

@@ -44,16 +44,12 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 			return c, err
 		}
 	}
-	key, found, err := r.Key(h.KeyID)
+	outcome, err := checkKey(r, h)
 	switch {
 	case err != nil:
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
-	case !found:
-		return syncCheck{outcome: KeyNotFound}, nil
-	case key.RevokedAt != 0 && !planted.Is(planted.RevokedApplies):
-		return syncCheck{outcome: KeyRevoked}, nil
-	case key.Org != h.Org:
-		return syncCheck{outcome: OrgMismatch}, nil
+	case outcome != OK:
+		return syncCheck{outcome: outcome}, nil
 	case !orgFound:
 		return syncCheck{}, fmt.Errorf("check sync: %w: key %s belongs to an organization without a row", storage.ErrCorrupt, h.KeyID)
 	}
@@ -124,6 +120,22 @@ func checkRemembered(h *Header, org storage.Org, set storage.Settings, keys *key
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
 	return c, nil
+}
+
+// checkKey says whether the key may do what h asks for.
+func checkKey(r storage.Reader, h *Header) (Outcome, error) {
+	key, found, err := r.Key(h.KeyID)
+	switch {
+	case err != nil:
+		return 0, err
+	case !found:
+		return KeyNotFound, nil
+	case key.RevokedAt != 0 && !planted.Is(planted.RevokedApplies):
+		return KeyRevoked, nil
+	case key.Org != h.Org:
+		return OrgMismatch, nil
+	}
+	return OK, nil
 }
 
 // result is the reply to a sync that c refuses or has decided before, or the

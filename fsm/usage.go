@@ -52,7 +52,7 @@ func (u *usageRows) put(b *storage.Batch) {
 // usageOf is what a namespace counts for; its row is zero where there is none.
 func usageOf(row *storage.Namespace) storage.Usage {
 	u := storage.Usage{Records: row.Count, Bytes: row.Bytes, Tombstones: row.Tombstones}
-	if row.Num != 0 {
+	if row.Num != 0 && !row.Deleted {
 		u.Namespaces = 1
 	}
 	return u

@@ -21,10 +21,19 @@ func (v *View) Namespaces(org, store, after string, limit int) ([]NamespaceInfo,
 		return nil, err
 	}
 	var list []NamespaceInfo
-	err = v.snapshot.ScanNamespaces(s.Num, after, limit, func(name string, ns storage.Namespace) error {
+	err = v.snapshot.ScanNamespaces(s.Num, after, scanAll, func(name string, ns storage.Namespace) error {
+		if ns.Deleted {
+			return nil
+		}
 		list = append(list, namespaceInfo(name, ns))
+		if len(list) >= limit {
+			return errListFull
+		}
 		return nil
 	})
+	if errors.Is(err, errListFull) {
+		err = nil
+	}
 	return list, err
 }
 
@@ -153,7 +162,7 @@ func (v *View) findNamespace(org, store, name string) (storage.Store, storage.Na
 		return storage.Store{}, storage.Namespace{}, err
 	}
 	ns, found, err := v.snapshot.Namespace(s.Num, name)
-	if err == nil && !found {
+	if err == nil && (!found || ns.Deleted) {
 		err = ErrNamespaceNotFound
 	}
 	return s, ns, err

@@ -197,8 +197,11 @@ func (s *Store) decode(r *reader) {
 	s.CreatedAt = r.i64()
 }
 
-// flagRefreshed is the only flag of a namespace.
-const flagRefreshed byte = 1 << 0
+// The flags of a namespace.
+const (
+	flagRefreshed byte = 1 << iota
+	flagDeleted
+)
 
 //	+---------+---------+----------+----------+-----------+-----------+
 //	| version | num u32 | live u32 | next u32 | count u64 | digest 16 |
@@ -210,7 +213,8 @@ const flagRefreshed byte = 1 << 0
 //	| buried since i64 | bytes u64 | org u32 |
 //	+------------------+-----------+---------+
 //
-//	flags: bit 0 = the last full refresh came with a timestamp; the others are 0
+//	flags: bit 0 = the last full refresh came with a timestamp, bit 1 = deleted;
+//	the others are 0
 
 func (n Namespace) encode(w *writer) {
 	w.u8(rowVersion)
@@ -227,6 +231,9 @@ func (n Namespace) encode(w *writer) {
 	var flags byte
 	if n.Refreshed {
 		flags |= flagRefreshed
+	}
+	if n.Deleted {
+		flags |= flagDeleted
 	}
 	w.u8(flags)
 	w.raw(n.RefreshDigest[:])
@@ -248,7 +255,8 @@ func (n *Namespace) decode(r *reader) {
 	n.MaxTS = r.i64()
 	n.Floor = r.i64()
 	n.Horizon = r.i64()
-	n.Refreshed = r.flags(flagRefreshed)&flagRefreshed != 0
+	flags := r.flags(flagRefreshed | flagDeleted)
+	n.Refreshed, n.Deleted = flags&flagRefreshed != 0, flags&flagDeleted != 0
 	copy(n.RefreshDigest[:], r.take(16))
 	n.Tombstones = r.u64()
 	n.BuriedSince = r.i64()

@@ -148,6 +148,8 @@ type Namespace struct {
 	// own; RefreshDigest is then the digest of what it brought.
 	Refreshed     bool
 	RefreshDigest Digest
+	// Deleted is set from its deletion to its next record: nobody gets to see it.
+	Deleted bool
 	// Tombstones are those of generation Live. Where there are any, none was
 	// buried before BuriedSince, in cluster time.
 	Tombstones  uint64

@@ -98,6 +98,7 @@ func samples() []sample {
 			Refreshed: true, RefreshDigest: Digest(fill(16, 0xc0)), Tombstones: 12, BuriedSince: 60_000_000_008,
 			Bytes: 330_000_000, Org: 2,
 		})},
+		{"namespace deleted", appendNamespaceKey(nil, 3, "d"), encodeRow(Namespace{Num: 5, Live: 2, Next: 3, Deleted: true})},
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
 		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
 		{"retired", appendRetiredKey(nil, 3, 4, 5), encodeRow(Retired{After: record})},
