@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"pipesync/internal/planted"
 	"pipesync/storage"
 )
 
@@ -85,6 +86,9 @@ func (f *FSM) cloneNext(from *keptSnapshot) (*handle, storage.System, error) {
 		return nil, storage.System{}, err
 	}
 	dir := filepath.Join(f.opts.Dir, databaseName(number+1))
+	if planted.Is(planted.HalfSwap) {
+		_, _ = writeCurrent(f.disk, f.opts.Dir, filepath.Base(dir))
+	}
 	h, system, err := f.clone(from, dir)
 	if err != nil {
 		return nil, storage.System{}, errors.Join(err, f.disk.RemoveAll(dir))

@@ -19,6 +19,8 @@ const (
 	// CutUnflushed lets Raft cut its log behind a snapshot while the live
 	// database holds the entries in memory alone.
 	CutUnflushed Bug = "cut-unflushed"
+	// HalfSwap moves CURRENT to the database of a restore before that is there.
+	HalfSwap Bug = "half-swap"
 	// IndexAlone writes the applied index in a batch of its own, after the rows.
 	IndexAlone Bug = "index-alone"
 	// NoTermFence applies what was stamped in another term than it was appended in.

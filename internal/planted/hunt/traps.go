@@ -14,6 +14,8 @@ var (
 	model = suite{pkg: "fsm", tests: "^TestAgainstModel$", flags: "-rapid.shrinktime=1s"}
 	// crashes loses what isn't synced at random moments.
 	crashes = suite{pkg: "fsm", tests: "^TestCrashes$", flags: "-crash.seeds=200"}
+	// swaps crashes at each write of a snapshot and a restore.
+	swaps = suite{pkg: "fsm", tests: "^TestCrashAtEachWriteOfASnapshot$", flags: "-test.short"}
 	// once delays proposals past look-ups and changes of the leader.
 	once = suite{pkg: "fsm/admission", tests: "^TestAProposalDelayed|^TestTwoWithOneKeyInFlight$|^TestTheFence$"}
 	// clustertime is about the only clock that rate windows see.
@@ -33,6 +35,7 @@ type trap struct {
 
 var traps = []trap{
 	{planted.CutUnflushed, crashes},
+	{planted.HalfSwap, swaps},
 	{planted.IndexAlone, crashes},
 	{planted.NoTermFence, once},
 	{planted.WallWindow, model},
