@@ -48,6 +48,22 @@ func TestKeysLifecycle(t *testing.T) {
 	}
 }
 
+func TestStoreDelete(t *testing.T) {
+	e := newEdge(t)
+	e.push(up("n", "1", "1"))
+	const path = "/v1/admin/stores/vs_main?organization_id="
+	e.do("DELETE", path+"org_acme", "").want(200, "").
+		wantBody(`{"organization_id":"org_acme","vector_store_id":"vs_main","deleted":true}`)
+	e.do("DELETE", path+"org_acme", "").want(404, codeVectorStoreNotFound)
+	e.do("DELETE", path+"org_none", "").want(404, codeOrganizationNotFound)
+	e.do("DELETE", path, "").want(400, codeValidationFailed)
+	e.sync(goodSync).want(404, codeVectorStoreNotFound)
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces/n", "").want(404, codeVectorStoreNotFound)
+
+	e.do("POST", "/v1/admin/stores", `{"organization_id":"org_acme","vector_store_id":"vs_main"}`).want(201, "")
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces", "").want(200, "").wantBody(`{"namespaces":[],"next_cursor":null}`)
+}
+
 func TestStores(t *testing.T) {
 	e := newEdge(t)
 	body := `{"organization_id":"org_b","vector_store_id":"vs_1"}`

@@ -50,6 +50,27 @@ func (s *server) handleStoreCreate(c *call) error {
 	return nil
 }
 
+type storeDeletedReply struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+	Deleted        bool   `json:"deleted"`
+}
+
+func (s *server) handleStoreDelete(c *call) error {
+	org, store := c.r.URL.Query().Get(paramOrganizationID), c.param("store")
+	var rules fieldRules
+	rules.name(paramOrganizationID, org, organizationPrefix, true)
+	rules.name(paramVectorStoreID, store, vectorStorePrefix, true)
+	if err := rules.err(); err != nil {
+		return err
+	}
+	if _, err := s.command(c, &fsm.StoreDelete{RequestID: mintRequestID(), Org: org, Store: store}); err != nil {
+		return err
+	}
+	c.reply(http.StatusOK, storeDeletedReply{org, store, true})
+	return nil
+}
+
 func (s *server) handleStores(c *call) error {
 	return s.readOrgList(c, "stores", func(view *fsm.View, p page, org string) error {
 		found, err := listStores(view, org, p.after, p.limit+1)

@@ -42,6 +42,7 @@ var outcomeCodes = map[fsm.Outcome]struct {
 	fsm.IdempotencyStoreFull: {codeIdempotencyStoreFull,
 		"the organization has as many idempotency keys as the cluster keeps for it"},
 	fsm.NamespaceNotFound: {codeNamespaceNotFound, "the vector store has no such namespace"},
+	fsm.OrgNotFound:       {codeOrganizationNotFound, "there is no organization of this name"},
 	fsm.ReconcileBacklog: {codeReconcileBacklog,
 		"what the last full refreshes of a namespace removed is still being gone through"},
 }

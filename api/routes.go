@@ -36,6 +36,7 @@ func (s *server) routes() []route {
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
 		{get, "/v1/admin/stores", admin, false, s.handleStores},
+		{del, "/v1/admin/stores/:store", admin, false, s.handleStoreDelete},
 		{get, "/v1/admin/limits/:org", admin, false, s.handleLimits},
 		{patch, "/v1/admin/limits/:org", admin, false, s.handleLimitsSet},
 		{get, "/v1/admin/settings", admin, false, s.handleSettings},

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -40,4 +41,17 @@ func (c *Client) CreateStore(ctx context.Context, req StoreRequest) (NewStore, e
 // Stores lists vector stores.
 func (c *Client) Stores(ctx context.Context, o ListOptions) (StorePage, error) {
 	return admin[StorePage](ctx, c, http.MethodGet, "/v1/admin/stores", o.query(), nil)
+}
+
+// DeletedStore says that a vector store is gone.
+type DeletedStore struct {
+	OrganizationID string `json:"organization_id"`
+	VectorStoreID  string `json:"vector_store_id"`
+	Deleted        bool   `json:"deleted"`
+}
+
+// DeleteStore removes a vector store and all that is in it. An error with the code
+// VECTOR_STORE_NOT_FOUND says that there is none.
+func (c *Client) DeleteStore(ctx context.Context, org, store string) (DeletedStore, error) {
+	return admin[DeletedStore](ctx, c, http.MethodDelete, "/v1/admin/stores/"+segment(store), url.Values{"organization_id": {org}}, nil)
 }

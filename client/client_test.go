@@ -141,6 +141,11 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "POST /v1/admin/stores", body: `{"organization_id":"org_a","vector_store_id":"vs_a"}`, admin: true,
 			want: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 		}, {
+			name: "delete a store", reply: `{"organization_id":"org_a","vector_store_id":"vs_a","deleted":true}`,
+			call:    func(c *Client) (any, error) { return c.DeleteStore(ctx, "org_a", "vs_a") },
+			request: "DELETE /v1/admin/stores/vs_a?organization_id=org_a", admin: true,
+			want: `{"organization_id":"org_a","vector_store_id":"vs_a","deleted":true}`,
+		}, {
 			name: "delete a namespace", reply: `{"vector_store_id":"vs_a","namespace":"a/b","deleted":true,"index":7}`,
 			call:    func(c *Client) (any, error) { return c.DeleteNamespace(ctx, "vs_a", "a/b") },
 			request: "DELETE /v1/vector-stores/vs_a/namespaces/a%2Fb",

@@ -70,3 +70,28 @@ func (c *NamespaceDelete) flip(tx *transaction, org storage.OrgNum, store storag
 	w.finish()
 	return nil
 }
+
+func (c *StoreDelete) decide(tx *transaction) (*Result, error) {
+	org, found, err := tx.db.Org(c.Org)
+	if err != nil {
+		return nil, fmt.Errorf("delete store: %w", err)
+	}
+	if !found {
+		return tx.refuse(OrgNotFound), nil
+	}
+	store, found, err := tx.db.Store(org.Num, c.Store)
+	if err != nil {
+		return nil, fmt.Errorf("delete store: %w", err)
+	}
+	if !found {
+		return tx.refuse(StoreNotFound), nil
+	}
+	usage, err := readUsage(tx.db, org.Num, store.Num)
+	if err != nil {
+		return nil, fmt.Errorf("delete store: %w", err)
+	}
+	usage.move(usage.inStore, storage.Usage{})
+	usage.put(tx.batch)
+	tx.batch.DropStore(org.Num, c.Store, store.Num)
+	return tx.done(false), nil
+}

@@ -19,6 +19,7 @@ const (
 
 	KindReconcile       Kind = 7
 	KindNamespaceDelete Kind = 8
+	KindStoreDelete     Kind = 9
 	KindChangeCollect   Kind = 11
 )
 
@@ -198,6 +199,14 @@ type NamespaceDelete struct {
 	KeyID     string
 	Store     string
 	Namespace string
+}
+
+// StoreDelete removes a vector store and all that is in it. One that is made again
+// under its name has nothing to do with it.
+type StoreDelete struct {
+	RequestID RequestID
+	Org       string
+	Store     string
 }
 
 // ChangeCollect removes entries of a store's change index that hold no longer:

@@ -83,6 +83,7 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 
 	KindReconcile:       decodes(decodeReconcile),
 	KindNamespaceDelete: decodes(decodeNamespaceDelete),
+	KindStoreDelete:     decodes(decodeStoreDelete),
 	KindChangeCollect:   decodes(decodeChangeCollect),
 }
 

@@ -14,6 +14,7 @@ import (
 //	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
+//	store delete  org (text) │ store (text)
 //
 // Figures are a count (1), and for each its number (1) and value (uvarint).
 const adminFieldBytes = 256
@@ -136,5 +137,20 @@ func (c *StoreCreate) encode() ([]byte, error) {
 
 func decodeStoreCreate(d *decoder, h Header) (*StoreCreate, error) {
 	c := &StoreCreate{RequestID: h.RequestID, Org: d.name("organization"), Store: d.name("store")}
+	return c, d.done()
+}
+
+func (c *StoreDelete) encode() ([]byte, error) {
+	if err := errors.Join(checkName("organization", c.Org), checkName("store", c.Store)); err != nil {
+		return nil, encodeError("store delete", err)
+	}
+	e := beginEntry(KindStoreDelete, c.RequestID, adminFieldBytes)
+	e.text(c.Org)
+	e.text(c.Store)
+	return sealEntry(e.b), nil
+}
+
+func decodeStoreDelete(d *decoder, h Header) (*StoreDelete, error) {
+	c := &StoreDelete{RequestID: h.RequestID, Org: d.name("organization"), Store: d.name("store")}
 	return c, d.done()
 }

@@ -3,6 +3,8 @@ package fsm
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"pipesync/storage"
 )
 
@@ -153,5 +155,41 @@ func TestTombstonesOfARefresh(t *testing.T) {
 	}
 	if _, row := storeRow(t, r, "n"); row.Tombstones != 2 || row.BuriedSince != old.BuriedAt || row.Count != 1 {
 		t.Errorf("row %+v", row)
+	}
+}
+
+// A store that is deleted takes everything with it; the next one of its name begins
+// anew, and commands for the old one find nothing.
+func TestStoreDelete(t *testing.T) {
+	r := smallRig(t)
+	r.mustApply(newSync(Incremental, upsert("n", "a", "1"), upsert("n", "b", "1"), remove("n", "c")))
+	r.mustApply(newSync(FullRefresh, upsert("n", "d", "1")))
+	r.mustApply(&StoreDelete{Org: testOrg, Store: testStore})
+	if got := r.apply(newSync(Incremental, upsert("n", "a", "1"))).Outcome; got != StoreNotFound {
+		t.Errorf("outcome %d of a sync", got)
+	}
+	for name, c := range map[Outcome]*StoreDelete{StoreNotFound: {Org: testOrg, Store: testStore}, OrgNotFound: {Org: "org_none", Store: testStore}} {
+		if got := r.apply(c).Outcome; got != name {
+			t.Errorf("outcome %d, want %d", got, name)
+		}
+	}
+	r.mustApply(&StoreCreate{Org: testOrg, Store: testStore})
+	before := dump(t, r.fsm)
+	r.mustApply(&Reconcile{Store: 1, Namespace: "n", Generation: 1})
+	r.mustApply(&ChangeCollect{Store: 1, Until: storage.Seq{Index: 1000}})
+	r.mustApply(collectAll())
+	after := dump(t, r.fsm)
+	after.System = before.System
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("commands for what is gone: %s", diff)
+	}
+	page, err := changesFrom(t, r, Cursor{}, 10)
+	if err != nil || len(page.Changes) > 0 || !page.CaughtUp {
+		t.Errorf("changes of the new store: %+v, %v", page, err)
+	}
+	v := r.view()
+	defer v.Close()
+	if got, err := v.Usage(); err != nil || got != (storage.Usage{}) {
+		t.Errorf("usage %+v, %v", got, err)
 	}
 }

@@ -117,6 +117,7 @@ func goldenCommands() map[string]Command {
 		},
 		"entry-mark-first":       &Mark{RequestID: goldenID(16)},
 		"entry-namespace-delete": &NamespaceDelete{RequestID: goldenID(18), Org: "org_a", KeyID: "key_01", Store: "vs_a", Namespace: "docs"},
+		"entry-store-delete":     &StoreDelete{RequestID: goldenID(19), Org: "org_a", Store: "vs_b"},
 		"entry-reconcile":        &Reconcile{RequestID: goldenID(17), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-change-collect": &ChangeCollect{
 			RequestID: goldenID(13), Store: 3, After: storage.Seq{Index: 0x0102030405060708, Offset: 9}, Until: storage.Seq{Index: 0x0102030405060709, Offset: 8},

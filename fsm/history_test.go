@@ -87,6 +87,8 @@ func (h *history) addAny() {
 		})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
+	case 32:
+		h.add(&StoreDelete{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_b", "vs_c")})
 	case 33:
 		h.add(&NamespaceDelete{Org: testOrg, KeyID: testKey, Store: testStore, Namespace: pick(h, "n", "m", "o")})
 	case 34, 35, 36, 37:

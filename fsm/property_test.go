@@ -475,6 +475,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
+		case 15:
+			cmd = &StoreDelete{Org: rapid.SampledFrom([]string{testOrg, "org_b"}).Draw(rt, "org"), Store: testStore}
 		case 14:
 			cmd = drawNamespaceDelete(rt)
 		case 13:

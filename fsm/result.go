@@ -30,13 +30,14 @@ const (
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
 
 	NamespaceNotFound Outcome = 20
+	OrgNotFound       Outcome = 21
 
 	// ReconcileBacklog means that too many flips of a namespace wait for Reconciles.
 	ReconcileBacklog Outcome = 24
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= NamespaceNotFound || o == ReconcileBacklog
+	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= OrgNotFound || o == ReconcileBacklog
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -115,6 +116,19 @@ func (b *Batch) PutOrgKey(org OrgNum, id string) {
 func (b *Batch) PutStore(org OrgNum, name string, s Store) {
 	b.key = appendStoreKey(b.key[:0], org, name)
 	put(b, s)
+}
+
+// DropStore removes a store and all that is in it, at a cost that doesn't depend on
+// how much that is. Of its organization's rows only its own is touched.
+func (b *Batch) DropStore(org OrgNum, name string, store StoreNum) {
+	b.key = appendStoreKey(b.key[:0], org, name)
+	b.delete()
+	for _, k := range storeKinds {
+		b.key = binary.BigEndian.AppendUint32(append(b.key[:0], byte(k)), uint32(store))
+		b.dropPrefix()
+	}
+	b.key = appendUsageKey(b.key[:0], org, store)
+	b.delete()
 }
 
 func (b *Batch) PutNamespace(store StoreNum, name string, n Namespace) {

@@ -87,3 +87,43 @@ func TestPrefixEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestDropStore: of all rows, those of the store go and no others.
+func TestDropStore(t *testing.T) {
+	db := openMem(t)
+	b := db.NewBatch()
+	left := map[string]bool{}
+	for _, s := range samples() {
+		k, err := parseKey(s.key)
+		check(t, err)
+		if k.store == 3 && k.kind != kindUsage {
+			left[string(s.key)] = false
+			k.store = 4
+			check(t, b.pebble.Set(k.rebuild(), s.value, nil))
+			left[string(k.rebuild())] = true
+		} else {
+			left[string(s.key)] = true
+		}
+		check(t, b.pebble.Set(s.key, s.value, nil))
+	}
+	b.PutStore(7, "gone", Store{Num: 3})
+	b.PutUsage(7, 3, Usage{Records: 1})
+	b.PutUsage(7, 4, Usage{Records: 2})
+	left[string(appendUsageKey(nil, 7, 4))] = true
+	commit(t, b)
+	b = db.NewBatch()
+	b.DropStore(7, "gone", 3)
+	commit(t, b)
+	check(t, db.Raw(func(key, _ []byte) error {
+		if !left[string(key)] {
+			t.Errorf("key %x is still there", key)
+		}
+		delete(left, string(key))
+		return nil
+	}))
+	for key, want := range left {
+		if want {
+			t.Errorf("key %x is gone", key)
+		}
+	}
+}

@@ -40,6 +40,11 @@ const (
 	kindCheckpoint      kind = 0x39
 )
 
+// storeKinds are those of the rows in a store, whose keys begin with its number.
+var storeKinds = [...]kind{
+	kindNamespace, kindRetired, kindNamespaceName, kindFingerprint, kindContent, kindChange, kindChangeHead,
+}
+
 // A key is the kind, then numbers of fixed width, big-endian so that their
 // order is the order of bytes, then the name as the last part: it needs no
 // length, may hold any byte, and sorts by bytes.

@@ -11,7 +11,7 @@ import (
 )
 
 func newStoresCommand(a *app) *cobra.Command {
-	return group("stores", "Make and list vector stores", newStoresCreate(a), newStoresList(a))
+	return group("stores", "Make, list and delete vector stores", newStoresCreate(a), newStoresList(a), newStoresDelete(a))
 }
 
 func newStoresCreate(a *app) *cobra.Command {
@@ -56,6 +56,33 @@ func newStoresList(a *app) *cobra.Command {
 			for _, s := range page.Stores {
 				fmt.Fprintf(w, "%s\t%s\t%s\n", s.OrganizationID, s.VectorStoreID, s.CreatedAt.Format(time.RFC3339))
 			}
+		})
+	})
+}
+
+func newStoresDelete(a *app) *cobra.Command {
+	var org string
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "delete VECTOR_STORE --yes",
+		Short:   "Remove a vector store and all that is in it",
+		Example: "  pipesync stores delete --org org_acme vs_docs --yes",
+		Args:    exactArgs(1, "the name of the vector store, vs_…"),
+	}
+	orgFlag(cmd, &org)
+	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that all of its records shall be gone")
+	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+		if !yes {
+			return &exitError{code: exitLocal,
+				err:  fmt.Errorf("this would remove the vector store %s and all of its records for good", args[0]),
+				hint: "repeat it with --yes"}
+		}
+		gone, err := c.DeleteStore(cmd.Context(), org, args[0])
+		if err != nil {
+			return fmt.Errorf("deleting the vector store %s: %w", args[0], err)
+		}
+		return a.print(gone, func(w *tabwriter.Writer) {
+			fmt.Fprintf(w, "vector store %s of %s is deleted\n", gone.VectorStoreID, gone.OrganizationID)
 		})
 	})
 }

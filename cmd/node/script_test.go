@@ -71,6 +71,7 @@ func cannedAPI() http.Handler {
 			"revoked_at":"2026-02-02T03:04:05Z"}],"next_cursor":"next"}`,
 		"DELETE /v1/admin/keys/key_1":  `{"key_id":"key_1","revoked":true}`,
 		"POST /v1/admin/stores":        `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
+		"DELETE /v1/admin/stores/vs_a": `{"organization_id":"org_a","vector_store_id":"vs_a","deleted":true}`,
 		"GET /v1/admin/stores":         `{"stores":[],"next_cursor":null}`,
 		"GET /v1/admin/limits/org_a":   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4}}`,
 		"PATCH /v1/admin/limits/org_a": `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
