@@ -9,7 +9,8 @@ import (
 func TestLimits(t *testing.T) {
 	e := newEdge(t)
 	body := func(org string, own, effective int) string {
-		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d},"effective":{"requests_per_window":%d},`+
+		const quotas = `,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0`
+		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d`+quotas+`},"effective":{"requests_per_window":%d`+quotas+`},`+
 			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0}}`, org, own, effective)
 	}
 	e.do("GET", "/v1/admin/limits/org_acme", "").want(200, "").wantBody(body("org_acme", 0, 5))
@@ -60,4 +61,17 @@ func TestUsage(t *testing.T) {
 	if got := e.do("GET", "/v1/vector-stores/vs_main/namespaces/n", "").want(200, "").body; !strings.Contains(got, `"records":1,"bytes":37,`) {
 		t.Error(got)
 	}
+}
+
+func TestQuotaIsNamed(t *testing.T) {
+	e := newEdge(t)
+	e.do("PATCH", "/v1/admin/limits/org_acme", `{"bytes_max":9}`).want(200, "")
+	e.push(`{"action":"upsert","id":"1","namespace":"n","data":{"a":1}}`)
+	got := e.sync(strings.Replace(goodSync, `"id":"1"`, `"id":"22"`, 1)).want(403, codeQuotaExceeded).failure()
+	const rule = "would be 10, and may be at most 9"
+	if got.Message != "the organization's quota bytes_max "+rule || got.DetailsTotal != 1 ||
+		got.Details[0] != (detail{Field: "bytes_max", Code: "QUOTA_EXCEEDED", Message: rule}) {
+		t.Errorf("%+v", got)
+	}
+	e.push(`{"action":"delete","id":"1","namespace":"n"},{"action":"upsert","id":"22","namespace":"n"}`)
 }

@@ -50,7 +50,7 @@ func (s *server) handleSync(c *call) error {
 	return nil
 }
 
-// syncRefusal is refusal, with when to come back and, of a guard, its figures.
+// syncRefusal is refusal, with when to come back and, of a guard or a quota, its figures.
 func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 	f := refusal(result.Outcome)
 	switch result.Outcome {
@@ -60,6 +60,8 @@ func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 		f.retryAfter = storeFullRetryAfter
 	case fsm.DeleteGuard:
 		f.tellLosses(result.Sync.Losses)
+	case fsm.QuotaExceeded:
+		f.tellExcess(result.Sync.Excess)
 	}
 	return f
 }

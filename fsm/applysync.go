@@ -29,7 +29,7 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan sync: %w", err)
 	}
-	if check.outcome, err = w.plan(check.namespaces); err != nil {
+	if check.outcome, err = w.plan(&check); err != nil {
 		return nil, fmt.Errorf("plan sync: %w", err)
 	}
 	if check.outcome != OK {
@@ -79,7 +79,7 @@ func (w *syncWriter) record(check *syncCheck, result *Result) error {
 type syncWriter struct {
 	*storeWriter
 	entry     *syncEntry
-	usage     *usageRows
+	usage     *usageRows // plan makes it what it will be
 	timestamp int64
 	parts     []*namespaceWriter // in the order of entry.names
 	// flipRows are how many rows of old generations may be gone through still.
@@ -89,16 +89,15 @@ type syncWriter struct {
 }
 
 func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter, error) {
-	w := &syncWriter{entry: e, flipRows: tx.bounds.flipRows}
+	w := &syncWriter{entry: e, usage: check.usage, flipRows: tx.bounds.flipRows}
 	var err error
-	if w.storeWriter, err = tx.write(check.store, len(e.Operations)); err == nil {
-		w.usage, err = readUsage(tx.db, check.window.org, check.store)
-	}
+	w.storeWriter, err = tx.write(check.store, len(e.Operations))
 	return w, err
 }
 
 // plan reads what the operations would overwrite, and decides about the sync.
-func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
+func (w *syncWriter) plan(check *syncCheck) (Outcome, error) {
+	rows := check.namespaces
 	w.settleTimestamp(rows)
 	last := w.lastOperations()
 	for i := range rows {
@@ -123,10 +122,17 @@ func (w *syncWriter) plan(rows []storage.Namespace) (Outcome, error) {
 			return verdict, nil
 		}
 	}
-	if outcome == OK {
-		outcome = w.guard()
+	if outcome != OK {
+		return outcome, nil
 	}
-	return outcome, nil
+	had := w.usage.inOrg
+	for _, part := range w.parts {
+		w.usage.move(usageOf(&part.row), part.after)
+	}
+	if check.excess = check.quotas.rows(had, w.usage.inOrg); check.excess != nil {
+		return QuotaExceeded, nil
+	}
+	return w.guard(), nil
 }
 
 // guard decides about what the sync would remove.
@@ -170,7 +176,6 @@ func (w *syncWriter) settleTimestamp(rows []storage.Namespace) {
 func (w *syncWriter) write() {
 	w.countOperations()
 	for i, part := range w.parts {
-		w.usage.move(usageOf(&part.row), part.after)
 		if part.row.Num == 0 {
 			part.row.Num, part.row.Next = w.system.NextNamespace, firstGeneration
 			part.row.Org = w.usage.org

@@ -35,16 +35,26 @@ var SettingsFigures = Figures[storage.Settings]{
 	{5, "idempotency_keys_max", 0, 10_000_000, func(s *storage.Settings) any { return &s.IdempotencyKeysMax }},
 	{6, "history_retention_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.HistoryRetentionSeconds }},
 	{7, "history_syncs_max", 1, 10_000_000, func(s *storage.Settings) any { return &s.HistorySyncsMax }},
+	{9, "records_max", 0, maxQuota, func(s *storage.Settings) any { return &s.RecordsMax }},
+	{10, "bytes_max", 0, maxQuota, func(s *storage.Settings) any { return &s.BytesMax }},
+	{11, "tombstones_max", 0, maxQuota, func(s *storage.Settings) any { return &s.TombstonesMax }},
+	{12, "namespaces_max", 0, maxQuota, func(s *storage.Settings) any { return &s.NamespacesMax }},
+	{13, "store_namespaces_max", 0, maxQuota, func(s *storage.Settings) any { return &s.StoreNamespacesMax }},
 }
 
 // LimitsFigures are those of an organization's limits. 0 is what the settings say.
 var LimitsFigures = Figures[storage.Limits]{
 	{1, "requests_per_window", 0, MaxRequestsPerWindow, func(l *storage.Limits) any { return &l.RequestsPerWindow }},
+	{3, "records_max", 0, maxQuota, func(l *storage.Limits) any { return &l.RecordsMax }},
+	{4, "bytes_max", 0, maxQuota, func(l *storage.Limits) any { return &l.BytesMax }},
+	{5, "tombstones_max", 0, maxQuota, func(l *storage.Limits) any { return &l.TombstonesMax }},
+	{6, "namespaces_max", 0, maxQuota, func(l *storage.Limits) any { return &l.NamespacesMax }},
 }
 
 const (
 	// MaxRequestsPerWindow bounds the slots that a rate window is made of.
 	MaxRequestsPerWindow = 10_000
+	maxQuota             = 1_000_000_000_000_000 // every reader of JSON reads it exactly
 	maxRetentionSeconds  = 10 * 366 * 24 * 60 * 60
 )
 

@@ -154,6 +154,10 @@ func goldenResults() map[string]*Result {
 			SyncID: "sync_01", Counts: Counts{Deleted: 1}, ByNamespace: []NamespaceCounts{{Namespace: "docs", Counts: Counts{Deleted: 1}}},
 			Window: Window{Limit: 100, Remaining: 98, ResetMillis: 5, WindowMillis: 60_060},
 		}},
+		"result-quota": {Outcome: QuotaExceeded, Index: 15, Sync: &SyncResult{
+			SyncID: "sync_06", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060},
+			Excess: &Excess{Quota: QuotaBytes, Figure: 1_000_001, Limit: 1_000_000},
+		}},
 		"result-guarded": {Outcome: DeleteGuard, Index: 14, Sync: &SyncResult{
 			SyncID: "sync_06", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060}, Losses: &Losses{Live: 1_000_000, Removed: 300, Limit: 29},
 		}},

@@ -75,7 +75,7 @@ func (h *history) addAny() {
 	case 6:
 		h.add(testBootstrap(historyLimit + 1))
 	case 16:
-		h.add(&LimitsSet{Org: pick(h, testOrg, "org_b"), Figures: []FigureValue{{1, uint64(h.between(0, historyLimit))}}})
+		h.add(&LimitsSet{Org: pick(h, testOrg, "org_b"), Figures: []FigureValue{{1, uint64(h.between(0, historyLimit))}, {3, uint64(h.between(0, 12))}, {5, uint64(h.between(0, 6))}}})
 	case 15:
 		h.add(&SettingsSet{Figures: []FigureValue{{1, uint64(h.between(4, historyLimit))}, {5, uint64(h.between(1, 4))}}})
 	case 7, 8, 9:

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"maps"
@@ -15,7 +16,7 @@ import (
 // and one store: written for clarity, sharing no code with what it checks.
 type model struct {
 	settings    storage.Settings
-	own         uint32 // requests per window of the organization; 0: the settings'
+	own         storage.Limits // of the organization; 0: the settings'
 	clusterTime int64
 	admitted    []int64 // cluster times
 	revoked     bool
@@ -64,8 +65,8 @@ func newModel(limit uint32) *model {
 }
 
 func (m *model) limit() uint32 {
-	if m.own != 0 {
-		return m.own
+	if m.own.RequestsPerWindow != 0 {
+		return m.own.RequestsPerWindow
 	}
 	return m.settings.RequestsPerWindow
 }
@@ -119,6 +120,11 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	}
 	ts := m.timestamp(s, stamp)
 	result.Outcome = m.refusal(s, ts, stamp)
+	// Of namespaces it is known before the rows of records are read.
+	early := result.Outcome != IdempotencyStoreFull && m.needsRecords(s, ts, stamp)
+	if excess := m.excess(s, ts); excess != nil && (result.Outcome == OK || early && excess.Quota >= QuotaNamespaces) {
+		result.Outcome, result.Sync.Excess = QuotaExceeded, excess
+	}
 	if losses := m.losses(s, ts); result.Outcome == OK && s.HasMaxDelete && losses.Removed*100_000 > losses.Live*uint64(s.MaxDelete) {
 		result.Outcome, result.Sync.Losses = DeleteGuard, &losses
 	}
@@ -407,6 +413,8 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 			m.forget()
 		case 5:
 			m.settings.IdempotencyKeysMax = v
+		case 13:
+			m.settings.StoreNamespacesMax = f.Value
 		case 6:
 			m.settings.HistoryRetentionSeconds = v
 		case 7:
@@ -418,7 +426,20 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 func (m *model) setLimits(c *LimitsSet, stamp Stamp) {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	if c.Org == testOrg {
-		m.own = uint32(c.Figures[0].Value)
+		for _, f := range c.Figures {
+			switch f.Number {
+			case 1:
+				m.own.RequestsPerWindow = uint32(f.Value)
+			case 3:
+				m.own.RecordsMax = f.Value
+			case 4:
+				m.own.BytesMax = f.Value
+			case 5:
+				m.own.TombstonesMax = f.Value
+			case 6:
+				m.own.NamespacesMax = f.Value
+			}
+		}
 	}
 }
 
@@ -546,6 +567,53 @@ func (ns *modelNamespace) bytes() (n uint64) {
 		n += uint64(len(id) + len(rec.Data) + len(rec.File) + len(rec.SourceSystem) + len(rec.CreatedAt) + len(rec.UpdatedAt))
 	}
 	return n
+}
+
+// excess is the quota that s goes beyond.
+func (m *model) excess(s *Sync, ts int64) *Excess {
+	had, has := m.usage(), m.wouldHave(s, ts)
+	over := func(q Quota, limit, had, has uint64) *Excess {
+		if limit > 0 && has > limit && has > had {
+			return &Excess{q, has, limit}
+		}
+		return nil
+	}
+	rows := had.Records + had.Tombstones
+	if has.Records+has.Tombstones > rows {
+		rows = 0
+	} else {
+		rows = has.Tombstones
+	}
+	return cmp.Or(
+		over(QuotaNamespaces, m.own.NamespacesMax, had.Namespaces, has.Namespaces),
+		over(QuotaStoreNamespaces, m.settings.StoreNamespacesMax, had.Namespaces, has.Namespaces),
+		over(QuotaRecords, m.own.RecordsMax, had.Records, has.Records),
+		over(QuotaBytes, m.own.BytesMax, had.Bytes, has.Bytes),
+		over(QuotaTombstones, m.own.TombstonesMax, rows, has.Tombstones),
+	)
+}
+
+// wouldHave is what the organization has after s.
+func (m *model) wouldHave(s *Sync, ts int64) storage.Usage {
+	after := &model{clusterTime: m.clusterTime, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{}}
+	for name, ns := range m.namespaces {
+		copied := *ns
+		copied.changed, copied.retired = maps.Clone(ns.changed), slices.Clone(ns.retired)
+		after.namespaces[name] = &copied
+	}
+	f := modelFlips{rows: int(testBounds.flipRows)}
+	for _, name := range after.name(s, ts, &SyncResult{}) {
+		ns := after.namespaces[name]
+		was := *ns
+		want := after.outcome(s, 0, ts, name)
+		after.bury(s, ts, name)
+		ns.live = want
+		if s.Mode == FullRefresh {
+			ns.tombstones = map[string]modelTombstone{}
+			after.flip(&f, name, &was)
+		}
+	}
+	return after.usage()
 }
 
 // usage is what the organization has.

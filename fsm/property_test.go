@@ -93,6 +93,7 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 		{5, 0, 4},
 		{6, 0, 50},
 		{7, 1, 8},
+		{13, 0, 3},
 	} {
 		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
 			c.Figures = append(c.Figures, FigureValue{f.number, uint64(rapid.Uint32Range(f.least, f.most).Draw(t, "figure"))})
@@ -105,10 +106,16 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 }
 
 func drawLimits(t *rapid.T) *LimitsSet {
-	return &LimitsSet{
-		Org:     rapid.SampledFrom([]string{testOrg, testOrg, "org_b"}).Draw(t, "org"),
-		Figures: []FigureValue{{1, uint64(rapid.IntRange(0, 12).Draw(t, "limit"))}},
+	c := &LimitsSet{Org: rapid.SampledFrom([]string{testOrg, testOrg, "org_b"}).Draw(t, "org")}
+	for _, f := range []FigureValue{{1, 12}, {3, 12}, {4, 30}, {5, 6}, {6, 3}} {
+		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
+			c.Figures = append(c.Figures, FigureValue{f.Number, rapid.Uint64Range(0, f.Value).Draw(t, "limit")})
+		}
 	}
+	if c.Figures == nil {
+		c.Figures = []FigureValue{{5, 0}, {6, 0}}
+	}
+	return c
 }
 
 // drawKeyed gives some syncs an idempotency key or a request id, and sends some
@@ -243,6 +250,10 @@ func compareEarly(t *rapid.T, early, applied *Result) {
 	if early == nil {
 		switch applied.Outcome {
 		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, DeleteGuard:
+		case QuotaExceeded:
+			if q := applied.Sync.Excess.Quota; q == QuotaNamespaces || q == QuotaStoreNamespaces {
+				t.Fatalf("the leader would have sent to the log what Apply refuses for its new namespaces")
+			}
 		default:
 			t.Fatalf("the leader would have sent to the log what Apply refuses with %d", applied.Outcome)
 		}

@@ -26,7 +26,7 @@ const (
 	IdempotencyKeyReused Outcome = 14 // the key came before with another request
 	IdempotencyStoreFull Outcome = 15 // the organization has as many keys as it may
 
-	QuotaExceeded Outcome = 18 // the organization has as many checkpoints as it may
+	QuotaExceeded Outcome = 18 // the organization would have more than it may
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
 
 	NamespaceNotFound Outcome = 20
@@ -60,6 +60,7 @@ type SyncResult struct {
 	// that there is.
 	CheckpointSkipped bool
 	Losses            *Losses // with DeleteGuard alone
+	Excess            *Excess // with QuotaExceeded alone
 }
 
 // Losses are what a sync would remove of the live records of the namespaces that

@@ -9,21 +9,23 @@ import (
 //
 //	┌──────┬─────────┬─────────┬───────┬───────┐
 //	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows,
-//	                                                        flag 4 = which ends with losses, flag 8 = of a skipped checkpoint
+//	                                                        flag 4 = which ends with losses, flag 8 = of a skipped checkpoint,
+//	                                                        flag 16 = with an excess
 //	└──────┴─────────┴─────────┴───────┴───────┘
 //	┌─────────┬────────────────────────────┬──────────────────────────────────────┐
 //	│ sync id │ upserted, deleted, skipped │ created, updated, unchanged, removed │  text, 3 uvarints, 4 uvarints
 //	├─────────┴─────────────────────┬──────┴──────────┬───────────────────────────┤
 //	│ limit, remaining, reset, len  │ namespace count │ name, upserted, deleted,… │  4 × u32, uvarint, per namespace
-//	├──────────────────────┬────────┴─────────────────┴───────────────────────────┘
-//	│ live, removed, guard │  3 uvarints
-//	└──────────────────────┘
+//	├──────────────────────┬────────┴────────────┬────┴───────────────────────────┘
+//	│ live, removed, guard │ quota figure, limit │  3 uvarints; u8, 2 uvarints
+//	└──────────────────────┴─────────────────────┘
 const (
 	resultVersion      = 1
 	resultFlagCreated  = 1
 	resultFlagSync     = 2
 	resultFlagLosses   = 4
 	resultFlagSkipped  = 8
+	resultFlagExcess   = 16
 	resultNamespaceMin = 5 // bytes: name length and a byte of name, three counts
 )
 
@@ -52,6 +54,9 @@ func (r *Result) Encode() []byte {
 	}
 	if r.Sync != nil && r.Sync.CheckpointSkipped {
 		flags |= resultFlagSkipped
+	}
+	if r.Sync != nil && r.Sync.Excess != nil {
+		flags |= resultFlagExcess
 	}
 	e.u8(flags)
 	e.u64(r.Index)
@@ -82,6 +87,11 @@ func (s *SyncResult) encode(e *encoder) {
 		e.uvarint(s.Losses.Removed)
 		e.uvarint(uint64(s.Losses.Limit))
 	}
+	if s.Excess != nil {
+		e.u8(byte(s.Excess.Quota))
+		e.uvarint(s.Excess.Figure)
+		e.uvarint(s.Excess.Limit)
+	}
 }
 
 func (c *Counts) encode(e *encoder) {
@@ -106,7 +116,7 @@ func DecodeResult(b []byte) (*Result, error) {
 	if d.err == nil && !r.Outcome.known() {
 		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
 	}
-	const ofSync = resultFlagLosses | resultFlagSkipped
+	const ofSync = resultFlagLosses | resultFlagSkipped | resultFlagExcess
 	if flags&^(resultFlagCreated|resultFlagSync|ofSync) != 0 || flags&ofSync != 0 && flags&resultFlagSync == 0 {
 		d.fail("flags %#x", flags)
 	}
@@ -119,6 +129,14 @@ func DecodeResult(b []byte) (*Result, error) {
 		r.Sync.Losses = &Losses{
 			Live: d.uvarint("live", math.MaxUint64), Removed: d.uvarint("removed", math.MaxUint64),
 			Limit: uint32(d.uvarint("guard", AllDeleted)),
+		}
+	}
+	if flags&resultFlagExcess != 0 && r.Sync != nil {
+		r.Sync.Excess = &Excess{
+			Quota: Quota(d.u8("quota")), Figure: d.uvarint("figure", math.MaxUint64), Limit: d.uvarint("quota's limit", math.MaxUint64),
+		}
+		if r.Sync.Excess.Quota.String() == "" {
+			d.fail("quota %d", r.Sync.Excess.Quota)
 		}
 	}
 	if err := d.done(); err != nil {

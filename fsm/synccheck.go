@@ -19,6 +19,9 @@ type syncCheck struct {
 	history *syncHistory
 	// checkpoint is what the sync's meets, if it has one.
 	checkpoint checkpointCheck
+	quotas     quotas
+	usage      *usageRows // there where the outcome is OK
+	excess     *Excess    // there where the outcome is QuotaExceeded
 	// namespaces are the rows of the names, zero where one is missing. They are
 	// there where the outcome is OK.
 	namespaces []storage.Namespace
@@ -62,7 +65,8 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
 	c := syncCheck{outcome: OK, store: store.Num, window: window, keys: keys,
-		history: newSyncHistory(r, org.Num, set, at.ClusterTime)}
+		history: newSyncHistory(r, org.Num, set, at.ClusterTime),
+		quotas:  quotas{limits: limitsOf(org, set), storeNamespaces: set.StoreNamespacesMax}}
 	switch {
 	case !found:
 		c.outcome = StoreNotFound
@@ -82,7 +86,27 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 			return syncCheck{}, fmt.Errorf("check sync: %w", err)
 		}
 	}
-	return c, nil
+	if c.outcome == OK {
+		err = c.checkNamespaces(r, org.Num)
+	}
+	return c, err
+}
+
+// checkNamespaces decides what a sync's new namespaces decide.
+func (c *syncCheck) checkNamespaces(r storage.Reader, org storage.OrgNum) (err error) {
+	if c.usage, err = readUsage(r, org, c.store); err != nil {
+		return fmt.Errorf("check sync: %w", err)
+	}
+	made := uint64(0)
+	for i := range c.namespaces {
+		if c.namespaces[i].Num == 0 {
+			made++
+		}
+	}
+	if c.excess = c.quotas.namespaces(c.usage, made); c.excess != nil {
+		c.outcome = QuotaExceeded
+	}
+	return nil
 }
 
 // checkRoom decides about what a sync keeps beside its records.
@@ -105,6 +129,7 @@ func (c *syncCheck) checkRoom(r storage.Reader, org storage.OrgNum, h *Header) (
 	if err == nil && !full && h.Checkpoint != nil {
 		if full, err = c.checkpoint.full(r, org); full {
 			c.outcome = QuotaExceeded
+			c.excess = &Excess{Quota: QuotaCheckpoints, Figure: maxCheckpoints + 1, Limit: maxCheckpoints}
 		}
 	}
 	return err
@@ -145,7 +170,7 @@ func (c *syncCheck) result(h *Header, index uint64) *Result {
 		c.replay.Sync.Window = c.window.window()
 		return c.replay
 	}
-	s := &SyncResult{SyncID: h.SyncID}
+	s := &SyncResult{SyncID: h.SyncID, Excess: c.excess}
 	if c.window != nil {
 		s.Window = c.window.window()
 	}

@@ -87,16 +87,14 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 // first. A Result means that it would be refused (its Index is 0), or that it was
 // applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
-// RefreshTimestampReused, SyncTooOld and DeleteGuard may come from Apply alone.
+// RefreshTimestampReused, SyncTooOld, DeleteGuard and QuotaExceeded (but of namespaces)
+// may come from Apply alone.
 func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, error) {
 	if h.Kind != KindSync {
 		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)
 	}
 	if v.system.ClusterID == "" {
 		return &Result{Outcome: NotBootstrapped, Sync: &SyncResult{SyncID: h.SyncID}}, nil
-	}
-	if !h.HasTimestamp {
-		namespaces = nil // they have no say then
 	}
 	at.ClusterTime = v.effective(at.ClusterTime)
 	if result, err := recallRequest(v.snapshot, h.RequestID, at.ClusterTime); result != nil || err != nil {

@@ -85,8 +85,10 @@ func (m *Marks) decode(r *reader) {
 //	+---------------------------------+-----------------------------------+
 //	| idempotency keys max u32        | history retention seconds u32     |
 //	+---------------------------------+-----------------------------------+
-//	| history syncs max u32           | limits …                          |
+//	| history syncs max u32           | store namespaces max u64          |
 //	+---------------------------------+-----------------------------------+
+//	| limits …                        |
+//	+---------------------------------+
 
 func (s Settings) encode(w *writer) {
 	w.u8(rowVersion)
@@ -97,6 +99,7 @@ func (s Settings) encode(w *writer) {
 	w.u32(s.IdempotencyKeysMax)
 	w.u32(s.HistoryRetentionSeconds)
 	w.u32(s.HistorySyncsMax)
+	w.u64(s.StoreNamespacesMax)
 	s.Limits.encode(w)
 }
 
@@ -109,21 +112,32 @@ func (s *Settings) decode(r *reader) {
 	s.IdempotencyKeysMax = r.u32()
 	s.HistoryRetentionSeconds = r.u32()
 	s.HistorySyncsMax = r.u32()
+	s.StoreNamespacesMax = r.u64()
 	s.Limits.decode(r)
 }
 
 // The limits of an organization, in its own row and in the settings:
 //
-//	+---------------------------+
-//	| requests per window u32   |
-//	+---------------------------+
+//	+-------------------------+---------------------+-------------------+
+//	| requests per window u32 | records max uvarint | bytes max uvarint |
+//	+-------------------------+---------------------+-------------------+
+//	| tombstones max uvarint  | namespaces max uvarint |
+//	+-------------------------+------------------------+
 
 func (l Limits) encode(w *writer) {
 	w.u32(l.RequestsPerWindow)
+	w.uvarint(l.RecordsMax)
+	w.uvarint(l.BytesMax)
+	w.uvarint(l.TombstonesMax)
+	w.uvarint(l.NamespacesMax)
 }
 
 func (l *Limits) decode(r *reader) {
 	l.RequestsPerWindow = r.u32()
+	l.RecordsMax = r.uvarint()
+	l.BytesMax = r.uvarint()
+	l.TombstonesMax = r.uvarint()
+	l.NamespacesMax = r.uvarint()
 }
 
 //	+---------+---------+----------------+----------+

@@ -76,6 +76,11 @@ type Marks struct {
 // Limits of an organization. In its own row 0 stands for what the settings say.
 type Limits struct {
 	RequestsPerWindow uint32 // syncs
+	// What it may have; in the settings 0 is no limit.
+	RecordsMax    uint64
+	BytesMax      uint64
+	TombstonesMax uint64
+	NamespacesMax uint64
 }
 
 // Settings are the limits that Apply reads. They are written at bootstrap and
@@ -100,6 +105,8 @@ type Settings struct {
 	// there are at most, at least 1.
 	HistoryRetentionSeconds uint32
 	HistorySyncsMax         uint32
+	// StoreNamespacesMax is how many namespaces a vector store may have; 0: no limit.
+	StoreNamespacesMax uint64
 }
 
 // Org is an organization, by name.

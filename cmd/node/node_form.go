@@ -26,6 +26,7 @@ const (
 	// A month.
 	defaultHistoryRetentionSeconds = 30 * 24 * 60 * 60
 	defaultHistorySyncsMax         = 100_000
+	defaultStoreNamespacesMax      = 100_000
 
 	proposeAttempt = 10 * time.Second
 	foundPause     = 250 * time.Millisecond
@@ -118,6 +119,7 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 			IdempotencyKeysMax:          defaultIdempotencyKeysMax,
 			HistoryRetentionSeconds:     defaultHistoryRetentionSeconds,
 			HistorySyncsMax:             defaultHistorySyncsMax,
+			StoreNamespacesMax:          defaultStoreNamespacesMax,
 		},
 	}
 	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand

@@ -40,3 +40,27 @@ func TestSettingsHoldEverywhere(t *testing.T) {
 	}
 	s.ok(s.sync(s.Nodes[2], tn, tn.batch(client.Incremental, upsert("ns", "b", `{}`))))
 }
+
+// TestQuota fills an organization up to a quota, through all nodes, and empties it
+// again.
+func TestQuota(t *testing.T) {
+	s := shared(t)
+	tn := s.tenant(s.Nodes[0])
+	_, err := s.admin(s.follower()).SetLimits(s.ctx, tn.org, client.Figures{"records_max": 2})
+	s.must(err)
+	s.ok(s.sync(s.Nodes[1], tn, tn.batch(client.Incremental, upsert("ns", "a", `{}`), upsert("ns", "b", `{}`))))
+	for _, n := range s.Nodes {
+		e := s.refused(s.sync(n, tn, tn.batch(client.Incremental, upsert("ns", "c", `{}`))), http.StatusForbidden, "QUOTA_EXCEEDED")
+		if e.Error.Retryable || len(e.Error.Details) != 1 || e.Error.Details[0].Field != "records_max" {
+			t.Errorf("%s: %+v", n.ID, e.Error)
+		}
+	}
+	_, err = s.admin(s.follower()).SetLimits(s.ctx, tn.org, client.Figures{"records_max": 1})
+	s.must(err)
+	s.ok(s.sync(s.Nodes[2], tn, tn.batch(client.Incremental, remove("ns", "a"), upsert("ns", "b", `{"now":"longer"}`))))
+	limits, err := s.admin(s.Nodes[1]).Limits(s.ctx, tn.org)
+	s.must(err)
+	if want := (client.Usage{Records: 1, Bytes: 17, Tombstones: 1, Namespaces: 1}); limits.Usage != want {
+		t.Errorf("the organization has %+v, want %+v", limits.Usage, want)
+	}
+}
