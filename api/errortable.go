@@ -31,6 +31,8 @@ const (
 	codeAlreadyJoined          Code = "ALREADY_JOINED"
 	codeQuorumAtRisk           Code = "QUORUM_AT_RISK"
 	codeNodeIDTaken            Code = "NODE_ID_TAKEN"
+	codeNodeTooOld             Code = "NODE_TOO_OLD"
+	codeClusterTooOld          Code = "CLUSTER_TOO_OLD"
 	codeStaleSync              Code = "STALE_SYNC"
 	codeStaleRefresh           Code = "STALE_REFRESH"
 	codeRefreshTimestampReused Code = "REFRESH_TIMESTAMP_REUSED"
@@ -141,6 +143,12 @@ var errorTable = []errorRow{
 	{codeNodeIDTaken, http.StatusConflict, false,
 		"Another member has the joining node's id or peer address.",
 		"Give the node an address of its own, and an empty data directory if it is a copy of another's."},
+	{codeNodeTooOld, http.StatusConflict, false,
+		"The joining node's program is older than what the cluster's members have agreed on.",
+		"Start the version on the node that the members run, as `pipesync members` shows it."},
+	{codeClusterTooOld, http.StatusConflict, false,
+		"A member of the cluster runs a program that is too old for the request.",
+		"Bring every member to the same version; the cluster follows within seconds."},
 	{codeStaleSync, http.StatusConflict, false,
 		"An operation is older than what it would overwrite, a deletion included, or than the last full refresh of its namespace, and the sync has `on_stale: reject`. Nothing was written.",
 		"Read the source again and send what it has now, with a new sync_timestamp; or send with `on_stale: skip`."},

@@ -132,9 +132,16 @@ var provocations = map[Code]func(e *edge) *reply{
 	codeOrganizationMismatch: func(e *edge) *reply {
 		return e.sync(strings.Replace(goodSync, "org_acme", "org_other", 1))
 	},
-	codeJoinRefused:          func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
-	codeAlreadyJoined:        func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
-	codeNodeIDTaken:          func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
+	codeJoinRefused:   func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
+	codeAlreadyJoined: func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
+	codeNodeIDTaken:   func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
+	codeNodeTooOld:    func(e *edge) *reply { return e.joinFailing(cluster.ErrVersionTooOld) },
+	codeClusterTooOld: func(e *edge) *reply {
+		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {
+			return (&fsm.Result{Outcome: fsm.VersionTooLow}).Encode(), nil
+		}
+		return e.do("POST", "/v1/admin/scrub", "")
+	},
 	codeOrganizationNotFound: func(e *edge) *reply { return e.do("GET", "/v1/admin/limits/org_none", "") },
 	codeVectorStoreNotFound: func(e *edge) *reply {
 		return e.do("GET", "/v1/vector-stores/vs_none/namespaces", "")

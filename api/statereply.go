@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -12,6 +13,8 @@ import (
 // stateReply is what identifies a node's state: nodes with the same chain at a
 // mark have written the same, and those with the same hash have the same rows.
 type stateReply struct {
+	ClusterVersion uint32 `json:"cluster_version"`
+
 	Mark  *markReply  `json:"mark"`
 	Scrub *scrubReply `json:"scrub"`
 }
@@ -34,10 +37,14 @@ type scrubReply struct {
 func (s *server) stateReply() (stateReply, error) {
 	var reply stateReply
 	view, err := s.State.View()
+	if errors.Is(err, fsm.ErrNotReady) || errors.Is(err, fsm.ErrClosed) {
+		return reply, nil // a status is told all the same
+	}
 	if err != nil {
 		return reply, fmt.Errorf("opening a view: %w", err)
 	}
 	defer view.Close()
+	reply.ClusterVersion = view.System().ClusterVersion
 	marks, err := view.Marks()
 	if err != nil {
 		return reply, fmt.Errorf("reading the marks: %w", err)

@@ -42,6 +42,8 @@ type Status struct {
 // State identifies the state of a node: nodes with the same chain at a mark have
 // made the same writes, those with the same hash at an index have the same rows.
 type State struct {
+	ClusterVersion uint32 `json:"cluster_version"`
+
 	Mark  *Mark  `json:"mark"`  // nil: none yet
 	Scrub *Scrub `json:"scrub"` // nil: none yet
 }

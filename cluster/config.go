@@ -43,6 +43,8 @@ type Config struct {
 	// members' clocks show, and belongs to this node alone; optional.
 	Clocks *Clocks
 
+	// Versions gates what not every member may know; optional.
+	Versions Versions
 	// Auditor compares the members' state machines; optional.
 	Auditor Auditor
 
@@ -111,6 +113,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Clocks == nil {
 		c.Clocks = NewClocks(processClock{})
+	}
+	if c.Versions == nil {
+		c.Versions = versionless{}
 	}
 	if c.Auditor == nil {
 		c.Auditor = noAuditor{}

@@ -38,6 +38,8 @@ var (
 	ErrUnknownMember = errors.New("no such member")
 	ErrAlreadyJoined = errors.New("this node belongs to a cluster already")
 	ErrIDTaken       = errors.New("another member has this node id or address")
+	// ErrVersionTooOld means that the node's program doesn't know the cluster's version.
+	ErrVersionTooOld = errors.New("the node's program is older than the cluster")
 )
 
 type notAppliedError struct{ text string }

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// exchangeInterval is how often members ask one another how they are.
+	// exchangeInterval is how often members ask one another how they are, at least.
 	exchangeInterval = 2 * time.Second
 	// maxInfoBytes bounds what one member believes of another's answer.
 	maxInfoBytes = 64 << 10
@@ -28,6 +28,8 @@ type infoReply struct {
 	GossipAddr string `json:"gossip_addr"`
 	WallNanos  int64  `json:"wall_nanos"` // its own clock, not corrected
 	DiskFull   bool   `json:"disk_full,omitempty"`
+	// ClusterVersion is the newest that the node's program supports.
+	ClusterVersion uint32 `json:"cluster_version"`
 	// Report is the Auditor's.
 	Report json.RawMessage `json:"report,omitempty"`
 }
@@ -35,8 +37,8 @@ type infoReply struct {
 func (n *Node) serveInfo() ([]byte, error) {
 	return json.Marshal(infoReply{
 		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
-		DiskFull: n.space.isLow(),
-		Report:   n.cfg.Auditor.Report(),
+		ClusterVersion: n.cfg.Versions.Supported(), DiskFull: n.space.isLow(),
+		Report: n.cfg.Auditor.Report(),
 	})
 }
 
@@ -64,7 +66,7 @@ func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, 
 // exchange keeps what this node knows of the other members up to date, until ctx
 // is done: their clocks, and what their state machines are worth.
 func (n *Node) exchange(ctx context.Context, c *core) {
-	tick := time.NewTicker(exchangeInterval)
+	tick := time.NewTicker(min(exchangeInterval, n.cfg.HeartbeatTimeout))
 	defer tick.Stop()
 	var waitUntil time.Duration // monotonic
 	wasSkewed := false
@@ -93,7 +95,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	members := make(map[string]bool, len(servers)) // is it a voter
 	var asking sync.WaitGroup
 	var mu sync.Mutex
-	reports := map[string][]byte{}
+	reports, supported := map[string][]byte{}, map[string]uint32{}
 	full = map[string]bool{}
 	for _, s := range servers {
 		members[string(s.ID)] = s.Suffrage == raft.Voter
@@ -110,7 +112,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 			n.cfg.Clocks.learn(info.NodeID, time.Unix(0, info.WallNanos), asked)
 			mu.Lock()
 			defer mu.Unlock()
-			reports[info.NodeID] = info.Report
+			reports[info.NodeID], supported[info.NodeID] = info.Report, info.ClusterVersion
 			full[info.NodeID] = info.DiskFull
 		})
 	}
@@ -121,6 +123,9 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	})
 	if ctx.Err() == nil {
 		n.cfg.Auditor.Compare(string(c.self), members, reports)
+	}
+	if err := n.raiseVersion(ctx, c, supported); err != nil && ctx.Err() == nil {
+		n.cfg.Logger.Warn("raising the cluster's version; trying again", "error", err)
 	}
 	return full
 }

@@ -27,6 +27,8 @@ type joinRequest struct {
 	PeerAddr string `json:"peer_addr"`
 	Token    string `json:"token"`
 	Nonvoter bool   `json:"nonvoter"`
+	// ClusterVersion is the newest that the joiner supports.
+	ClusterVersion uint32 `json:"cluster_version"`
 }
 
 type joinReply struct {
@@ -49,8 +51,8 @@ const maxJoinTimeout = 10 * time.Minute
 // itself, and after a restart too.
 //
 // Errors: ErrAlreadyJoined, ErrRemoved, ErrUnauthorized for the token,
-// ErrIDTaken if another member has this node's id or address, or one of
-// Propose's classes.
+// ErrIDTaken if another member has this node's id or address, ErrVersionTooOld, or
+// one of Propose's classes.
 func (n *Node) Join(ctx context.Context, peerAddr, token string, nonvoter bool) error {
 	ctx, cancel := context.WithTimeout(ctx, maxJoinTimeout)
 	defer cancel()
@@ -88,7 +90,7 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(joinRequest{NodeID: id.NodeID, PeerAddr: n.ports.peerAdvertise, Token: token, Nonvoter: nonvoter})
+	body, err := json.Marshal(joinRequest{NodeID: id.NodeID, PeerAddr: n.ports.peerAdvertise, Token: token, Nonvoter: nonvoter, ClusterVersion: n.cfg.Versions.Supported()})
 	if err != nil {
 		return err
 	}
@@ -140,6 +142,9 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 		return nil, err
 	}
 	defer done()
+	if err := n.checkJoiner(req.ClusterVersion); err != nil {
+		return nil, err
+	}
 	p, err := c.pinConfiguration(ctx)
 	if err != nil {
 		return nil, err

@@ -29,9 +29,11 @@ type Node struct {
 	confirms rounds // confirmations while it leads
 
 	// lifecycle is held while the node enters or leaves a cluster or stops;
-	// changing has a token while the leader changes the configuration.
+	// changing has a token while the leader changes the configuration. raising, which
+	// it guards, is the newest cluster version that this node has ever proposed.
 	lifecycle sync.Mutex
 	changing  chan struct{}
+	raising   uint32
 
 	background sync.WaitGroup
 	endMember  context.CancelFunc // ends the goroutines of a membership

@@ -153,6 +153,7 @@ var causes = []struct {
 	{"quorum-at-risk", ErrQuorumAtRisk},
 	{"unknown-member", ErrUnknownMember},
 	{"id-taken", ErrIDTaken},
+	{"version-too-old", ErrVersionTooOld},
 	{"transfer-failed", ErrTransferFailed},
 }
 

@@ -196,6 +196,7 @@ type testGate struct {
 	ready uint64
 	open  int
 	bad   []string
+	joins int // asked for
 
 	admit func(body []byte) (reply []byte, err error)
 	stamp func(term uint64) uint64
@@ -244,10 +245,17 @@ func (g *testGate) Stamp(term uint64, _ []byte) []byte {
 }
 
 func (g *testGate) AuthorizeJoin(token string) error {
+	g.set(func(g *testGate) { g.joins++ })
 	if token != testToken {
 		return errors.New("wrong token")
 	}
 	return nil
+}
+
+// asked is how many joins were asked for.
+func (g *testGate) asked() (n int) {
+	g.set(func(g *testGate) { n = g.joins })
+	return n
 }
 
 func (g *testGate) set(f func(*testGate)) {

@@ -66,6 +66,9 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 		index:  l.Index,
 		bounds: f.opts.bounds,
 		wall:   stamp.WallTime,
+		kind:   Kind(l.Data[0]),
+
+		noteVersion: func(v uint32) error { return writeVersion(f.disk, f.opts.Dir, v) },
 	}
 	tx.system.AppliedIndex, tx.system.AppliedTerm = l.Index, l.Term
 	tx.system.ClusterTime = max(tx.system.ClusterTime, stamp.ClusterTime)
@@ -107,8 +110,13 @@ type transaction struct {
 	system storage.System // as it will be after the entry
 	index  uint64
 	bounds bounds
-	wall   int64   // entry wall time
+	wall   int64 // entry wall time
+	kind   Kind
 	marked *Marked // by a Mark
+
+	// noteVersion returns when the directory says that it may have a state of the
+	// cluster version.
+	noteVersion func(uint32) error
 }
 
 func (tx *transaction) decide(cmd deciding) (*Result, error) {
@@ -118,6 +126,9 @@ func (tx *transaction) decide(cmd deciding) (*Result, error) {
 			result.Sync = &SyncResult{SyncID: e.SyncID}
 		}
 		return result, nil
+	}
+	if tooNew(tx.kind, tx.system) {
+		return tx.refuse(VersionTooLow), nil
 	}
 	return cmd.decide(tx)
 }

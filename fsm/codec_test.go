@@ -98,6 +98,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"state has 65537":    edit(func(s *Sync) { s.checkpointed("p", strings.Repeat("1", MaxCheckpointBytes+1)) }),
 		"range ends":         &Collect{Namespace: "n", After: "b", Until: "b"},
 		"before bootstrap":   &Collect{Namespace: "n", Before: -1},
+		"version 0":          &VersionRaise{},
 		"no mark":            &Mark{Previous: storage.Mark{Chain: 1}},
 		"action":             edit(func(s *Sync) { s.Operations[0].Action = 3 }),
 		"id":                 edit(func(s *Sync) { s.Operations[0].ID = "" }),

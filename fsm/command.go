@@ -17,6 +17,8 @@ const (
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
 
+	KindVersionRaise Kind = 16
+
 	KindReconcile       Kind = 7
 	KindNamespaceDelete Kind = 8
 	KindStoreDelete     Kind = 9
@@ -225,4 +227,11 @@ type Mark struct {
 	RequestID RequestID
 	Previous  storage.Mark
 	Scrub     bool // every node hashes all its rows as they are at this mark
+}
+
+// VersionRaise says that every member of the cluster knows the kinds of entries of
+// a version. One that is no higher than the cluster's changes nothing.
+type VersionRaise struct {
+	RequestID RequestID
+	Version   uint32
 }

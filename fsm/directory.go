@@ -17,6 +17,7 @@ import (
 //	checkpoint-1/    a snapshot that is being persisted
 //	snapshots/       see snapshotStore
 //	QUARANTINE       why the state must not be used any more
+//	VERSION          the cluster version that the databases may have, and a newline; missing: 1
 //
 // A database that CURRENT doesn't name, and a checkpoint, are left over from a
 // process that ended.
@@ -47,7 +48,7 @@ func openDir(d disk, dir string) (string, error) {
 	if err := errors.Join(d.MkdirAll(dir), d.SyncDir(filepath.Dir(dir))); err != nil {
 		return "", err
 	}
-	if err := refuseQuarantined(d, dir); err != nil {
+	if err := errors.Join(refuseQuarantined(d, dir), refuseNewer(d, dir)); err != nil {
 		return "", err
 	}
 	name, err := readCurrent(d, dir)
@@ -106,7 +107,7 @@ func removeLeftovers(d disk, dir, current string) error {
 		return err
 	}
 	for _, name := range names {
-		leftover := name == currentTemp || strings.HasPrefix(name, checkpointPrefix) ||
+		leftover := name == currentTemp || name == versionTemp || strings.HasPrefix(name, checkpointPrefix) ||
 			strings.HasPrefix(name, databasePrefix) && name != current
 		if !leftover {
 			continue

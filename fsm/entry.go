@@ -69,8 +69,17 @@ type deciding interface {
 	decide(*transaction) (*Result, error)
 }
 
+// maxKinds bounds the numbers of kinds.
+const maxKinds = 64
+
+// kindFormat is how entries of a kind are read.
+type kindFormat struct {
+	since  uint32 // the first cluster version with such entries
+	decode func(*decoder, Header) (deciding, error)
+}
+
 // decoders read the fields of each kind, behind the prefix that all share.
-var decoders = [...]func(*decoder, Header) (deciding, error){
+var decoders = [maxKinds]kindFormat{
 	KindBootstrap:   decodes(decodeBootstrap),
 	KindSync:        decodes(decodeSync),
 	KindKeyCreate:   decodes(decodeKeyCreate),
@@ -81,14 +90,17 @@ var decoders = [...]func(*decoder, Header) (deciding, error){
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),
 
+	KindVersionRaise: decodes(decodeVersionRaise),
+
 	KindReconcile:       decodes(decodeReconcile),
 	KindNamespaceDelete: decodes(decodeNamespaceDelete),
 	KindStoreDelete:     decodes(decodeStoreDelete),
 	KindChangeCollect:   decodes(decodeChangeCollect),
 }
 
-func decodes[C deciding](decode func(*decoder, Header) (C, error)) func(*decoder, Header) (deciding, error) {
-	return func(d *decoder, h Header) (deciding, error) { return decode(d, h) }
+// decodes is a kind that was there from version 1 on.
+func decodes[C deciding](decode func(*decoder, Header) (C, error)) kindFormat {
+	return kindFormat{since: 1, decode: func(d *decoder, h Header) (deciding, error) { return decode(d, h) }}
 }
 
 // Encode returns the entry body of cmd. The body aliases nothing of cmd. An error
@@ -137,7 +149,7 @@ func decodeEntry(body []byte) (deciding, error) {
 	if sumEntry(body) != binary.BigEndian.Uint32(body[entrySumAt:]) {
 		return nil, fmt.Errorf("decode entry kind %d: %w: checksum differs", h.Kind, ErrCorrupt)
 	}
-	cmd, err := decoders[h.Kind](&d, h)
+	cmd, err := decoders[h.Kind].decode(&d, h)
 	if err != nil {
 		return nil, fmt.Errorf("decode entry kind %d: %w", h.Kind, err)
 	}
@@ -151,7 +163,7 @@ func decodePrefix(d *decoder) (Header, error) {
 	if d.err != nil {
 		return Header{}, fmt.Errorf("decode entry: %w", d.err)
 	}
-	if int(h.Kind) >= len(decoders) || decoders[h.Kind] == nil || h.Version != entryVersion {
+	if int(h.Kind) >= len(decoders) || decoders[h.Kind].decode == nil || h.Version != entryVersion {
 		return Header{}, fmt.Errorf("decode entry: kind %d, version %d: %w", h.Kind, h.Version, ErrUnknownFormat)
 	}
 	d.bytes("checksum", entrySumEnd-entrySumAt)

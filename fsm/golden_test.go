@@ -119,6 +119,7 @@ func goldenCommands() map[string]Command {
 		"entry-namespace-delete": &NamespaceDelete{RequestID: goldenID(18), Org: "org_a", KeyID: "key_01", Store: "vs_a", Namespace: "docs"},
 		"entry-store-delete":     &StoreDelete{RequestID: goldenID(19), Org: "org_a", Store: "vs_b"},
 		"entry-reconcile":        &Reconcile{RequestID: goldenID(17), Store: 3, Namespace: "docs", Generation: 7},
+		"entry-version-raise":    &VersionRaise{RequestID: goldenID(17), Version: 0x01020304},
 		"entry-change-collect": &ChangeCollect{
 			RequestID: goldenID(13), Store: 3, After: storage.Seq{Index: 0x0102030405060708, Offset: 9}, Until: storage.Seq{Index: 0x0102030405060709, Offset: 8},
 		},
@@ -212,8 +213,8 @@ func TestEveryKindHasAGolden(t *testing.T) {
 	for name := range goldenCommands() {
 		shown[Kind(readGolden(t, name)[0])] = true
 	}
-	for k, decode := range decoders {
-		if decode != nil && !shown[Kind(k)] {
+	for k, format := range decoders {
+		if format.decode != nil && !shown[Kind(k)] {
 			t.Errorf("no golden file of entry kind %d", k)
 		}
 	}

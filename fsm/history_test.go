@@ -85,6 +85,8 @@ func (h *history) addAny() {
 			Store: 1, Namespace: pick(h, "n", "m", "o"), Generation: storage.Generation(h.between(1, 3)),
 			Before: max(0, h.plain.now-h.between(0, 40)*second), Until: pick(h, dumpIDs...),
 		})
+	case 17:
+		h.add(&VersionRaise{Version: 1})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
 	case 32:

@@ -37,7 +37,7 @@ func (f *FSM) restore(stream io.ReadCloser) error {
 	}
 	next, system, err := f.cloneNext(from)
 	if err == nil {
-		err = f.moveCurrent(next)
+		err = f.moveCurrent(next, system.ClusterVersion)
 	}
 	if err != nil {
 		f.mu.Lock()
@@ -114,8 +114,13 @@ func (f *FSM) clone(from *keptSnapshot, dir string) (*handle, storage.System, er
 	return h, system, nil
 }
 
-// moveCurrent makes next the database that the next Open finds.
-func (f *FSM) moveCurrent(next *handle) error {
+// moveCurrent makes next, of a cluster version, the database that the next Open
+// finds.
+func (f *FSM) moveCurrent(next *handle, version uint32) error {
+	err := writeVersion(f.disk, f.opts.Dir, version)
+	if err != nil {
+		return errors.Join(err, next.db.Close(), f.disk.RemoveAll(next.dir))
+	}
 	moved, err := writeCurrent(f.disk, f.opts.Dir, filepath.Base(next.dir))
 	if err == nil {
 		return nil

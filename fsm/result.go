@@ -28,6 +28,7 @@ const (
 
 	QuotaExceeded Outcome = 18 // the organization would have more than it may
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
+	VersionTooLow Outcome = 22 // some member of the cluster may not know such entries
 
 	NamespaceNotFound Outcome = 20
 	OrgNotFound       Outcome = 21
@@ -37,7 +38,7 @@ const (
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= OrgNotFound || o == ReconcileBacklog
+	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= OrgNotFound || o == ReconcileBacklog || o == VersionTooLow
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

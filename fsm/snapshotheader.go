@@ -119,6 +119,9 @@ func readSnapshotHeader(r *bufio.Reader) (*snapshotHeader, error) {
 		return nil, fmt.Errorf("read snapshot header: %w: checksum differs", ErrCorrupt)
 	}
 	h, err := decodeSnapshotFields(fields)
+	if err == nil {
+		err = checkVersion("the snapshot", h.ClusterVersion)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read snapshot header: %w", err)
 	}

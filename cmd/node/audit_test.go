@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,9 @@ import (
 	"time"
 
 	"pipesync/client"
+	"pipesync/fsm"
+	"pipesync/fsm/admission"
+	"pipesync/fsm/audit"
 	"pipesync/storage"
 )
 
@@ -115,4 +120,32 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// What a state in doubt would answer for an entry may be wrong, so none is admitted.
+func TestNothingIsAdmittedWhileTheStateIsInDoubt(t *testing.T) {
+	t.Parallel()
+	state, err := fsm.Open(fsm.Options{Dir: t.TempDir(), Fatal: func(err error) { panic(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer state.Close()
+	gate := auditedGate{admission.New(state, admission.SystemClock{}), audit.New(state, filepath.Join(t.TempDir(), scrubsName), slog.New(slog.DiscardHandler))}
+	gate.LeaderReady(1)
+	body, err := fsm.Encode(&fsm.KeyRevoke{KeyID: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit := func() error {
+		_, _, err := gate.Admit(t.Context(), 1, body)
+		return err
+	}
+	if err := admit(); err != nil {
+		t.Fatal(err)
+	}
+	gate.audit.Marked(fsm.Marked{Differs: true, Before: storage.Mark{Index: 7}})
+	var passing interface{ NotApplied() bool }
+	if err := admit(); !errors.As(err, &passing) || !passing.NotApplied() {
+		t.Errorf("admitted: %v", err)
+	}
 }

@@ -141,6 +141,7 @@ func (a *app) printStatus(s client.Status) error {
 			fmt.Fprintf(w, "stored\t%s\n", describeUsage(*s.Usage))
 		}
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
+		fmt.Fprintf(w, "cluster version\t%d\n", s.State.ClusterVersion)
 		if m := s.State.Mark; m != nil {
 			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)
 		}

@@ -108,6 +108,7 @@ var refusalHints = map[string]string{
 	"KEY_NOT_FOUND":          "list the keys: pipesync keys list",
 	"JOIN_REFUSED":           "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
 	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
+	"NODE_TOO_OLD":           "start the version on this node that the members run: pipesync members",
 	"NODE_ID_TAKEN":          "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
 	"OUTCOME_UNKNOWN":        "look whether it was done before you try again: pipesync status",
 	"DISK_FULL":              "make room on the nodes that raise the alarm DISK_FULL: pipesync status",

@@ -111,6 +111,7 @@ func (n *node) openCluster() error {
 		Version:         buildVersion().Version,
 		Clocks:          n.clocks,
 		Auditor:         n.audit,
+		Versions:        versions{n.state},
 		Logger:          n.log,
 		Registerer:      n.registry,
 		Fatal:           n.fatal,

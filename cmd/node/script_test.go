@@ -60,7 +60,7 @@ func cannedAPI() http.Handler {
 	replies := map[string]string{
 		"GET /v1/admin/status": `{"node_id":"n1","cluster_id":"c1","version":"v1","role":"leader","term":4,
 			"leader":{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800"},"applied_index":7,"commit_index":8,"last_log_index":9,
-			"voters":2,"failures_tolerated":0,"insecure":false,"ready":true,"last_contact_ms":0,"alarms":[],"state":{"mark":null,"scrub":null},"members":` + members + `}`,
+			"voters":2,"failures_tolerated":0,"insecure":false,"ready":true,"last_contact_ms":0,"alarms":[],"state":{"cluster_version":1,"mark":null,"scrub":null},"members":` + members + `}`,
 		"GET /v1/admin/members":          `{"members":` + members + `}`,
 		"POST /v1/admin/members/join":    `{"node_id":"n3","cluster_id":"c1","voter":true}`,
 		"POST /v1/admin/scrub":           `{"index":7}`,

@@ -24,15 +24,32 @@ func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
-	sync, ok := command.(*fsm.Sync)
-	if !ok {
-		return nil, func() {}, nil
-	}
 	header, err := fsm.DecodeHeader(body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
+	sync, ok := command.(*fsm.Sync)
+	if !ok {
+		return g.admitOther(header, command)
+	}
 	return g.admitSync(ctx, t, header, sync.Namespaces())
+}
+
+// admitOther refuses what some member of the cluster may not know.
+func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func(), error) {
+	view, err := g.state.View()
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting: %w: %w", ErrState, err)
+	}
+	defer view.Close()
+	refusal, err := view.CheckKind(header, command)
+	if err != nil {
+		return nil, nil, fmt.Errorf("admitting: %w", err)
+	}
+	if refusal != nil {
+		return refusal.Encode(), nil, nil
+	}
+	return nil, func() {}, nil
 }
 
 func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, namespaces []string) ([]byte, func(), error) {

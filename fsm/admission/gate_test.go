@@ -298,3 +298,25 @@ func TestEstimate(t *testing.T) {
 		t.Errorf("%d in a process that has applied nothing", got)
 	}
 }
+
+// An entry that would stop even the leader's own program never gets to the log.
+func TestAVersionThatTheLeaderDoesntKnowIsTurnedAway(t *testing.T) {
+	g := newGroup(t, 1)
+	admit := func(version uint32) error {
+		body, err := fsm.Encode(&fsm.VersionRaise{Version: version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, release, err := g.nodes[0].gate.Admit(t.Context(), g.term, body)
+		if reply != nil || (release == nil) != (err != nil) {
+			t.Errorf("version %d: reply %x", version, reply)
+		}
+		return err
+	}
+	if err := admit(fsm.MaxClusterVersion); err != nil {
+		t.Error(err)
+	}
+	if err := admit(fsm.MaxClusterVersion + 1); !errors.Is(err, fsm.ErrUnknownFormat) {
+		t.Errorf("got %v", err)
+	}
+}
