@@ -20,7 +20,7 @@ func TestKeysLifecycle(t *testing.T) {
 	var made keyCreatedReply
 	r.decode(&made)
 	want := `{"key":"` + made.Key + `","key_id":"` + made.KeyID + `","organization_id":"org_new","vector_store_id":"vs_a",` +
-		`"name":"nightly","created_at":"2026-03-01T12:00:00Z"}`
+		`"name":"nightly","actions":null,"vector_store_ids":null,"namespaces":null,"created_at":"2026-03-01T12:00:00Z","expires_at":null}`
 	r.wantBody(want)
 	if !regexp.MustCompile(`^psk_[0-9a-hjkmnp-tv-z]{26}_[a-z2-7]{52}$`).MatchString(made.Key) || keyIDOf(made.Key) != made.KeyID {
 		t.Errorf("minted %q, %q", made.Key, made.KeyID)
@@ -29,12 +29,12 @@ func TestKeysLifecycle(t *testing.T) {
 	e.sync(body, header{"X-API-Key", made.Key}).want(200, "")
 
 	list := `{"keys":[{"key_id":"` + made.KeyID + `","organization_id":"org_new","vector_store_id":"vs_a","name":"nightly",` +
-		`"created_at":"2026-03-01T12:00:00Z","revoked_at":%s}],"next_cursor":null}`
+		`"actions":null,"vector_store_ids":null,"namespaces":null,"created_at":"2026-03-01T12:00:00Z","expires_at":null,"revoked_at":%s}],"next_cursor":null}`
 	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").wantBody(fmt.Sprintf(list, "null"))
 	e.log.advance(time.Hour)
-	for range 2 { // revoking is idempotent
+	for i := range 2 { // revoking is idempotent
 		e.do("DELETE", "/v1/admin/keys/"+made.KeyID, "").want(200, "").
-			wantBody(`{"key_id":"` + made.KeyID + `","revoked":true}`)
+			wantBody(fmt.Sprintf(`{"key_id":"%s","revoked":true,"index":%d}`, made.KeyID, 5+i))
 	}
 	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").wantBody(fmt.Sprintf(list, `"2026-03-01T13:00:00Z"`))
 	e.sync(body, header{"X-API-Key", made.Key}).want(401, codeInvalidAPIKey)

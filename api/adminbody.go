@@ -51,6 +51,10 @@ func (s *server) readAdminBody(c *call, v any) error {
 		rule = "must be a string"
 	case reflect.Bool:
 		rule = "must be true or false"
+	case reflect.Slice:
+		rule = "must be an array"
+	case reflect.Int64:
+		rule = "must be a whole number"
 	}
 	return failField(codeValidationFailed, field, syncjson.WrongType, rule)
 }
@@ -79,6 +83,18 @@ func (r *fieldRules) text(field, value string, maxChars int) {
 	if utf8.RuneCountInString(value) > maxChars || strings.ContainsFunc(value, unicode.IsControl) {
 		r.add(field, syncjson.InvalidValue, "must have at most %d characters, none of them a control character", maxChars)
 	}
+}
+
+// seconds is a duration within bounds, 0 where it isn't given.
+func (r *fieldRules) seconds(field string, value *int64, least, most int64) uint32 {
+	switch {
+	case value == nil:
+		return 0
+	case *value < least || *value > most:
+		r.add(field, syncjson.InvalidValue, "must be from %d to %d", least, most)
+		return 0
+	}
+	return uint32(*value)
 }
 
 // err is nil where no rule was broken.

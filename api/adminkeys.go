@@ -5,36 +5,68 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
+	"pipesync/api/syncjson"
 	"pipesync/cluster"
 	"pipesync/fsm"
 )
+
+// maxKeySeconds is how long a key may be made for: 100 years.
+const maxKeySeconds = 100 * 365 * 24 * 60 * 60
 
 type keyRequest struct {
 	OrganizationID string `json:"organization_id"`
 	Name           string `json:"name"`
 	VectorStoreID  string `json:"vector_store_id"`
+	scopeFields
+	ExpiresInSeconds *int64 `json:"expires_in_seconds"`
 }
 
-type keyReply struct {
+// command is the command that makes the key, but for what the server mints.
+func (r *keyRequest) command() (*fsm.KeyCreate, error) {
+	var rules fieldRules
+	rules.name(paramOrganizationID, r.OrganizationID, organizationPrefix, true)
+	rules.name(paramVectorStoreID, r.VectorStoreID, vectorStorePrefix, false)
+	rules.text("name", r.Name, maxKeyNameChars)
+	scope := r.scope(&rules)
+	if r.VectorStoreID != "" && !scope.AllowsStore(r.VectorStoreID) {
+		rules.add(paramVectorStoreID, syncjson.InvalidValue, "must be one of vector_store_ids, to which the key is limited")
+	}
+	lifetime := rules.seconds("expires_in_seconds", r.ExpiresInSeconds, 1, maxKeySeconds)
+	return &fsm.KeyCreate{
+		Org: r.OrganizationID, Name: r.Name, DefaultStore: r.VectorStoreID, Scope: scope, LifetimeSeconds: lifetime,
+	}, rules.err()
+}
+
+// keyFields are what is told of a key in every reply.
+type keyFields struct {
 	KeyID          string  `json:"key_id"`
 	OrganizationID string  `json:"organization_id"`
 	VectorStoreID  *string `json:"vector_store_id"`
 	Name           string  `json:"name"`
-	CreatedAt      string  `json:"created_at"`
-	RevokedAt      *string `json:"revoked_at"`
+	scopeFields
+	CreatedAt string  `json:"created_at"`
+	ExpiresAt *string `json:"expires_at"`
 }
 
-func newKeyReply(k fsm.KeyInfo) keyReply {
-	reply := keyReply{
-		KeyID: k.ID, OrganizationID: k.Org, VectorStoreID: orNull(k.DefaultStore),
-		Name: k.Name, CreatedAt: timestamp(k.CreatedAt),
+type keyReply struct {
+	keyFields
+	RevokedAt *string `json:"revoked_at"`
+}
+
+func newKeyFields(k fsm.KeyInfo) keyFields {
+	return keyFields{
+		KeyID: k.ID, OrganizationID: k.Org, VectorStoreID: orNull(k.DefaultStore), Name: k.Name,
+		scopeFields: newScopeFields(fsm.Scope(k.Scope)), CreatedAt: timestamp(k.CreatedAt), ExpiresAt: timeOrNull(k.ExpiresAt),
 	}
-	if k.RevokedAt != 0 {
-		reply.RevokedAt = orNull(timestamp(k.RevokedAt))
+}
+
+// timeOrNull is null for a moment that never comes, or hasn't come.
+func timeOrNull(nanos int64) *string {
+	if nanos == 0 {
+		return nil
 	}
-	return reply
+	return orNull(timestamp(nanos))
 }
 
 func orNull(s string) *string {
@@ -46,12 +78,8 @@ func orNull(s string) *string {
 
 // keyCreatedReply is the only place where a secret is ever told.
 type keyCreatedReply struct {
-	Key            string  `json:"key"`
-	KeyID          string  `json:"key_id"`
-	OrganizationID string  `json:"organization_id"`
-	VectorStoreID  *string `json:"vector_store_id"`
-	Name           string  `json:"name"`
-	CreatedAt      string  `json:"created_at"`
+	Key string `json:"key"`
+	keyFields
 }
 
 func (s *server) handleKeyCreate(c *call) error {
@@ -59,18 +87,14 @@ func (s *server) handleKeyCreate(c *call) error {
 	if err := s.readAdminBody(c, &request); err != nil {
 		return err
 	}
-	var rules fieldRules
-	rules.name(paramOrganizationID, request.OrganizationID, organizationPrefix, true)
-	rules.name(paramVectorStoreID, request.VectorStoreID, vectorStorePrefix, false)
-	rules.text("name", request.Name, maxKeyNameChars)
-	if err := rules.err(); err != nil {
+	command, err := request.command()
+	if err != nil {
 		return err
 	}
-	text, keyID, secretHash := mintKey()
-	result, err := s.command(c, &fsm.KeyCreate{
-		RequestID: mintRequestID(), KeyID: keyID, Org: request.OrganizationID, Name: request.Name,
-		SecretHash: secretHash, DefaultStore: request.VectorStoreID,
-	})
+	var text string
+	text, command.KeyID, command.SecretHash = mintKey()
+	command.RequestID = mintRequestID()
+	result, err := s.command(c, command)
 	if errors.Is(err, cluster.ErrOutcomeUnknown) {
 		f := asFailure(err)
 		f.unsafeRetry = true // would make a second key
@@ -80,31 +104,27 @@ func (s *server) handleKeyCreate(c *call) error {
 		return err
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
-	c.reply(http.StatusCreated, keyCreatedReply{
-		Key: text, KeyID: keyID, OrganizationID: request.OrganizationID,
-		VectorStoreID: orNull(request.VectorStoreID), Name: request.Name,
-		CreatedAt: s.createdAt(c, keyID, result.Index),
-	})
+	c.reply(http.StatusCreated, keyCreatedReply{text, s.readBack(c, command, result.Index)})
 	return nil
 }
 
-// createdAt reads back when a key was created, which is the entry's time. The
-// key exists: if it can't be read back in time, the reply, which alone has the
-// secret, must not be lost for that.
-func (s *server) createdAt(c *call, keyID string, index uint64) string {
+// readBack tells of a key that was made by the entry at index, from which it has
+// its times. The key exists: if it can't be read back in time, the reply, which
+// alone has the secret, must not be lost for that.
+func (s *server) readBack(c *call, command *fsm.KeyCreate, index uint64) keyFields {
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
-	created := time.Now().UnixNano()
+	made := fsm.KeyInfo{ID: command.KeyID, Key: command.Row(s.Now().UnixNano())}
 	if s.State.WaitApplied(ctx, index) == nil {
 		_, _ = s.inView(func(v *fsm.View) (bool, error) {
-			key, ok, err := v.Key(keyID)
+			key, ok, err := v.Key(command.KeyID)
 			if ok && err == nil {
-				created = key.CreatedAt
+				made.Key = key
 			}
 			return ok, err
 		})
 	}
-	return timestamp(created)
+	return newKeyFields(made)
 }
 
 func (s *server) handleKeyRevoke(c *call) error {
@@ -113,13 +133,15 @@ func (s *server) handleKeyRevoke(c *call) error {
 	if !strings.HasPrefix(keyID, keyIDPrefix) || !isVisibleASCII(keyID, len(keyIDPrefix)+ulidChars) {
 		return fail(codeKeyNotFound, "there is no key with this id")
 	}
-	if _, err := s.command(c, &fsm.KeyRevoke{RequestID: mintRequestID(), KeyID: keyID}); err != nil {
+	result, err := s.command(c, &fsm.KeyRevoke{RequestID: mintRequestID(), KeyID: keyID})
+	if err != nil {
 		return err
 	}
 	c.reply(http.StatusOK, struct {
 		KeyID   string `json:"key_id"`
 		Revoked bool   `json:"revoked"`
-	}{keyID, true})
+		Index   uint64 `json:"index"`
+	}{keyID, true, result.Index})
 	return nil
 }
 
@@ -135,7 +157,7 @@ func (s *server) handleKeys(c *call) error {
 		}
 		found, reply.NextCursor = cutPage(p, found, func(k fsm.KeyInfo) string { return k.ID })
 		for _, k := range found {
-			reply.Keys = append(reply.Keys, newKeyReply(k))
+			reply.Keys = append(reply.Keys, keyReply{newKeyFields(k), timeOrNull(k.RevokedAt)})
 		}
 		c.reply(http.StatusOK, reply)
 		return nil

@@ -130,6 +130,9 @@ type Deps struct {
 	// Audit is asked before anything is read from this node's state. Nil: every
 	// state is trusted.
 	Audit Audit
+	// Now is the wall clock by which this node judges whether a key has expired;
+	// where a sync is committed, its entry's does. Nil: time.Now.
+	Now func() time.Time
 }
 
 // New returns the handler for every route of a node's HTTP port. It starts no
@@ -141,6 +144,9 @@ func New(d Deps) (http.Handler, error) {
 	d.Limits = d.Limits.withDefaults()
 	if d.Audit == nil {
 		d.Audit = noAudit{}
+	}
+	if d.Now == nil {
+		d.Now = time.Now
 	}
 	return newServer(d)
 }

@@ -31,8 +31,12 @@ func (s *server) authenticate(c *call) (caller, error) {
 		if err != nil || !ok {
 			return false, err
 		}
-		who.org, who.defaultStore = key.Org, key.DefaultStore
-		refused = checkKey(key.SecretHash, secretHash, key.RevokedAt)
+		who.org, who.defaultStore, who.scope = key.Org, key.DefaultStore, fsm.Scope(key.Scope)
+		if subtle.ConstantTimeCompare(key.SecretHash[:], secretHash[:]) != 1 {
+			refused = refusal(fsm.KeyNotFound) // as if unknown: the id alone is no secret
+		} else if outcome := fsm.JudgeKey(key, s.Now().UnixNano()); outcome != fsm.OK {
+			refused = refusal(outcome)
+		}
 		return true, nil
 	})
 	switch {
@@ -46,27 +50,18 @@ func (s *server) authenticate(c *call) (caller, error) {
 	return who, nil
 }
 
-func checkKey(stored, sent [32]byte, revokedAt int64) *failure {
-	if subtle.ConstantTimeCompare(stored[:], sent[:]) != 1 {
-		return refusal(fsm.KeyNotFound) // as if unknown: the id alone is no secret
-	}
-	if revokedAt != 0 {
-		return refusal(fsm.KeyRevoked)
-	}
-	return nil
-}
-
 // stillValid repeats the check of a key against the view that a read is served
 // from: a linearizable read sees a revocation acknowledged before it.
-func (c caller) stillValid(v *fsm.View) error {
-	key, ok, err := v.Key(c.keyID)
-	switch {
-	case err != nil:
+func (s *server) stillValid(v *fsm.View, keyID string) error {
+	key, ok, err := v.Key(keyID)
+	if err != nil {
 		return err
-	case !ok:
+	}
+	if !ok {
 		return refusal(fsm.KeyNotFound)
-	case key.RevokedAt != 0:
-		return refusal(fsm.KeyRevoked)
+	}
+	if outcome := fsm.JudgeKey(key, s.Now().UnixNano()); outcome != fsm.OK {
+		return refusal(outcome)
 	}
 	return nil
 }

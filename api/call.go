@@ -9,6 +9,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/julienschmidt/httprouter"
+
+	"pipesync/fsm"
 )
 
 // call is one request on its way through the edge, with what its access log
@@ -32,6 +34,7 @@ type caller struct {
 	keyID        string
 	org          string
 	defaultStore string
+	scope        fsm.Scope
 }
 
 func (c *call) param(name string) string { return c.params.ByName(name) }

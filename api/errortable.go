@@ -15,6 +15,7 @@ const (
 	codeMissingAdminToken      Code = "MISSING_ADMIN_TOKEN"
 	codeInvalidAdminToken      Code = "INVALID_ADMIN_TOKEN"
 	codeOrganizationMismatch   Code = "ORGANIZATION_MISMATCH"
+	codeKeyScopeDenied         Code = "KEY_SCOPE_DENIED"
 	codeQuotaExceeded          Code = "QUOTA_EXCEEDED"
 	codeJoinRefused            Code = "JOIN_REFUSED"
 	codeOrganizationNotFound   Code = "ORGANIZATION_NOT_FOUND"
@@ -84,7 +85,7 @@ var errorTable = []errorRow{
 		"The request has no X-API-Key header.",
 		"Send the key that `pipesync keys create` printed."},
 	{codeInvalidAPIKey, http.StatusUnauthorized, false,
-		"The API key is unknown, malformed or revoked.",
+		"The API key is unknown, malformed, revoked or expired; the message says which.",
 		"Check for a truncated key; make a new one with `pipesync keys create`."},
 	{codeMissingAdminToken, http.StatusUnauthorized, false,
 		"An admin route was called without `Authorization: Bearer TOKEN`.",
@@ -95,6 +96,9 @@ var errorTable = []errorRow{
 	{codeOrganizationMismatch, http.StatusForbidden, false,
 		"organization_id is not the organization of the API key.",
 		"Send the key's own organization, or use another key."},
+	{codeKeyScopeDenied, http.StatusForbidden, false,
+		"The API key is limited to other actions, vector stores or namespaces. Nothing was written. The message names the first that is denied, details the operation too.",
+		"Use a key for it: `pipesync keys list` shows what each is limited to, and `pipesync keys create` makes one."},
 	{codeQuotaExceeded, http.StatusForbidden, false,
 		"With this sync the organization would have more than it may: details names the quota, what there would be and what may be. Nothing was written.",
 		"Delete what is no longer needed, or have the quota raised with `pipesync limits set`. A sync that leaves no more than it finds is never refused for it. Tombstones go after their retention (7 days unless configured). Checkpoints are of 1000 pipelines at most: name a pipeline the same in each of its runs."},

@@ -132,10 +132,11 @@ var provocations = map[Code]func(e *edge) *reply{
 	codeOrganizationMismatch: func(e *edge) *reply {
 		return e.sync(strings.Replace(goodSync, "org_acme", "org_other", 1))
 	},
-	codeJoinRefused:   func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
-	codeAlreadyJoined: func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
-	codeNodeIDTaken:   func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
-	codeNodeTooOld:    func(e *edge) *reply { return e.joinFailing(cluster.ErrVersionTooOld) },
+	codeKeyScopeDenied: func(e *edge) *reply { return e.sync(goodSync, e.limited(`"actions":["read"]`)) },
+	codeJoinRefused:    func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
+	codeAlreadyJoined:  func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
+	codeNodeIDTaken:    func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
+	codeNodeTooOld:     func(e *edge) *reply { return e.joinFailing(cluster.ErrVersionTooOld) },
 	codeClusterTooOld: func(e *edge) *reply {
 		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {
 			return (&fsm.Result{Outcome: fsm.VersionTooLow}).Encode(), nil

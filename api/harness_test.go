@@ -62,6 +62,13 @@ func (l *testLog) apply(body []byte) ([]byte, error) {
 	}
 }
 
+// now is the wall clock of the node under test.
+func (l *testLog) now() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Unix(0, l.wallTime)
+}
+
 func (l *testLog) advance(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +167,7 @@ func newEdge(t testing.TB, change ...func(*Deps)) *edge {
 	e.key = e.makeKey(testOrg, testStore)
 	d := Deps{
 		Cluster: e.cluster, State: sm, NodeID: "node_1", Version: "test", AdminToken: testAdmin,
-		Logger: slog.New(slog.NewJSONHandler(e.lines, nil)), Registry: prometheus.NewRegistry(),
+		Logger: slog.New(slog.NewJSONHandler(e.lines, nil)), Registry: prometheus.NewRegistry(), Now: log.now,
 	}
 	for _, f := range change {
 		f(&d)

@@ -17,6 +17,9 @@ type namespaceDeletedReply struct {
 // it is there is decided in the log, since a sync may be on its way there.
 func (s *server) handleNamespaceDelete(c *call) error {
 	store, namespace := c.param("store"), c.param("namespace")
+	if denial := c.caller.scope.DenyNamespaces(fsm.MayDeleteNamespace, store, namespace); denial != nil {
+		return denied(denial)
+	}
 	ctx, cancel := c.within(s.Limits.SyncTimeout)
 	defer cancel()
 	found, err := s.storeExists(ctx, c.caller.org, store)

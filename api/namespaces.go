@@ -38,14 +38,18 @@ func (s *server) readOrg(c *call, read func(v *fsm.View) error) error {
 		return err
 	}
 	defer view.Close()
-	if err := c.caller.stillValid(view); err != nil {
+	if err := s.stillValid(view, c.caller.keyID); err != nil {
 		return err
 	}
 	return read(view)
 }
 
-// readStore is readOrg where the vector store of the path exists too.
+// readStore is readOrg where the vector store of the path exists too, and the
+// key may read it.
 func (s *server) readStore(c *call, read func(v *fsm.View, org, store string) error) error {
+	if denial := c.caller.scope.DenyNamespaces(fsm.MayRead, c.param("store")); denial != nil {
+		return denied(denial)
+	}
 	return s.readOrg(c, func(view *fsm.View) error {
 		org, store := c.caller.org, c.param("store")
 		_, ok, err := view.Store(org, store)
@@ -65,7 +69,7 @@ func (s *server) handleNamespaces(c *call) error {
 		if err != nil {
 			return err
 		}
-		found, err := v.Namespaces(org, store, p.after, p.limit+1)
+		found, err := v.Namespaces(org, store, c.caller.scope, p.after, p.limit+1)
 		if err != nil {
 			return fmt.Errorf("listing namespaces: %w", err)
 		}
@@ -89,10 +93,14 @@ func (s *server) handleNamespace(c *call) error {
 	})
 }
 
-// readNamespace runs read on the namespace of the path.
+// readNamespace runs read on the namespace of the path, which the key may read.
 func (s *server) readNamespace(c *call, read func(v *fsm.View, n fsm.NamespaceInfo, org, store string) error) error {
+	name := c.param("namespace")
+	if denial := c.caller.scope.DenyNamespaces(fsm.MayRead, c.param("store"), name); denial != nil {
+		return denied(denial)
+	}
 	return s.readStore(c, func(v *fsm.View, org, store string) error {
-		n, ok, err := v.Namespace(org, store, c.param("namespace"))
+		n, ok, err := v.Namespace(org, store, name)
 		if err != nil {
 			return fmt.Errorf("reading a namespace: %w", err)
 		}

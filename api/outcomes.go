@@ -20,6 +20,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 	fsm.RateLimited:     {codeRateLimitExceeded, "the organization's syncs of this window are used up"},
 	fsm.KeyNotFound:     {codeInvalidAPIKey, "the API key is not known"},
 	fsm.KeyRevoked:      {codeInvalidAPIKey, "the API key has been revoked"},
+	fsm.KeyExpired:      {codeInvalidAPIKey, "the API key has expired"},
+	fsm.KeyScopeDenied:  {codeKeyScopeDenied, "the API key doesn't allow all of the sync"},
 	fsm.OrgMismatch:     {codeOrganizationMismatch, "organization_id is not the API key's organization"},
 	fsm.StoreNotFound:   {codeVectorStoreNotFound, noSuchStore},
 	fsm.NotBootstrapped: {codeNotReady, "the cluster is being formed"},

@@ -134,6 +134,9 @@ func (s *server) address(ctx context.Context, who caller, request *syncjson.Requ
 	if request.HasVectorStore {
 		command.Store = request.VectorStoreID
 	}
+	if err := who.denySync(command); err != nil {
+		return err
+	}
 	found, err := s.storeExists(ctx, command.Org, command.Store)
 	if err != nil {
 		return err

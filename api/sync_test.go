@@ -135,7 +135,8 @@ func TestOutcomeUnknownRetryable(t *testing.T) {
 
 func TestSyncRefusedByTheLog(t *testing.T) {
 	for outcome, code := range map[fsm.Outcome]Code{
-		fsm.KeyRevoked: codeInvalidAPIKey, fsm.KeyNotFound: codeInvalidAPIKey, fsm.OrgMismatch: codeOrganizationMismatch,
+		fsm.KeyRevoked: codeInvalidAPIKey, fsm.KeyNotFound: codeInvalidAPIKey,
+		fsm.KeyExpired: codeInvalidAPIKey, fsm.KeyScopeDenied: codeKeyScopeDenied, fsm.OrgMismatch: codeOrganizationMismatch,
 		fsm.StoreNotFound: codeVectorStoreNotFound, fsm.NotBootstrapped: codeNotReady,
 		fsm.TimestampInFuture: codeTimestampInFuture, fsm.StaleSync: codeStaleSync, fsm.StaleRefresh: codeStaleRefresh,
 		fsm.RefreshTimestampReused: codeRefreshTimestampReused, fsm.SyncTooOld: codeSyncTooOld,

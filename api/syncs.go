@@ -43,8 +43,8 @@ func newPastSync(s fsm.SyncInfo) pastSync {
 	}
 }
 
-// maxSyncsRead ends a page of the history early, after so many syncs, those of
-// other vector stores included; next_cursor goes on from there.
+// maxSyncsRead ends a page of the history early, after so many syncs, those that
+// it doesn't list included; next_cursor goes on from there.
 const maxSyncsRead = 10_000
 
 func (s *server) handleSyncs(c *call) error {
@@ -54,7 +54,7 @@ func (s *server) handleSyncs(c *call) error {
 		if err != nil {
 			return err
 		}
-		list := syncList{store: store, page: p, maxRead: maxSyncsRead}
+		list := syncList{caller: c.caller, store: store, page: p, maxRead: maxSyncsRead}
 		body, err := list.encode(v, org)
 		if err != nil {
 			return err
@@ -67,6 +67,7 @@ func (s *server) handleSyncs(c *call) error {
 // syncList encodes one page of the history, the newest sync first. Cursors go
 // on after the index of a sync.
 type syncList struct {
+	caller  caller
 	store   string // empty: of any
 	page    page
 	maxRead int
@@ -117,7 +118,7 @@ func (l *syncList) appendSyncs(v *fsm.View, org string, before uint64) (more boo
 		}
 		read++
 		l.last = sync.Index
-		if l.store != "" && sync.Store != l.store {
+		if l.store != "" && sync.Store != l.store || l.caller.denySeeing(&sync) != nil {
 			continue
 		}
 		if listed++; listed > 1 {
@@ -140,6 +141,9 @@ func (s *server) handlePastSync(c *call) error {
 		}
 		if !found {
 			return fail(codeSyncNotFound, "the organization's history has no sync with this id")
+		}
+		if denial := c.caller.denySeeing(&sync); denial != nil {
+			return denied(denial)
 		}
 		c.reply(http.StatusOK, newPastSync(sync))
 		return nil

@@ -13,26 +13,39 @@ type KeyRequest struct {
 	Name           string `json:"name,omitempty"`
 	// VectorStoreID becomes the key's default store, made if missing.
 	VectorStoreID string `json:"vector_store_id,omitempty"`
+	// What the key may do: what is empty isn't limited. Actions are of read,
+	// upsert, delete, full_refresh and delete_namespace. Namespaces are patterns:
+	// a name, or the beginning of names and a *.
+	Actions          []string `json:"actions,omitempty"`
+	VectorStoreIDs   []string `json:"vector_store_ids,omitempty"`
+	Namespaces       []string `json:"namespaces,omitempty"`
+	ExpiresInSeconds int64    `json:"expires_in_seconds,omitempty"` // 0: never
 }
 
 // NewKey is a key just made: the only time that its text is told.
 type NewKey struct {
-	Key            string    `json:"key"`
-	KeyID          string    `json:"key_id"`
-	OrganizationID string    `json:"organization_id"`
-	VectorStoreID  *string   `json:"vector_store_id"` // nil: no default store
-	Name           string    `json:"name"`
-	CreatedAt      time.Time `json:"created_at"`
+	Key string `json:"key"`
+	KeyInfo
+}
+
+// KeyInfo is a key without its secret, as it was made.
+type KeyInfo struct {
+	KeyID          string  `json:"key_id"`
+	OrganizationID string  `json:"organization_id"`
+	VectorStoreID  *string `json:"vector_store_id"` // nil: no default store
+	Name           string  `json:"name"`
+	// Unlike in a request, what isn't limited is null.
+	Actions        []string   `json:"actions"`
+	VectorStoreIDs []string   `json:"vector_store_ids"`
+	Namespaces     []string   `json:"namespaces"`
+	CreatedAt      time.Time  `json:"created_at"`
+	ExpiresAt      *time.Time `json:"expires_at"` // nil: never
 }
 
 // Key is a key without its secret.
 type Key struct {
-	KeyID          string     `json:"key_id"`
-	OrganizationID string     `json:"organization_id"`
-	VectorStoreID  *string    `json:"vector_store_id"` // nil: no default store
-	Name           string     `json:"name"`
-	CreatedAt      time.Time  `json:"created_at"`
-	RevokedAt      *time.Time `json:"revoked_at"` // nil: in use
+	KeyInfo
+	RevokedAt *time.Time `json:"revoked_at"` // nil: not revoked
 }
 
 // KeyPage is ordered by key id.
@@ -45,6 +58,7 @@ type KeyPage struct {
 type RevokedKey struct {
 	KeyID   string `json:"key_id"`
 	Revoked bool   `json:"revoked"`
+	Index   uint64 `json:"index"` // no sync behind it is committed with the key
 }
 
 // ListOptions choose a page. The zero value is the first page of everything.

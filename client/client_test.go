@@ -115,12 +115,15 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "POST /v1/admin/leader/transfer", body: `{}`, admin: true,
 			want: `{"leader_id":"b"}`,
 		}, {
-			name: "create a key", reply: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","created_at":"2026-01-02T03:04:05.6Z"}`,
+			name: "create a key", reply: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","actions":["read"],"vector_store_ids":null,"namespaces":["a*"],"created_at":"2026-01-02T03:04:05.6Z","expires_at":null}`,
 			call: func(c *Client) (any, error) {
-				return c.CreateKey(ctx, KeyRequest{OrganizationID: "org_a", Name: "n"})
+				return c.CreateKey(ctx, KeyRequest{
+					OrganizationID: "org_a", Name: "n", Actions: []string{"read"}, VectorStoreIDs: []string{"vs_a"}, Namespaces: []string{"a*"}, ExpiresInSeconds: 9,
+				})
 			},
-			request: "POST /v1/admin/keys", body: `{"organization_id":"org_a","name":"n"}`, admin: true,
-			want: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","created_at":"2026-01-02T03:04:05.6Z"}`,
+			request: "POST /v1/admin/keys", admin: true,
+			body: `{"organization_id":"org_a","name":"n","actions":["read"],"vector_store_ids":["vs_a"],"namespaces":["a*"],"expires_in_seconds":9}`,
+			want: `{"key":"k","key_id":"i","organization_id":"org_a","vector_store_id":null,"name":"n","actions":["read"],"vector_store_ids":null,"namespaces":["a*"],"created_at":"2026-01-02T03:04:05.6Z","expires_at":null}`,
 		}, {
 			name: "list keys", reply: `{"keys":[],"next_cursor":"x"}`,
 			call: func(c *Client) (any, error) {
@@ -129,10 +132,10 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/admin/keys?cursor=a%26b&limit=5&organization_id=org_a", admin: true,
 			want: `{"keys":[],"next_cursor":"x"}`,
 		}, {
-			name: "revoke", reply: `{"key_id":"i","revoked":true}`,
+			name: "revoke", reply: `{"key_id":"i","revoked":true,"index":7}`,
 			call:    func(c *Client) (any, error) { return c.RevokeKey(ctx, "i") },
 			request: "DELETE /v1/admin/keys/i", admin: true,
-			want: `{"key_id":"i","revoked":true}`,
+			want: `{"key_id":"i","revoked":true,"index":7}`,
 		}, {
 			name: "create a store", reply: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 			call: func(c *Client) (any, error) {

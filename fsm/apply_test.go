@@ -110,7 +110,14 @@ func TestSyncRefusals(t *testing.T) {
 	r.mustApply(&KeyCreate{KeyID: "key_a", Org: "org_a", DefaultStore: "vs_a"})
 	r.mustApply(&KeyCreate{KeyID: "key_gone", Org: "org_a"})
 	r.mustApply(&KeyRevoke{KeyID: "key_gone"})
-	r.mustApply(&KeyCreate{KeyID: "key_b", Org: "org_b", DefaultStore: "vs_b"})
+	r.mustApply(&KeyCreate{KeyID: "key_b", Org: "org_b", DefaultStore: "vs_b", Scope: Scope{Actions: MayRead}})
+	r.mustApply(&KeyCreate{KeyID: "key_short", Org: "org_b", LifetimeSeconds: 1})
+	r.mustApply(&KeyCreate{KeyID: "key_gone_short", Org: "org_a", LifetimeSeconds: 1})
+	r.mustApply(&KeyRevoke{KeyID: "key_gone_short"})
+	r.mustApply(&KeyCreate{KeyID: "key_reader", Org: "org_a", Scope: Scope{Actions: MayRead}})
+	r.mustApply(&KeyCreate{KeyID: "key_stores", Org: "org_a", Scope: Scope{Stores: []string{"vs_a"}}})
+	r.mustApply(&KeyCreate{KeyID: "key_spaces", Org: "org_a", Scope: Scope{Namespaces: []string{"m*"}}})
+	r.wall += second
 	r.mustApply(newSync(Incremental)) // fills the window of org_a
 	cases := []struct {
 		name, key, org, store string
@@ -119,7 +126,12 @@ func TestSyncRefusals(t *testing.T) {
 	}{
 		{"all is wrong", "key_x", "org_b", "vs_x", KeyNotFound, Window{}},
 		{"revoked, and of another organization", "key_gone", "org_b", "vs_x", KeyRevoked, Window{}},
-		{"another organization's key, no store", "key_b", "org_a", "vs_x", OrgMismatch, Window{}},
+		{"revoked and expired", "key_gone_short", "org_a", "vs_a", KeyRevoked, Window{}},
+		{"expired, and of another organization", "key_short", "org_a", "vs_x", KeyExpired, Window{}},
+		{"no action for it, no store", "key_reader", "org_a", "vs_x", KeyScopeDenied, Window{}},
+		{"not one of the key's stores, and missing", "key_stores", "org_a", "vs_x", KeyScopeDenied, Window{}},
+		{"no pattern, and a full window", "key_spaces", "org_a", "vs_a", KeyScopeDenied, Window{}},
+		{"another organization's key, no store, and out of its scope", "key_b", "org_a", "vs_x", OrgMismatch, Window{}},
 		{"no store, and a full window", "key_a", "org_a", "vs_x", StoreNotFound, Window{1, 0, 60_000, 60_000}},
 		{"another organization's store", "key_a", "org_a", "vs_b", StoreNotFound, Window{1, 0, 60_000, 60_000}},
 		{"full window", "key_a", "org_a", "vs_a", RateLimited, Window{1, 0, 60_000, 60_000}},

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"math"
 
 	"pipesync/storage"
 )
@@ -70,14 +71,35 @@ func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
 		}
 	}
 	tx.batch.PutOrgKey(org, c.KeyID)
-	tx.batch.PutKey(c.KeyID, storage.Key{
-		Org:          c.Org,
-		Name:         c.Name,
-		SecretHash:   c.SecretHash,
-		DefaultStore: c.DefaultStore,
-		CreatedAt:    tx.wall,
-	})
+	tx.batch.PutKey(c.KeyID, c.Row(tx.wall))
 	return tx.done(true), nil
+}
+
+// Row is the key as an entry of this wall time makes it.
+func (c *KeyCreate) Row(wallTime int64) storage.Key {
+	return storage.Key{
+		Org:             c.Org,
+		Name:            c.Name,
+		SecretHash:      c.SecretHash,
+		DefaultStore:    c.DefaultStore,
+		Scope:           storage.Scope(c.Scope),
+		CreatedAt:       wallTime,
+		ExpiresAt:       secondsLater(wallTime, c.LifetimeSeconds),
+		LifetimeSeconds: c.LifetimeSeconds,
+	}
+}
+
+// secondsLater is when a lifetime that begins at wall ends; 0, which is never,
+// for a lifetime of 0 alone.
+func secondsLater(wall int64, lifetimeSeconds uint32) int64 {
+	if lifetimeSeconds == 0 {
+		return 0
+	}
+	lifetime := int64(lifetimeSeconds) * nanosPerSecond
+	if wall > math.MaxInt64-lifetime {
+		return math.MaxInt64
+	}
+	return max(wall+lifetime, 1)
 }
 
 func (c *KeyRevoke) decide(tx *transaction) (*Result, error) {

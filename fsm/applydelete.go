@@ -21,7 +21,9 @@ func (c *NamespaceDelete) decide(tx *transaction) (*Result, error) {
 }
 
 func (c *NamespaceDelete) apply(tx *transaction) (Outcome, error) {
-	outcome, err := checkKey(tx.db, &Header{KeyID: c.KeyID, Org: c.Org})
+	outcome, err := checkKey(tx.db, c.KeyID, c.Org, tx.wall, func(s Scope) *Denial {
+		return s.DenyNamespaces(MayDeleteNamespace, c.Store, c.Namespace)
+	})
 	if err != nil || outcome != OK {
 		return outcome, err
 	}

@@ -18,7 +18,7 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 		SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store, Mode: e.Mode,
 		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Checkpoint: e.Checkpoint, Idempotency: e.Idempotency,
 	}
-	check, err := checkSync(tx.db, &h, e.names, Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
+	check, err := checkSync(tx.db, &h, e.Outline(), Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
 	if err != nil {
 		return nil, err
 	}

@@ -101,22 +101,6 @@ type Checkpoint struct {
 // AllDeleted is a MaxDelete of 100 %, which refuses nothing.
 const AllDeleted = 100_000
 
-// Namespaces are the distinct namespaces of the operations, in the order in
-// which they are first named.
-func (s *Sync) Namespaces() []string {
-	var names []string
-	seen := map[string]bool{}
-	for i := range s.Operations {
-		name := s.Operations[i].Namespace
-		if i > 0 && s.Operations[i-1].Namespace == name || seen[name] {
-			continue
-		}
-		seen[name] = true
-		names = append(names, name)
-	}
-	return names
-}
-
 // Bootstrap is the first command of a cluster's life. It is decided once: on a
 // state that has a cluster id it changes nothing.
 type Bootstrap struct {
@@ -135,6 +119,10 @@ type KeyCreate struct {
 	Name         string
 	SecretHash   [32]byte
 	DefaultStore string // empty: none
+	Scope        Scope
+	// LifetimeSeconds is how long after the entry's wall time the key expires; 0:
+	// never.
+	LifetimeSeconds uint32
 }
 
 // KeyRevoke ends a key. Revoking a revoked key succeeds and changes nothing.

@@ -63,7 +63,7 @@ func (c *consumer) fold(change *Change) {
 }
 
 func (c *consumer) compare(t failer, r *rig, v *View) {
-	live, err := v.Namespaces(testOrg, testStore, "", 100)
+	live, err := v.Namespaces(testOrg, testStore, Scope{}, "", 100)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

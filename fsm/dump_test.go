@@ -269,7 +269,7 @@ func fingerprintOf(t testing.TB, f *FSM, ns, id string) storage.Fingerprint {
 // describeLive lists the live records of the test's store as ns/id=data@step.
 func describeLive(t testing.TB, v *View, stepOf map[uint64]int) string {
 	t.Helper()
-	list, err := v.Namespaces(testOrg, testStore, "", 100)
+	list, err := v.Namespaces(testOrg, testStore, Scope{}, "", 100)
 	must(t, err)
 	var out []string
 	for _, ns := range list {

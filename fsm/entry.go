@@ -220,6 +220,19 @@ func (d *decoder) name(what string) string {
 
 func (d *decoder) optionalName(what string) string { return d.text(what, MaxNameBytes) }
 
+// names reads a list of at most limit names, nil where it is empty.
+func (d *decoder) names(what string, limit int) []string {
+	n := int(d.uvarint(what, uint64(limit)))
+	if d.err != nil || n == 0 {
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = d.name(what)
+	}
+	return list
+}
+
 func encodeError(what string, err error) error {
 	return fmt.Errorf("encode %s entry: %w", what, err)
 }

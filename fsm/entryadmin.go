@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
 
 	"pipesync/storage"
 )
@@ -11,7 +12,8 @@ import (
 //	bootstrap     cluster id (text) │ epoch (16) │ admin token's SHA-256 (32) │ settings (figures)
 //	settings set  figures
 //	limits set    org (text) │ figures
-//	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none)
+//	key create    key id (text) │ org (text) │ name (text) │ secret's SHA-256 (32) │ default store (text, empty: none) │
+//	              lifetime in seconds (4) │ actions (1) │ stores: count (uvarint), each a text │ namespaces: likewise
 //	key revoke    key id (text)
 //	store create  org (text) │ store (text)
 //	store delete  org (text) │ store (text)
@@ -86,7 +88,7 @@ func checkEpoch(e storage.Epoch) error {
 
 func (c *KeyCreate) encode() ([]byte, error) {
 	err := errors.Join(checkName("key id", c.KeyID), checkName("organization", c.Org),
-		checkOptionalName("key name", c.Name), checkOptionalName("default store", c.DefaultStore))
+		checkOptionalName("key name", c.Name), checkOptionalName("default store", c.DefaultStore), checkScope(c.Scope))
 	if err != nil {
 		return nil, encodeError("key create", err)
 	}
@@ -96,6 +98,10 @@ func (c *KeyCreate) encode() ([]byte, error) {
 	e.text(c.Name)
 	e.raw(c.SecretHash[:])
 	e.text(c.DefaultStore)
+	e.u32(c.LifetimeSeconds)
+	e.u8(byte(c.Scope.Actions))
+	e.texts(c.Scope.Stores)
+	e.texts(c.Scope.Namespaces)
 	return sealEntry(e.b), nil
 }
 
@@ -108,7 +114,35 @@ func decodeKeyCreate(d *decoder, h Header) (*KeyCreate, error) {
 	}
 	d.fill("secret hash", c.SecretHash[:])
 	c.DefaultStore = d.optionalName("default store")
+	c.LifetimeSeconds = d.u32("lifetime")
+	c.Scope.Actions = KeyActions(d.u8("actions"))
+	c.Scope.Stores = d.names("store of the scope", MaxScopeNames)
+	c.Scope.Namespaces = d.names("namespace of the scope", MaxScopeNames)
+	if d.err == nil {
+		if err := checkScope(c.Scope); err != nil {
+			d.fail("%v", err)
+		}
+	}
 	return c, d.done()
+}
+
+func checkScope(s Scope) error {
+	if s.Actions&^allKeyActions != 0 {
+		return fmt.Errorf("actions %#x", s.Actions)
+	}
+	return errors.Join(checkNames("store", s.Stores), checkNames("namespace", s.Namespaces))
+}
+
+func checkNames(what string, names []string) error {
+	if len(names) > MaxScopeNames {
+		return fmt.Errorf("a scope of %d %ss, at most %d", len(names), what, MaxScopeNames)
+	}
+	for _, name := range names {
+		if err := checkName("a scope's "+what, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *KeyRevoke) encode() ([]byte, error) {

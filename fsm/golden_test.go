@@ -126,6 +126,7 @@ func goldenCommands() map[string]Command {
 		"entry-collect-bare": &Collect{RequestID: goldenID(11), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-key-create": &KeyCreate{
 			RequestID: goldenID(5), KeyID: "key_01", Org: "org_a", Name: "loader", SecretHash: [32]byte{1, 31: 2}, DefaultStore: "vs_a",
+			LifetimeSeconds: 7_776_000, Scope: Scope{MayRead | MayUpsert | MayFullRefresh, []string{"vs_a", "vs_b"}, []string{"docs*", "n"}},
 		},
 		"entry-key-create-bare": &KeyCreate{RequestID: goldenID(6), KeyID: "key_02", Org: "org_b"},
 		"entry-key-revoke":      &KeyRevoke{RequestID: goldenID(7), KeyID: "key_01"},
@@ -139,6 +140,7 @@ func goldenResults() map[string]*Result {
 	return map[string]*Result{
 		"result-created": {Outcome: OK, Index: 7, Created: true},
 		"result-revoked": {Outcome: KeyNotFound, Index: 1 << 40},
+		"result-denied":  {Outcome: KeyScopeDenied, Index: 14, Sync: &SyncResult{SyncID: "sync_06"}},
 		"result-sync": {Outcome: OK, Index: 12, Sync: &SyncResult{
 			SyncID: "sync_01", Counts: Counts{Upserted: 300, Deleted: 2, Skipped: 1},
 			ByNamespace: []NamespaceCounts{

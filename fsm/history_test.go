@@ -61,6 +61,13 @@ func (h *history) between(least, most int64) int64 { return least + h.rng.Int64N
 func pick[T any](h *history, from ...T) T { return from[h.rng.IntN(len(from))] }
 
 func (h *history) addAny() {
+	if h.rng.IntN(20) == 0 {
+		h.add(&KeyCreate{
+			KeyID: pick(h, limitedKeys...), Org: testOrg, LifetimeSeconds: pick[uint32](h, 0, 9),
+			Scope: Scope{Actions: pick(h, 0, MayUpsert, MayUpsert|MayDelete), Namespaces: pick(h, nil, []string{"n", "m*"})},
+		})
+		return
+	}
 	switch k := h.rng.IntN(40); k {
 	case 0, 1:
 		h.add(&StoreCreate{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_a", "vs_b", "vs_c")})
@@ -106,6 +113,9 @@ func (h *history) addAny() {
 func (h *history) sync() *Sync {
 	s := newSync(Incremental)
 	s.SyncID = fmt.Sprint("sync_", len(h.steps))
+	if h.rng.IntN(8) == 0 {
+		s.KeyID = pick(h, limitedKeys...)
+	}
 	least := int64(0)
 	if h.rng.IntN(5) == 0 {
 		s.Mode, least = FullRefresh, 1
@@ -211,8 +221,10 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 	case *ChangeCollect:
 		h.model.changesCollect(c, at)
 		return
+	case *KeyCreate:
+		h.model.createKey(c, at)
 	case *KeyRevoke:
-		h.model.revoked = h.model.revoked || c.KeyID == testKey
+		h.model.revokeKey(c, at)
 	}
 	h.model.clusterTime = max(h.model.clusterTime, at.ClusterTime)
 }

@@ -12,14 +12,14 @@ import (
 	"pipesync/storage"
 )
 
-// model is the state machine in plain maps, for one organization with one key
-// and one store: written for clarity, sharing no code with what it checks.
+// model is the state machine in plain maps, for one organization with one
+// store: written for clarity, sharing no code with what it checks.
 type model struct {
 	settings    storage.Settings
 	own         storage.Limits // of the organization; 0: the settings'
 	clusterTime int64
 	admitted    []int64 // cluster times
-	revoked     bool
+	apiKeys     map[string]*modelAPIKey
 	namespaces  map[string]*modelNamespace
 	keys        map[storage.KeyHash]modelKey
 	requests    map[RequestID]modelKey
@@ -58,6 +58,7 @@ type modelTombstone struct{ timestamp, buriedAt int64 }
 
 func newModel(limit uint32) *model {
 	return &model{
+		apiKeys:  map[string]*modelAPIKey{testKey: {}},
 		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
 		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
 		checkpoints: map[string]storage.PipelineCheckpoint{},
@@ -109,8 +110,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		result.Sync.Window = m.windowResult()
 		return result
 	}
-	if m.revoked {
-		result.Outcome = KeyRevoked
+	if result.Outcome = m.keyOutcome(s, stamp.WallTime); result.Outcome != OK {
 		return result
 	}
 	if len(m.window()) == int(m.limit()) {
@@ -264,7 +264,7 @@ func (m *model) timestamp(s *Sync, stamp Stamp) int64 {
 // losses counts by going through all records of the namespaces that s names.
 func (m *model) losses(s *Sync, ts int64) (l Losses) {
 	l.Limit = s.MaxDelete
-	for _, name := range s.Namespaces() {
+	for _, name := range s.Outline().Namespaces {
 		ns := m.namespaces[name]
 		if ns == nil {
 			continue

@@ -146,7 +146,7 @@ func (m *model) backlog(s *Sync) Outcome {
 		return OK
 	}
 	rows := int(testBounds.flipRows)
-	for _, name := range s.Namespaces() {
+	for _, name := range s.Outline().Namespaces {
 		ns := m.namespaces[name]
 		if ns == nil {
 			continue
@@ -165,9 +165,13 @@ func (m *model) backlog(s *Sync) Outcome {
 func (m *model) delete(c *NamespaceDelete, index uint64, stamp Stamp) Outcome {
 	m.clusterTime = max(m.clusterTime, stamp.ClusterTime)
 	ns := m.namespaces[c.Namespace]
+	key := m.apiKeys[c.KeyID]
+	if outcome := key.usable(stamp.WallTime); outcome != OK {
+		return outcome
+	}
 	switch {
-	case m.revoked:
-		return KeyRevoked
+	case !key.deletes(c):
+		return KeyScopeDenied
 	case ns == nil || ns.deleted:
 		return NamespaceNotFound
 	case len(ns.live)+len(ns.tombstones) > int(testBounds.flipRows) && len(ns.retired) >= 4:

@@ -1,7 +1,6 @@
 package fsm
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -395,12 +394,5 @@ func TestSweepEndsWithItsGeneration(t *testing.T) {
 	s.done = false
 	if got := sweep(t, r, s); got != nil {
 		t.Errorf("commands of a sweep whose generation is gone: %v", got)
-	}
-}
-
-func TestNamespacesOfASync(t *testing.T) {
-	got := newSync(Incremental, upsert("z", "1", "a"), upsert("b", "1", "a"), remove("z", "2"), remove("z", "3")).Namespaces()
-	if fmt.Sprint(got) != "[z b]" {
-		t.Error(got)
 	}
 }

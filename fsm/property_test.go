@@ -153,8 +153,10 @@ func TestAgainstModel(t *testing.T) {
 				r.now += 300 * second
 			}
 			if rapid.IntRange(0, 40).Draw(rt, "revoke") == 0 {
-				r.mustApply(&KeyRevoke{KeyID: testKey})
-				m.revoked, m.clusterTime = true, max(m.clusterTime, r.now)
+				keyBoth(r, m, &KeyRevoke{KeyID: testKey})
+			}
+			if rapid.IntRange(0, 4).Draw(rt, "keys") == 0 {
+				keyBoth(r, m, drawKeyCommand(rt))
 			}
 			switch rapid.IntRange(0, 9).Draw(rt, "collect") {
 			case 0:
@@ -188,7 +190,7 @@ func TestAgainstModel(t *testing.T) {
 				m.setLimits(c, Stamp{ClusterTime: r.now})
 				r.mustApply(c)
 			}
-			s := drawKeyed(rt, drawSync(rt, n), sent)
+			s := drawKeyed(rt, drawKeyOf(rt, drawSync(rt, n)), sent)
 			sent = append(sent, s)
 			l := r.entry(s)
 			at := Stamp{ClusterTime: r.now, WallTime: r.wall}
@@ -212,7 +214,8 @@ func TestAgainstModel(t *testing.T) {
 }
 
 func drawNamespaceDelete(t *rapid.T) *NamespaceDelete {
-	return &NamespaceDelete{Org: testOrg, KeyID: testKey, Store: testStore, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "deleted")}
+	key := rapid.SampledFrom(append([]string{testKey, testKey, testKey}, limitedKeys...)).Draw(t, "key")
+	return &NamespaceDelete{Org: testOrg, KeyID: key, Store: testStore, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "deleted")}
 }
 
 func drawReconcile(t *rapid.T) *Reconcile {
@@ -239,7 +242,7 @@ func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
 	must(r.t, err)
 	v := r.view()
 	defer v.Close()
-	early, err := v.CheckSync(h, s.Namespaces(), at)
+	early, err := v.CheckSync(h, s.Outline(), at)
 	must(r.t, err)
 	return early
 }
@@ -319,7 +322,7 @@ func compareToModel(t failer, r *rig, m *model) {
 			want = append(want, m.namespaces[name].info(name))
 		}
 	}
-	got, err := v.Namespaces(testOrg, testStore, "", 100)
+	got, err := v.Namespaces(testOrg, testStore, Scope{}, "", 100)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("namespaces (-want +got): %s, %v", diff, err)
 	}
@@ -332,6 +335,7 @@ func compareToModel(t failer, r *rig, m *model) {
 		}
 		compareNamespaceRow(t, v, name, ns)
 	}
+	compareKeys(t, v, m)
 	compareChanges(t, v, m)
 }
 
@@ -474,7 +478,7 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 	var sent []*Sync
 	for n := range rapid.IntRange(1, 30).Draw(rt, "entries") {
 		r.now += rapid.Int64Range(0, 5).Draw(rt, "cluster time") * second
-		s := drawKeyed(rt, drawSync(rt, n), sent)
+		s := drawKeyed(rt, drawKeyOf(rt, drawSync(rt, n)), sent)
 		sent = append(sent, s)
 		var cmd Command = s
 		switch rapid.IntRange(0, 18).Draw(rt, "kind") {
@@ -500,6 +504,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &KeyCreate{KeyID: rapid.SampledFrom([]string{"key_b", "key_c"}).Draw(rt, "key"), Org: "org_b", DefaultStore: testStore}
 		case 2:
 			cmd = &KeyRevoke{KeyID: rapid.SampledFrom([]string{"key_b", "key_x"}).Draw(rt, "key")}
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "keys") == 0 {
+			cmd = drawKeyCommand(rt)
 		}
 		l := r.entry(cmd)
 		if rapid.IntRange(0, 10).Draw(rt, "fenced") == 0 {

@@ -26,6 +26,9 @@ const (
 	IdempotencyKeyReused Outcome = 14 // the key came before with another request
 	IdempotencyStoreFull Outcome = 15 // the organization has as many keys as it may
 
+	KeyExpired     Outcome = 16
+	KeyScopeDenied Outcome = 17 // the key's scope doesn't allow all of the sync
+
 	QuotaExceeded Outcome = 18 // the organization would have more than it may
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
 	VersionTooLow Outcome = 22 // some member of the cluster may not know such entries
@@ -37,9 +40,7 @@ const (
 	ReconcileBacklog Outcome = 24
 )
 
-func (o Outcome) known() bool {
-	return o >= OK && o <= IdempotencyStoreFull || o >= QuotaExceeded && o <= OrgNotFound || o == ReconcileBacklog || o == VersionTooLow
-}
+func (o Outcome) known() bool { return o >= OK && o <= VersionTooLow || o == ReconcileBacklog }
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.

@@ -29,9 +29,9 @@ type syncCheck struct {
 
 // checkSync runs the checks of a sync in their order, down to those that need
 // the rows of records. The leader calls it with applied state before the log,
-// Apply with the state before the entry, at the entry's effective times. names
-// are the namespaces of the operations. The cluster must be bootstrapped.
-func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck, error) {
+// Apply with the state before the entry, at the entry's effective times. o is of
+// the sync's operations. The cluster must be bootstrapped.
+func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, error) {
 	set, found, err := r.Settings()
 	if err == nil && !found {
 		err = fmt.Errorf("%w: no settings", storage.ErrCorrupt)
@@ -47,7 +47,7 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 			return c, err
 		}
 	}
-	outcome, err := checkKey(r, h)
+	outcome, err := checkKey(r, h.KeyID, h.Org, at.WallTime, func(s Scope) *Denial { return s.Deny(h.Store, h.Mode, o.Uses) })
 	switch {
 	case err != nil:
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)
@@ -75,7 +75,7 @@ func checkSync(r storage.Reader, h *Header, names []string, at Stamp) (syncCheck
 	case isFuture(h, at.WallTime):
 		c.outcome = TimestampInFuture
 	default:
-		c.namespaces, err = readNamespaces(r, store.Num, names)
+		c.namespaces, err = readNamespaces(r, store.Num, o.Namespaces)
 		if err != nil {
 			return syncCheck{}, fmt.Errorf("check sync: %w", err)
 		}
@@ -147,18 +147,26 @@ func checkRemembered(h *Header, org storage.Org, set storage.Settings, keys *key
 	return c, nil
 }
 
-// checkKey says whether the key may do what h asks for.
-func checkKey(r storage.Reader, h *Header) (Outcome, error) {
-	key, found, err := r.Key(h.KeyID)
-	switch {
-	case err != nil:
+// checkKey says whether a key of the organization may do what deny looks at.
+func checkKey(r storage.Reader, keyID, org string, wall int64, deny func(Scope) *Denial) (Outcome, error) {
+	key, found, err := r.Key(keyID)
+	if err != nil {
 		return 0, err
-	case !found:
+	}
+	if !found {
 		return KeyNotFound, nil
-	case key.RevokedAt != 0 && !planted.Is(planted.RevokedApplies):
-		return KeyRevoked, nil
-	case key.Org != h.Org:
+	}
+	outcome := JudgeKey(key, wall)
+	if outcome == KeyRevoked && planted.Is(planted.RevokedApplies) {
+		outcome = OK
+	}
+	switch {
+	case outcome != OK:
+		return outcome, nil
+	case key.Org != org:
 		return OrgMismatch, nil
+	case deny(Scope(key.Scope)) != nil:
+		return KeyScopeDenied, nil
 	}
 	return OK, nil
 }

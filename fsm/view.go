@@ -82,14 +82,14 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 	return w.window(), !w.full(), nil
 }
 
-// CheckSync decides about a sync, by its header and the distinct namespaces of
-// its operations, as Apply would at the times of a stamp if nothing else came
+// CheckSync decides about a sync, by its header and the outline of its
+// operations, as Apply would at the times of a stamp if nothing else came
 // first. A Result means that it would be refused (its Index is 0), or that it was
 // applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
 // RefreshTimestampReused, SyncTooOld, DeleteGuard and QuotaExceeded (but of namespaces)
 // may come from Apply alone.
-func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, error) {
+func (v *View) CheckSync(h Header, o Outline, at Stamp) (*Result, error) {
 	if h.Kind != KindSync {
 		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)
 	}
@@ -100,7 +100,7 @@ func (v *View) CheckSync(h Header, namespaces []string, at Stamp) (*Result, erro
 	if result, err := recallRequest(v.snapshot, h.RequestID, at.ClusterTime); result != nil || err != nil {
 		return result, err
 	}
-	check, err := checkSync(v.snapshot, &h, namespaces, at)
+	check, err := checkSync(v.snapshot, &h, o, at)
 	if err != nil || check.outcome == OK {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func TestListsArePaged(t *testing.T) {
 	check("stores", names(stores, func(s StoreInfo) string { return s.Name }), err, "vs_b")
 	orgs, err := v.Orgs("", 1)
 	check("organizations", names(orgs, func(o OrgInfo) string { return o.Name }), err, testOrg)
-	spaces, err := v.Namespaces(testOrg, testStore, "n", 1)
+	spaces, err := v.Namespaces(testOrg, testStore, Scope{}, "n", 1)
 	check("namespaces", names(spaces, func(n NamespaceInfo) string { return n.Name }), err, "n/1")
 	recs, err := readPage(v, testOrg, testStore, "n", 0, "", 5)
 	check("records", names(recs, func(r Record) string { return r.ID }), err, "..", "a/b")
@@ -77,7 +77,7 @@ func TestWhatIsMissing(t *testing.T) {
 		if _, found, err := v.Record(c.org, c.store, c.ns, c.id); found || err != nil {
 			t.Errorf("record of %v: %v, %v", c, found, err)
 		}
-		if _, err := v.Namespaces(c.org, c.store, "", 1); !errors.Is(err, ErrStoreNotFound) && errors.Is(c.want, ErrStoreNotFound) {
+		if _, err := v.Namespaces(c.org, c.store, Scope{}, "", 1); !errors.Is(err, ErrStoreNotFound) && errors.Is(c.want, ErrStoreNotFound) {
 			t.Errorf("namespaces of %v: %v", c, err)
 		}
 	}
@@ -115,17 +115,17 @@ func TestCheckSyncAdmits(t *testing.T) {
 	r := newRig(t)
 	v := r.view()
 	h := Header{Kind: KindSync, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore}
-	if got, err := v.CheckSync(h, nil, Stamp{}); err != nil || got == nil || got.Outcome != NotBootstrapped {
+	if got, err := v.CheckSync(h, Outline{}, Stamp{}); err != nil || got == nil || got.Outcome != NotBootstrapped {
 		t.Errorf("before bootstrap: %+v, %v", got, err)
 	}
 	v.Close()
 	r.setUp(1)
 	v = r.view()
 	defer v.Close()
-	if got, err := v.CheckSync(h, nil, Stamp{}); got != nil || err != nil {
+	if got, err := v.CheckSync(h, Outline{}, Stamp{}); got != nil || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, nil, Stamp{}); err == nil {
+	if _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, Outline{}, Stamp{}); err == nil {
 		t.Error("a header of another kind was checked")
 	}
 }

@@ -13,20 +13,19 @@ import (
 
 var errListFull = errors.New("list is full")
 
-// Namespaces lists the namespaces of a vector store. Its error matches
-// ErrStoreNotFound where organization or store is missing.
-func (v *View) Namespaces(org, store, after string, limit int) ([]NamespaceInfo, error) {
+// Namespaces lists the namespaces of a vector store that the scope allows. Its
+// error matches ErrStoreNotFound where organization or store is missing.
+func (v *View) Namespaces(org, store string, scope Scope, after string, limit int) ([]NamespaceInfo, error) {
 	s, err := v.findStore(org, store)
 	if err != nil {
 		return nil, err
 	}
 	var list []NamespaceInfo
 	err = v.snapshot.ScanNamespaces(s.Num, after, scanAll, func(name string, ns storage.Namespace) error {
-		if ns.Deleted {
+		if ns.Deleted || !scope.AllowsNamespace(name) {
 			return nil
 		}
-		list = append(list, namespaceInfo(name, ns))
-		if len(list) >= limit {
+		if list = append(list, namespaceInfo(name, ns)); len(list) == limit {
 			return errListFull
 		}
 		return nil

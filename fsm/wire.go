@@ -42,6 +42,14 @@ func (e *encoder) text(v string) {
 	e.b = append(e.b, v...)
 }
 
+// texts appends how many there are, and then each of them.
+func (e *encoder) texts(list []string) {
+	e.uvarint(uint64(len(list)))
+	for _, v := range list {
+		e.text(v)
+	}
+}
+
 func (e *encoder) textBytes(v []byte) {
 	e.uvarint(uint64(len(v)))
 	e.b = append(e.b, v...)

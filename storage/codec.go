@@ -73,6 +73,14 @@ func (w *writer) str(s string) {
 	w.n += len(s)
 }
 
+// strs is how many there are, and then each of them.
+func (w *writer) strs(list []string) {
+	w.uvarint(uint64(len(list)))
+	for _, s := range list {
+		w.str(s)
+	}
+}
+
 // uvarintLen is how many bytes of seven bits v takes, at least one.
 func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
@@ -147,6 +155,22 @@ func (r *reader) uvarint() uint64 {
 
 func (r *reader) bytes() []byte { return r.take(r.uvarint()) }
 func (r *reader) str() string   { return string(r.bytes()) }
+
+// strs gives nil where there are none.
+func (r *reader) strs() []string {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.fail("%d strings in %d bytes", n, len(r.b))
+	}
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	list := make([]string, n)
+	for i := range list {
+		list[i] = r.str()
+	}
+	return list
+}
 
 func (r *reader) rest() string {
 	s := string(r.b)

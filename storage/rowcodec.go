@@ -158,43 +158,6 @@ func (o *Org) decode(r *reader) {
 	o.Limits.decode(r)
 }
 
-//	+---------+---------+----------+----------------+-------------------+
-//	| version | org str | name str | secret hash 32 | default store str |
-//	+---------+---------+----------+----------------+-------------------+
-//	| created at i64 | revoked at i64 |
-//	+----------------+----------------+
-
-func (k Key) encode(w *writer) {
-	w.u8(rowVersion)
-	w.str(k.Org)
-	w.str(k.Name)
-	w.raw(k.SecretHash[:])
-	w.str(k.DefaultStore)
-	w.i64(k.CreatedAt)
-	w.i64(k.RevokedAt)
-}
-
-func (k *Key) decode(r *reader) {
-	r.version(rowVersion)
-	k.Org = r.str()
-	k.Name = r.str()
-	copy(k.SecretHash[:], r.take(32))
-	k.DefaultStore = r.str()
-	k.CreatedAt = r.i64()
-	k.RevokedAt = r.i64()
-}
-
-// orgKey says that an organization has a key: its row's key says which.
-type orgKey struct{}
-
-//	+---------+
-//	| version |
-//	+---------+
-
-func (orgKey) encode(w *writer) { w.u8(rowVersion) }
-
-func (*orgKey) decode(r *reader) { r.version(rowVersion) }
-
 //	+---------+---------+----------------+
 //	| version | num u32 | created at i64 |
 //	+---------+---------+----------------+

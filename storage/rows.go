@@ -124,8 +124,23 @@ type Key struct {
 	Name         string
 	SecretHash   [32]byte
 	DefaultStore string // empty: the key has none
+	Scope        Scope
 	CreatedAt    int64
-	RevokedAt    int64 // 0: not revoked
+	// ExpiresAt is from when on the key is refused; 0: never. LifetimeSeconds is
+	// what it was made for; 0: for ever.
+	ExpiresAt       int64
+	LifetimeSeconds uint32
+	RevokedAt       int64 // 0: not revoked
+}
+
+// KeyActions is a set of bits.
+type KeyActions uint8
+
+// Scope is what a key may do. What is empty isn't limited.
+type Scope struct {
+	Actions    KeyActions
+	Stores     []string
+	Namespaces []string // patterns
 }
 
 // Store is a vector store, by (organization, name).

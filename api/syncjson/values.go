@@ -142,6 +142,10 @@ func validName(name []byte, prefix string) bool {
 	return true
 }
 
+// NameFault says what is wrong with a namespace's name, which is valid UTF-8, or
+// nothing.
+func NameFault(name string) string { return keyFault([]byte(name)) }
+
 // keyFault says what is wrong with an id or a namespace, or nothing.
 func keyFault(key []byte) string {
 	if len(key) == 0 {

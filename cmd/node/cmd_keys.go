@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,48 +19,76 @@ func newKeysCommand(a *app) *cobra.Command {
 func newKeysCreate(a *app) *cobra.Command {
 	var req client.KeyRequest
 	var out string
+	var expires days
 	cmd := &cobra.Command{
-		Use:     "create",
-		Short:   "Make an API key; its text is told only this once",
-		Example: "  pipesync keys create --org org_acme --vector-store vs_docs --out key.txt",
-		Args:    cobra.NoArgs,
+		Use:   "create",
+		Short: "Make an API key; its text is told only this once",
+		Long: "Make an API key; its text is told only this once.\n\n" +
+			"--action, --scope-store and --namespace limit what the key may do, for as long as it lives; without them it\n" +
+			"may do everything in its organization.",
+		Example: "  pipesync keys create --org org_acme --vector-store vs_docs --out key.txt\n" +
+			"  pipesync keys create --org org_acme --action upsert,delete --scope-store vs_docs --namespace 'crm_*' --expires 90d",
+		Args: cobra.NoArgs,
 	}
 	orgFlag(cmd, &req.OrganizationID)
-	cmd.Flags().StringVar(&req.VectorStoreID, "vector-store", "", "the key's default vector store, made if missing")
-	cmd.Flags().StringVar(&req.Name, "name", "", "what the key is for")
-	cmd.Flags().StringVar(&out, "out", "", "write the key to this new file, mode 0600, and not to stdout")
+	flags := cmd.Flags()
+	flags.StringVar(&req.VectorStoreID, "vector-store", "", "the key's default vector store, made if missing")
+	flags.StringVar(&req.Name, "name", "", "what the key is for")
+	flags.StringSliceVar(&req.Actions, "action", nil, "allow this alone: read, upsert, delete, full_refresh, delete_namespace; repeatable")
+	flags.StringSliceVar(&req.VectorStoreIDs, "scope-store", nil, "allow this vector store alone; repeatable")
+	flags.StringArrayVar(&req.Namespaces, "namespace", nil, "allow this namespace alone, or those that begin with what is before a * at the end; repeatable")
+	flags.Var(&expires, "expires", "how long the key lives, such as 90d or 12h; without it for ever")
+	outFlag(cmd, &out)
 	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
-		write := func(string) error { return nil }
-		if out != "" {
-			// Made first: a key whose text can't be kept would be lost.
-			file, err := newSecretFile(out)
+		if cmd.Flags().Changed("expires") && expires == 0 {
+			return errors.New("--expires is 0: leave it out for a key that never expires")
+		}
+		req.ExpiresInSeconds = expires.seconds()
+		return a.keepNewKey(out, func() (client.NewKey, error) {
+			key, err := c.CreateKey(cmd.Context(), req)
 			if err != nil {
-				return fmt.Errorf("making the file for the key: %w", err)
+				return key, fmt.Errorf("making a key: %w", err)
 			}
-			write = file.write
-			defer file.discardUnwritten()
-		}
-		key, err := c.CreateKey(cmd.Context(), req)
-		if err != nil {
-			return fmt.Errorf("making a key: %w", err)
-		}
-		if err := write(key.Key); err != nil {
-			return fmt.Errorf("keeping the key, which is useless now: revoke %s: %w", key.KeyID, err)
-		}
-		return a.printNewKey(key, out)
+			return key, nil
+		})
 	})
+}
+
+func outFlag(cmd *cobra.Command, out *string) {
+	cmd.Flags().StringVar(out, "out", "", "write the key to this new file, mode 0600, and not to stdout")
+}
+
+// keepNewKey has a key made, and tells its text or writes it to the new file out.
+func (a *app) keepNewKey(out string, makeKey func() (client.NewKey, error)) error {
+	write := func(string) error { return nil }
+	if out != "" {
+		// Made first: a key whose text can't be kept would be lost.
+		file, err := newSecretFile(out)
+		if err != nil {
+			return fmt.Errorf("making the file for the key: %w", err)
+		}
+		write = file.write
+		defer file.discardUnwritten()
+	}
+	key, err := makeKey()
+	if err != nil {
+		return err
+	}
+	if err := write(key.Key); err != nil {
+		return fmt.Errorf("keeping the key, which is useless now: revoke %s: %w", key.KeyID, err)
+	}
+	return a.printNewKey(key, out)
 }
 
 // printNewKey tells the key's text, unless it is in the file out already.
 func (a *app) printNewKey(key client.NewKey, out string) error {
-	if out != "" {
-		key.Key = ""
-	}
 	shown := struct {
 		Key string `json:"key,omitempty"`
-		// Shadowed by Key above: absent rather than empty.
-		client.NewKey
-	}{key.Key, key}
+		client.KeyInfo
+	}{key.Key, key.KeyInfo}
+	if out != "" {
+		shown.Key = ""
+	}
 	return a.print(shown, func(w *tabwriter.Writer) {
 		if out != "" {
 			fmt.Fprintf(w, "key\tin %s\n", out)
@@ -69,6 +99,10 @@ func (a *app) printNewKey(key client.NewKey, out string) error {
 		fmt.Fprintf(w, "organization\t%s\n", key.OrganizationID)
 		fmt.Fprintf(w, "vector store\t%s\n", orDash(deref(key.VectorStoreID)))
 		fmt.Fprintf(w, "name\t%s\n", orDash(key.Name))
+		fmt.Fprintf(w, "actions\t%s\n", orAll(key.Actions))
+		fmt.Fprintf(w, "vector stores\t%s\n", orAll(key.VectorStoreIDs))
+		fmt.Fprintf(w, "namespaces\t%s\n", orAll(key.Namespaces))
+		fmt.Fprintf(w, "expires\t%s\n", timeOrDash(key.ExpiresAt))
 	})
 }
 
@@ -86,14 +120,10 @@ func newKeysList(a *app) *cobra.Command {
 		}
 		a.tellMore(page.NextCursor)
 		return a.print(page, func(w *tabwriter.Writer) {
-			fmt.Fprintln(w, "KEY ID\tORGANIZATION\tVECTOR STORE\tNAME\tCREATED\tREVOKED")
+			fmt.Fprintln(w, "KEY ID\tORGANIZATION\tDEFAULT STORE\tNAME\tACTIONS\tVECTOR STORES\tNAMESPACES\tCREATED\tEXPIRES\tREVOKED")
 			for _, k := range page.Keys {
-				revoked := "-"
-				if k.RevokedAt != nil {
-					revoked = k.RevokedAt.Format(time.RFC3339)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.KeyID, k.OrganizationID,
-					orDash(deref(k.VectorStoreID)), orDash(k.Name), k.CreatedAt.Format(time.RFC3339), revoked)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.KeyID, k.OrganizationID, orDash(deref(k.VectorStoreID)), orDash(k.Name),
+					orAll(k.Actions), orAll(k.VectorStoreIDs), orAll(k.Namespaces), timeOrDash(&k.CreatedAt), timeOrDash(k.ExpiresAt), timeOrDash(k.RevokedAt))
 			}
 		})
 	})
@@ -111,6 +141,25 @@ func newKeysRevoke(a *app) *cobra.Command {
 		}
 		return a.print(revoked, func(w *tabwriter.Writer) { fmt.Fprintf(w, "key %s is revoked\n", revoked.KeyID) })
 	})
+}
+
+// orAll lists what a key is limited to; the rest of a long list is counted.
+func orAll(list []string) string {
+	const shown = 3
+	switch {
+	case len(list) == 0:
+		return "all"
+	case len(list) > shown:
+		return fmt.Sprintf("%s,+%d", strings.Join(list[:shown], ","), len(list)-shown)
+	}
+	return strings.Join(list, ",")
+}
+
+func timeOrDash(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(time.RFC3339)
 }
 
 func deref(text *string) string {

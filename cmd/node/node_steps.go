@@ -139,6 +139,7 @@ func (n *node) serveHTTP() error {
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
 		ClusterTime:         n.gate.Estimate,
 		Audit:               n.audit,
+		Now:                 n.clocks.Wall,
 		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
 	})
 	if err != nil {

@@ -32,7 +32,7 @@ func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byt
 	if !ok {
 		return g.admitOther(header, command)
 	}
-	return g.admitSync(ctx, t, header, sync.Namespaces())
+	return g.admitSync(ctx, t, header, sync.Outline())
 }
 
 // admitOther refuses what some member of the cluster may not know.
@@ -52,7 +52,7 @@ func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func(
 	return nil, func() {}, nil
 }
 
-func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, namespaces []string) ([]byte, func(), error) {
+func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outline fsm.Outline) ([]byte, func(), error) {
 	line := t.enter(header.Org)
 	admitted := false
 	defer func() {
@@ -60,7 +60,7 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, name
 			t.exit(header.Org, line)
 		}
 	}()
-	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header, namespaces) })
+	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header, outline) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting a sync: %w", err)
 	}
@@ -78,14 +78,14 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, name
 }
 
 // judge decides about one sync from the applied state as it is now.
-func (g *Gate) judge(t *tenure, header fsm.Header, namespaces []string) (refusal []byte, room uint32, err error) {
+func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal []byte, room uint32, err error) {
 	view, err := g.state.View()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	defer view.Close()
 	now := t.now()
-	result, err := view.CheckSync(header, namespaces, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
+	result, err := view.CheckSync(header, outline, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
 	}

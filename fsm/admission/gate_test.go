@@ -65,6 +65,9 @@ func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
 		&fsm.KeyCreate{RequestID: fsm.RequestID{3}, KeyID: "key_revoked", Org: testOrg, Name: "r"},
 		&fsm.KeyRevoke{RequestID: fsm.RequestID{4}, KeyID: "key_revoked"},
 		&fsm.KeyCreate{RequestID: fsm.RequestID{5}, KeyID: "key_b", Org: "org_b", Name: "b", DefaultStore: "vs_b"},
+		&fsm.KeyCreate{RequestID: fsm.RequestID{6}, KeyID: "key_reader", Org: testOrg, Scope: fsm.Scope{Actions: fsm.MayRead}},
+		&fsm.KeyCreate{RequestID: fsm.RequestID{7}, KeyID: "key_elsewhere", Org: testOrg, Scope: fsm.Scope{Namespaces: []string{"elsewhere*"}}},
+		&fsm.KeyCreate{RequestID: fsm.RequestID{8}, KeyID: "key_short", Org: testOrg, LifetimeSeconds: 1},
 	} {
 		if got := decode(t, g.propose(t, n, encode(t, command))); got.Outcome != fsm.OK {
 			t.Fatalf("%T: outcome %d", command, got.Outcome)
@@ -75,11 +78,15 @@ func TestTheGateRefusesInTheWordsOfApply(t *testing.T) {
 			t.Fatalf("sync %d: outcome %d", i, got.Outcome)
 		}
 	}
+	n.clock.advance(time.Second)
 	for _, tc := range []struct {
 		name   string
 		change func(*fsm.Sync)
 		want   fsm.Outcome
 	}{
+		{"expired key", func(s *fsm.Sync) { s.KeyID = "key_short" }, fsm.KeyExpired},
+		{"an action that the key hasn't", func(s *fsm.Sync) { s.KeyID, s.Store = "key_reader", "vs_unknown" }, fsm.KeyScopeDenied},
+		{"a namespace that the key isn't for", func(s *fsm.Sync) { s.KeyID = "key_elsewhere" }, fsm.KeyScopeDenied},
 		{"unknown key", func(s *fsm.Sync) { s.KeyID = "key_unknown" }, fsm.KeyNotFound},
 		{"revoked key", func(s *fsm.Sync) { s.KeyID = "key_revoked" }, fsm.KeyRevoked},
 		{"another organization's key", func(s *fsm.Sync) { s.KeyID = "key_b" }, fsm.OrgMismatch},

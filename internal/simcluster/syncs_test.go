@@ -138,7 +138,7 @@ func (l *ledger) landed(index uint64, s *fsm.Sync, r *fsm.Result, c *claim, toke
 	if s.HasTimestamp {
 		return // the order of timestamps isn't followed here
 	}
-	for _, ns := range s.Namespaces() {
+	for _, ns := range s.Outline().Namespaces {
 		held := l.contents(s.Org, ns)
 		if s.Mode == fsm.FullRefresh {
 			for id := range held.all(index) {
