@@ -29,7 +29,7 @@ func TestKeysLifecycle(t *testing.T) {
 	e.sync(body, header{"X-API-Key", made.Key}).want(200, "")
 
 	list := `{"keys":[{"key_id":"` + made.KeyID + `","organization_id":"org_new","vector_store_id":"vs_a","name":"nightly",` +
-		`"actions":null,"vector_store_ids":null,"namespaces":null,"created_at":"2026-03-01T12:00:00Z","expires_at":null,"revoked_at":%s}],"next_cursor":null}`
+		`"actions":null,"vector_store_ids":null,"namespaces":null,"created_at":"2026-03-01T12:00:00Z","expires_at":null,"revoked_at":%s,"rotated_to":null}],"next_cursor":null}`
 	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").wantBody(fmt.Sprintf(list, "null"))
 	e.log.advance(time.Hour)
 	for i := range 2 { // revoking is idempotent

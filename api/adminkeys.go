@@ -52,6 +52,11 @@ type keyFields struct {
 type keyReply struct {
 	keyFields
 	RevokedAt *string `json:"revoked_at"`
+	RotatedTo *string `json:"rotated_to"`
+}
+
+func newKeyReply(k fsm.KeyInfo) keyReply {
+	return keyReply{newKeyFields(k), timeOrNull(k.RevokedAt), orNull(k.RotatedTo)}
 }
 
 func newKeyFields(k fsm.KeyInfo) keyFields {
@@ -94,44 +99,62 @@ func (s *server) handleKeyCreate(c *call) error {
 	var text string
 	text, command.KeyID, command.SecretHash = mintKey()
 	command.RequestID = mintRequestID()
-	result, err := s.command(c, command)
-	if errors.Is(err, cluster.ErrOutcomeUnknown) {
-		f := asFailure(err)
-		f.unsafeRetry = true // would make a second key
-		return f
-	}
+	result, err := s.commandForKey(c, command)
 	if err != nil {
 		return err
 	}
+	made := fsm.KeyInfo{ID: command.KeyID, Key: command.Row(s.Now().UnixNano())}
+	s.readBack(c, result.Index, &made)
 	c.w.Header().Set("Cache-Control", "no-store")
-	c.reply(http.StatusCreated, keyCreatedReply{text, s.readBack(c, command, result.Index)})
+	c.reply(http.StatusCreated, keyCreatedReply{text, newKeyFields(made)})
 	return nil
 }
 
-// readBack tells of a key that was made by the entry at index, from which it has
-// its times. The key exists: if it can't be read back in time, the reply, which
-// alone has the secret, must not be lost for that.
-func (s *server) readBack(c *call, command *fsm.KeyCreate, index uint64) keyFields {
-	ctx, cancel := c.within(s.Limits.ReadTimeout)
-	defer cancel()
-	made := fsm.KeyInfo{ID: command.KeyID, Key: command.Row(s.Now().UnixNano())}
-	if s.State.WaitApplied(ctx, index) == nil {
-		_, _ = s.inView(func(v *fsm.View) (bool, error) {
-			key, ok, err := v.Key(command.KeyID)
-			if ok && err == nil {
-				made.Key = key
-			}
-			return ok, err
-		})
+// commandForKey is command where that makes a key.
+func (s *server) commandForKey(c *call, cmd fsm.Command) (*fsm.Result, error) {
+	result, err := s.command(c, cmd)
+	if errors.Is(err, cluster.ErrOutcomeUnknown) {
+		f := asFailure(err)
+		f.unsafeRetry = true // would make a second key
+		return nil, f
 	}
-	return newKeyFields(made)
+	return result, err
 }
 
-func (s *server) handleKeyRevoke(c *call) error {
+// readBack reads keys as the entry at index left them, with its times. The entry
+// is committed: if they can't be read in time, they stay as they are, since the
+// reply, which alone has the secret, must not be lost for that.
+func (s *server) readBack(c *call, index uint64, keys ...*fsm.KeyInfo) {
+	ctx, cancel := c.within(s.Limits.ReadTimeout)
+	defer cancel()
+	if s.State.WaitApplied(ctx, index) != nil {
+		return
+	}
+	_, _ = s.inView(func(v *fsm.View) (bool, error) {
+		for _, k := range keys {
+			if key, ok, err := v.Key(k.ID); ok && err == nil {
+				k.Key = key
+			}
+		}
+		return true, nil
+	})
+}
+
+// keyIDParam is the key id of the path. What can't be one need not reach the log.
+func keyIDParam(c *call) (string, error) {
 	keyID := c.param("key")
-	// What can't be a key's id need not reach the log.
 	if !strings.HasPrefix(keyID, keyIDPrefix) || !isVisibleASCII(keyID, len(keyIDPrefix)+ulidChars) {
-		return fail(codeKeyNotFound, "there is no key with this id")
+		return "", noSuchKey()
+	}
+	return keyID, nil
+}
+
+func noSuchKey() *failure { return fail(codeKeyNotFound, "there is no key with this id") }
+
+func (s *server) handleKeyRevoke(c *call) error {
+	keyID, err := keyIDParam(c)
+	if err != nil {
+		return err
 	}
 	result, err := s.command(c, &fsm.KeyRevoke{RequestID: mintRequestID(), KeyID: keyID})
 	if err != nil {
@@ -157,7 +180,7 @@ func (s *server) handleKeys(c *call) error {
 		}
 		found, reply.NextCursor = cutPage(p, found, func(k fsm.KeyInfo) string { return k.ID })
 		for _, k := range found {
-			reply.Keys = append(reply.Keys, keyReply{newKeyFields(k), timeOrNull(k.RevokedAt)})
+			reply.Keys = append(reply.Keys, newKeyReply(k))
 		}
 		c.reply(http.StatusOK, reply)
 		return nil

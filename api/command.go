@@ -42,7 +42,11 @@ func (s *server) command(c *call, cmd fsm.Command) (*fsm.Result, error) {
 	case fsm.OK:
 		return result, nil
 	case fsm.KeyNotFound: // here the key is what is asked for, not who asks
-		return nil, fail(codeKeyNotFound, "there is no key with this id")
+		return nil, noSuchKey()
+	case fsm.KeyRevoked:
+		return nil, fail(codeKeyEnded, "the key has been revoked")
+	case fsm.KeyExpired:
+		return nil, fail(codeKeyEnded, "the key has expired")
 	}
 	return nil, refusal(result.Outcome)
 }

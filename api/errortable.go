@@ -34,6 +34,7 @@ const (
 	codeNodeIDTaken            Code = "NODE_ID_TAKEN"
 	codeNodeTooOld             Code = "NODE_TOO_OLD"
 	codeClusterTooOld          Code = "CLUSTER_TOO_OLD"
+	codeKeyEnded               Code = "KEY_ENDED"
 	codeStaleSync              Code = "STALE_SYNC"
 	codeStaleRefresh           Code = "STALE_REFRESH"
 	codeRefreshTimestampReused Code = "REFRESH_TIMESTAMP_REUSED"
@@ -86,7 +87,7 @@ var errorTable = []errorRow{
 		"Send the key that `pipesync keys create` printed."},
 	{codeInvalidAPIKey, http.StatusUnauthorized, false,
 		"The API key is unknown, malformed, revoked or expired; the message says which.",
-		"Check for a truncated key; make a new one with `pipesync keys create`."},
+		"Check for a truncated key; make a new one with `pipesync keys create`, or with `pipesync keys rotate` before it ends."},
 	{codeMissingAdminToken, http.StatusUnauthorized, false,
 		"An admin route was called without `Authorization: Bearer TOKEN`.",
 		"Send the admin token; a node that was given none keeps it in admin-token in its data directory."},
@@ -153,6 +154,9 @@ var errorTable = []errorRow{
 	{codeClusterTooOld, http.StatusConflict, false,
 		"A member of the cluster runs a program that is too old for the request.",
 		"Bring every member to the same version; the cluster follows within seconds."},
+	{codeKeyEnded, http.StatusConflict, false,
+		"The API key that is to be rotated has been revoked, or has expired.",
+		"Make a new key with `pipesync keys create`."},
 	{codeStaleSync, http.StatusConflict, false,
 		"An operation is older than what it would overwrite, a deletion included, or than the last full refresh of its namespace, and the sync has `on_stale: reject`. Nothing was written.",
 		"Read the source again and send what it has now, with a new sync_timestamp; or send with `on_stale: skip`."},

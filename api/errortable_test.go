@@ -165,6 +165,10 @@ var provocations = map[Code]func(e *edge) *reply{
 		return e.syncAt("11:00:01", `"checkpoint":{"pipeline":"more","state":1},`)
 	},
 	codeCheckpointNotFound: func(e *edge) *reply { return e.do("GET", "/v1/pipeline/checkpoints/none", "") },
+	codeKeyEnded: func(e *edge) *reply {
+		e.mustApply(&fsm.KeyRevoke{RequestID: mintRequestID(), KeyID: keyIDOf(e.key)})
+		return e.do("POST", "/v1/admin/keys/"+keyIDOf(e.key)+"/rotate", "")
+	},
 	codeKeyNotFound: func(e *edge) *reply {
 		return e.do("DELETE", "/v1/admin/keys/key_"+mintULID(), "")
 	},

@@ -208,7 +208,7 @@ func TestScopeIsTold(t *testing.T) {
 		`"vector_store_ids":["vs_b","vs_a"],"namespaces":["b*","a"],"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-02T12:00:00Z"`
 	r.wantBody(`{"key":"` + made.Key + `",` + fields + `}`)
 	e.do("GET", "/v1/admin/keys?organization_id=org_new", "").want(200, "").
-		wantBody(`{"keys":[{` + fields + `,"revoked_at":null}],"next_cursor":null}`)
+		wantBody(`{"keys":[{` + fields + `,"revoked_at":null,"rotated_to":null}],"next_cursor":null}`)
 }
 
 func TestBadScopes(t *testing.T) {

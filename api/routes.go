@@ -34,6 +34,7 @@ func (s *server) routes() []route {
 		{post, "/v1/admin/keys", admin, false, s.handleKeyCreate},
 		{get, "/v1/admin/keys", admin, false, s.handleKeys},
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
+		{post, "/v1/admin/keys/:key/rotate", admin, false, s.handleKeyRotate},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
 		{get, "/v1/admin/stores", admin, false, s.handleStores},
 		{del, "/v1/admin/stores/:store", admin, false, s.handleStoreDelete},

@@ -46,6 +46,13 @@ type KeyInfo struct {
 type Key struct {
 	KeyInfo
 	RevokedAt *time.Time `json:"revoked_at"` // nil: not revoked
+	RotatedTo *string    `json:"rotated_to"` // id of the key that replaces it; nil: none does
+}
+
+// RotatedKey is a key just made, and the one that it replaces.
+type RotatedKey struct {
+	NewKey
+	Previous Key `json:"previous"`
 }
 
 // KeyPage is ordered by key id.
@@ -82,6 +89,16 @@ func (c *Client) Keys(ctx context.Context, o ListOptions) (KeyPage, error) {
 // RevokeKey ends a key at once. Revoking a revoked key succeeds.
 func (c *Client) RevokeKey(ctx context.Context, keyID string) (RevokedKey, error) {
 	return admin[RevokedKey](ctx, c, http.MethodDelete, "/v1/admin/keys/"+segment(keyID), nil, nil)
+}
+
+// RotateKey makes a key that may do the same as another, which works on for the
+// overlap, in whole seconds, and is revoked at once where that is 0. It is no more
+// idempotent than CreateKey.
+func (c *Client) RotateKey(ctx context.Context, keyID string, overlap time.Duration) (RotatedKey, error) {
+	body := struct {
+		OverlapSeconds int64 `json:"overlap_seconds"`
+	}{int64(overlap / time.Second)}
+	return admin[RotatedKey](ctx, c, http.MethodPost, "/v1/admin/keys/"+segment(keyID)+"/rotate", nil, body)
 }
 
 func (o ListOptions) query() url.Values {

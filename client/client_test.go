@@ -137,6 +137,14 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "DELETE /v1/admin/keys/i", admin: true,
 			want: `{"key_id":"i","revoked":true,"index":7}`,
 		}, {
+			name: "rotate", reply: `{"key":"k","key_id":"j","previous":{"key_id":"i","rotated_to":"j"}}`,
+			call: func(c *Client) (any, error) {
+				key, err := c.RotateKey(ctx, "i", 90*time.Minute)
+				return []string{key.Key, key.KeyID, key.Previous.KeyID, *key.Previous.RotatedTo}, err
+			},
+			request: "POST /v1/admin/keys/i/rotate", body: `{"overlap_seconds":5400}`, admin: true,
+			want: `["k","j","i","j"]`,
+		}, {
 			name: "create a store", reply: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 			call: func(c *Client) (any, error) {
 				return c.CreateStore(ctx, StoreRequest{OrganizationID: "org_a", VectorStoreID: "vs_a"})

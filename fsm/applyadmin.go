@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"fmt"
-	"math"
 
 	"pipesync/storage"
 )
@@ -51,72 +50,6 @@ func (c *LimitsSet) decide(tx *transaction) (*Result, error) {
 	LimitsFigures.change(&org.Limits, c.Figures)
 	tx.batch.PutOrg(c.Org, org)
 	return tx.done(!found), nil
-}
-
-func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
-	_, found, err := tx.db.Key(c.KeyID)
-	if err != nil {
-		return nil, fmt.Errorf("create key: %w", err)
-	}
-	if found {
-		return tx.done(false), nil
-	}
-	org, err := tx.ensureOrg(c.Org)
-	if err != nil {
-		return nil, fmt.Errorf("create key: %w", err)
-	}
-	if c.DefaultStore != "" {
-		if _, err := tx.ensureStore(org, c.DefaultStore); err != nil {
-			return nil, fmt.Errorf("create key: %w", err)
-		}
-	}
-	tx.batch.PutOrgKey(org, c.KeyID)
-	tx.batch.PutKey(c.KeyID, c.Row(tx.wall))
-	return tx.done(true), nil
-}
-
-// Row is the key as an entry of this wall time makes it.
-func (c *KeyCreate) Row(wallTime int64) storage.Key {
-	return storage.Key{
-		Org:             c.Org,
-		Name:            c.Name,
-		SecretHash:      c.SecretHash,
-		DefaultStore:    c.DefaultStore,
-		Scope:           storage.Scope(c.Scope),
-		CreatedAt:       wallTime,
-		ExpiresAt:       secondsLater(wallTime, c.LifetimeSeconds),
-		LifetimeSeconds: c.LifetimeSeconds,
-	}
-}
-
-// secondsLater is when a lifetime that begins at wall ends; 0, which is never,
-// for a lifetime of 0 alone.
-func secondsLater(wall int64, lifetimeSeconds uint32) int64 {
-	if lifetimeSeconds == 0 {
-		return 0
-	}
-	lifetime := int64(lifetimeSeconds) * nanosPerSecond
-	if wall > math.MaxInt64-lifetime {
-		return math.MaxInt64
-	}
-	return max(wall+lifetime, 1)
-}
-
-func (c *KeyRevoke) decide(tx *transaction) (*Result, error) {
-	key, found, err := tx.db.Key(c.KeyID)
-	if err != nil {
-		return nil, fmt.Errorf("revoke key: %w", err)
-	}
-	if !found {
-		return tx.refuse(KeyNotFound), nil
-	}
-	if key.RevokedAt != 0 {
-		return tx.done(false), nil
-	}
-	// 0 would mean not revoked, whatever the leader's clock said.
-	key.RevokedAt = max(tx.wall, 1)
-	tx.batch.PutKey(c.KeyID, key)
-	return tx.done(false), nil
 }
 
 func (c *StoreCreate) decide(tx *transaction) (*Result, error) {

@@ -108,6 +108,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"sync id":            edit(func(s *Sync) { s.SyncID = "" }),
 		"store":              edit(func(s *Sync) { s.Store = "" }),
 		"key id":             &KeyRevoke{},
+		"new key id":         &KeyRotate{KeyID: "k"},
 		"organization":       &StoreCreate{Store: "vs_a"},
 		"default store":      &KeyCreate{KeyID: "k", Org: "o", DefaultStore: long},
 		"cluster id":         &Bootstrap{},

@@ -13,6 +13,7 @@ const (
 	KindKeyRevoke   Kind = 4
 	KindStoreCreate Kind = 5
 	KindCollect     Kind = 6
+	KindKeyRotate   Kind = 12
 	KindLimitsSet   Kind = 13
 	KindSettingsSet Kind = 14
 	KindMark        Kind = 15
@@ -123,6 +124,17 @@ type KeyCreate struct {
 	// LifetimeSeconds is how long after the entry's wall time the key expires; 0:
 	// never.
 	LifetimeSeconds uint32
+}
+
+// KeyRotate makes a key that may do the same as another and lives as long as
+// that was made for, and ends that one when the overlap is over: at once where
+// there is none, and never later than it would have ended.
+type KeyRotate struct {
+	RequestID      RequestID
+	KeyID          string
+	NewKeyID       string
+	SecretHash     [32]byte // of the new key
+	OverlapSeconds uint32   // of wall time
 }
 
 // KeyRevoke ends a key. Revoking a revoked key succeeds and changes nothing.

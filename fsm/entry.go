@@ -86,6 +86,7 @@ var decoders = [maxKinds]kindFormat{
 	KindKeyRevoke:   decodes(decodeKeyRevoke),
 	KindStoreCreate: decodes(decodeStoreCreate),
 	KindCollect:     decodes(decodeCollect),
+	KindKeyRotate:   decodes(decodeKeyRotate),
 	KindLimitsSet:   decodes(decodeLimitsSet),
 	KindSettingsSet: decodes(decodeSettingsSet),
 	KindMark:        decodes(decodeMark),

@@ -131,8 +131,11 @@ func goldenCommands() map[string]Command {
 		"entry-key-create-bare": &KeyCreate{RequestID: goldenID(6), KeyID: "key_02", Org: "org_b"},
 		"entry-key-revoke":      &KeyRevoke{RequestID: goldenID(7), KeyID: "key_01"},
 		"entry-settings-set":    &SettingsSet{RequestID: goldenID(13), Figures: []FigureValue{{1, 10_000}, {2, 60_060}, {5, 0}}},
-		"entry-limits-set":      &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
-		"entry-store-create":    &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
+		"entry-key-rotate": &KeyRotate{
+			RequestID: goldenID(16), KeyID: "key_01", NewKeyID: "key_02", SecretHash: [32]byte{3, 31: 4}, OverlapSeconds: 86_400,
+		},
+		"entry-limits-set":   &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
+		"entry-store-create": &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 }
 

@@ -68,6 +68,10 @@ func (h *history) addAny() {
 		})
 		return
 	}
+	if h.rng.IntN(40) == 0 {
+		h.add(&KeyRotate{KeyID: pick(h, limitedKeys...), NewKeyID: pick(h, limitedKeys...), OverlapSeconds: pick[uint32](h, 0, 9)})
+		return
+	}
 	switch k := h.rng.IntN(40); k {
 	case 0, 1:
 		h.add(&StoreCreate{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_a", "vs_b", "vs_c")})
@@ -221,10 +225,11 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 	case *ChangeCollect:
 		h.model.changesCollect(c, at)
 		return
-	case *KeyCreate:
-		h.model.createKey(c, at)
-	case *KeyRevoke:
-		h.model.revokeKey(c, at)
+	case *KeyCreate, *KeyRevoke, *KeyRotate:
+		if c, ok := cmd.(*KeyCreate); ok && c.Org != testOrg {
+			break // is of no concern to the model
+		}
+		h.model.changeKeys(cmd, at)
 	}
 	h.model.clusterTime = max(h.model.clusterTime, at.ClusterTime)
 }

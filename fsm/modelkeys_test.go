@@ -11,27 +11,59 @@ import (
 // modelAPIKey is an API key of the model's organization.
 type modelAPIKey struct {
 	scope     Scope
+	lifetime  int64
 	expiresAt int64 // wall time; 0: never
 	revoked   bool
+	rotatedTo string
 }
 
-func (m *model) createKey(c *KeyCreate, at Stamp) {
+// changeKeys decides about a command of keys of the organization.
+func (m *model) changeKeys(cmd Command, at Stamp) (outcome Outcome, created bool) {
 	m.clusterTime = max(m.clusterTime, at.ClusterTime)
-	if c.Org != testOrg || m.apiKeys[c.KeyID] != nil {
-		return
-	}
-	k := &modelAPIKey{scope: c.Scope}
-	if c.LifetimeSeconds != 0 {
-		k.expiresAt = at.WallTime + int64(c.LifetimeSeconds)*second
-	}
-	m.apiKeys[c.KeyID] = k
-}
-
-func (m *model) revokeKey(c *KeyRevoke, at Stamp) {
-	m.clusterTime = max(m.clusterTime, at.ClusterTime)
-	if k := m.apiKeys[c.KeyID]; k != nil {
+	switch c := cmd.(type) {
+	case *KeyCreate:
+		if m.apiKeys[c.KeyID] != nil {
+			return OK, false
+		}
+		m.apiKeys[c.KeyID] = newModelAPIKey(c.Scope, int64(c.LifetimeSeconds)*second, at.WallTime)
+		return OK, true
+	case *KeyRevoke:
+		k := m.apiKeys[c.KeyID]
+		if k == nil {
+			return KeyNotFound, false
+		}
 		k.revoked = true
+		return OK, false
+	case *KeyRotate:
+		return m.rotateKey(c, at)
 	}
+	panic("no command of keys")
+}
+
+func newModelAPIKey(scope Scope, lifetime, wall int64) *modelAPIKey {
+	k := &modelAPIKey{scope: scope, lifetime: lifetime}
+	if lifetime != 0 {
+		k.expiresAt = wall + lifetime
+	}
+	return k
+}
+
+func (m *model) rotateKey(c *KeyRotate, at Stamp) (outcome Outcome, created bool) {
+	if m.apiKeys[c.NewKeyID] != nil {
+		return OK, false
+	}
+	old := m.apiKeys[c.KeyID]
+	if outcome := old.usable(at.WallTime); outcome != OK {
+		return outcome, false
+	}
+	m.apiKeys[c.NewKeyID] = newModelAPIKey(old.scope, old.lifetime, at.WallTime)
+	old.rotatedTo = c.NewKeyID
+	if c.OverlapSeconds == 0 {
+		old.revoked = true
+	} else if end := at.WallTime + int64(c.OverlapSeconds)*second; old.expiresAt == 0 || old.expiresAt > end {
+		old.expiresAt = end
+	}
+	return OK, true
 }
 
 func (k *modelAPIKey) usable(wall int64) Outcome {
@@ -100,7 +132,7 @@ func modelMatches(patterns []string, name string) bool {
 }
 
 // limitedKeys are made, used and revoked beside testKey, which may do everything.
-var limitedKeys = []string{"key_1", "key_2", "key_3"}
+var limitedKeys = []string{"key_1", "key_2", "key_3", "key_4"}
 
 func drawScope(t *rapid.T) Scope {
 	some := func(names ...string) []string {
@@ -117,11 +149,17 @@ func drawScope(t *rapid.T) Scope {
 	}
 }
 
-// drawKeyCommand makes or ends a limited key.
+// drawKeyCommand makes, ends or rotates a limited key.
 func drawKeyCommand(t *rapid.T) Command {
 	id := rapid.SampledFrom(limitedKeys).Draw(t, "key")
-	if rapid.IntRange(0, 5).Draw(t, "revoke") == 0 {
+	switch rapid.IntRange(0, 5).Draw(t, "what to do") {
+	case 0:
 		return &KeyRevoke{KeyID: id}
+	case 1, 2:
+		return &KeyRotate{
+			KeyID: id, NewKeyID: rapid.SampledFrom(limitedKeys).Draw(t, "new key"),
+			OverlapSeconds: uint32(rapid.SampledFrom([]int{0, 1, 9}).Draw(t, "overlap")),
+		}
 	}
 	return &KeyCreate{KeyID: id, Org: testOrg, Scope: drawScope(t), LifetimeSeconds: uint32(rapid.SampledFrom([]int{0, 0, 1, 9, 30}).Draw(t, "lifetime"))}
 }
@@ -137,20 +175,17 @@ func drawKeyOf(t *rapid.T, s *Sync) *Sync {
 // keyBoth has model and state machine decide about a command of keys.
 func keyBoth(r *rig, m *model, cmd Command) {
 	r.t.Helper()
-	at := Stamp{ClusterTime: r.now, WallTime: r.wall}
-	switch c := cmd.(type) {
-	case *KeyCreate:
-		m.createKey(c, at)
-	case *KeyRevoke:
-		m.revokeKey(c, at)
+	outcome, created := m.changeKeys(cmd, Stamp{ClusterTime: r.now, WallTime: r.wall})
+	if got := r.apply(cmd); got.Outcome != outcome || got.Created != created {
+		r.t.Fatalf("%T: outcome %d, created %v, want %d, %v", cmd, got.Outcome, got.Created, outcome, created)
 	}
-	r.apply(cmd)
 }
 
 func compareKeys(t failer, v *View, m *model) {
 	for id, want := range m.apiKeys {
 		got, found, err := v.Key(id)
-		if err != nil || !found || got.ExpiresAt != want.expiresAt || (got.RevokedAt != 0) != want.revoked {
+		if err != nil || !found || got.ExpiresAt != want.expiresAt || (got.RevokedAt != 0) != want.revoked ||
+			got.RotatedTo != want.rotatedTo || !slices.Equal(got.Scope.Stores, want.scope.Stores) {
 			t.Fatalf("key %s: %+v, %v, %v, want %+v", id, got, found, err, want)
 		}
 	}

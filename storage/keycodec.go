@@ -7,8 +7,8 @@ package storage
 //	+----------------+------+------------+--------------------+
 //	| lifetime seconds u32  | actions u8 | stores uvarint     | each: name str
 //	+-----------------------+------------+--------------------+---------------
-//	| namespaces uvarint    | each: pattern str
-//	+-----------------------+------------------
+//	| namespaces uvarint    | each: pattern str        | rotated to str |
+//	+-----------------------+--------------------------+----------------+
 
 func (k Key) encode(w *writer) {
 	w.u8(rowVersion)
@@ -23,6 +23,7 @@ func (k Key) encode(w *writer) {
 	w.u8(byte(k.Scope.Actions))
 	w.strs(k.Scope.Stores)
 	w.strs(k.Scope.Namespaces)
+	w.str(k.RotatedTo)
 }
 
 func (k *Key) decode(r *reader) {
@@ -38,6 +39,7 @@ func (k *Key) decode(r *reader) {
 	k.Scope.Actions = KeyActions(r.u8())
 	k.Scope.Stores = r.strs()
 	k.Scope.Namespaces = r.strs()
+	k.RotatedTo = r.str()
 }
 
 // orgKey says that an organization has a key: its row's key says which.

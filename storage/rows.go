@@ -130,7 +130,8 @@ type Key struct {
 	// what it was made for; 0: for ever.
 	ExpiresAt       int64
 	LifetimeSeconds uint32
-	RevokedAt       int64 // 0: not revoked
+	RevokedAt       int64  // 0: not revoked
+	RotatedTo       string // id of the key that was made to replace it; empty: none
 }
 
 // KeyActions is a set of bits.

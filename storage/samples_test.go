@@ -57,7 +57,7 @@ func samples() []sample {
 		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{
 			Org: "org_acme", Name: "nightly loader", SecretHash: [32]byte(fill(32, 0x60)), DefaultStore: "vs_docs",
 			CreatedAt: 1_700_000_000_000_000_002, ExpiresAt: 1_700_000_000_000_000_007, RevokedAt: -1, LifetimeSeconds: 7_776_000,
-			Scope: Scope{Actions: 0x0b, Stores: []string{"vs_docs", "vs_logs"}, Namespaces: []string{"articles/*", "n"}},
+			Scope: Scope{Actions: 0x0b, Stores: []string{"vs_docs", "vs_logs"}, Namespaces: []string{"articles/*", "n"}}, RotatedTo: "key_01jd8b7v6xk2m3n4p5q6r7s8ta",
 		})},
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(orgKey{})},

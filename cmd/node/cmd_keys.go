@@ -13,7 +13,8 @@ import (
 )
 
 func newKeysCommand(a *app) *cobra.Command {
-	return group("keys", "Make, list and revoke API keys", newKeysCreate(a), newKeysList(a), newKeysRevoke(a))
+	return group("keys", "Make, list, rotate and revoke API keys",
+		newKeysCreate(a), newKeysList(a), newKeysRotate(a), newKeysRevoke(a))
 }
 
 func newKeysCreate(a *app) *cobra.Command {
@@ -44,10 +45,33 @@ func newKeysCreate(a *app) *cobra.Command {
 			return errors.New("--expires is 0: leave it out for a key that never expires")
 		}
 		req.ExpiresInSeconds = expires.seconds()
-		return a.keepNewKey(out, func() (client.NewKey, error) {
+		return a.keepNewKey(out, func() (client.RotatedKey, error) {
 			key, err := c.CreateKey(cmd.Context(), req)
 			if err != nil {
-				return key, fmt.Errorf("making a key: %w", err)
+				return client.RotatedKey{}, fmt.Errorf("making a key: %w", err)
+			}
+			return client.RotatedKey{NewKey: key}, nil
+		})
+	})
+}
+
+const defaultOverlap = days(24 * time.Hour)
+
+func newKeysRotate(a *app) *cobra.Command {
+	var out string
+	overlap := defaultOverlap
+	cmd := &cobra.Command{
+		Use:   "rotate KEY_ID",
+		Short: "Replace a key by one that may do the same; its text is told only this once",
+		Args:  exactArgs(1, "the id of the key, key_…"),
+	}
+	cmd.Flags().Var(&overlap, "overlap", "how long the old key works on, such as 7d or 1h; 0 revokes it at once")
+	outFlag(cmd, &out)
+	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+		return a.keepNewKey(out, func() (client.RotatedKey, error) {
+			key, err := c.RotateKey(cmd.Context(), args[0], time.Duration(overlap))
+			if err != nil {
+				return key, fmt.Errorf("rotating the key %s: %w", args[0], err)
 			}
 			return key, nil
 		})
@@ -58,8 +82,9 @@ func outFlag(cmd *cobra.Command, out *string) {
 	cmd.Flags().StringVar(out, "out", "", "write the key to this new file, mode 0600, and not to stdout")
 }
 
-// keepNewKey has a key made, and tells its text or writes it to the new file out.
-func (a *app) keepNewKey(out string, makeKey func() (client.NewKey, error)) error {
+// keepNewKey has a key made, which may replace another, and tells its text or
+// writes it to the new file out.
+func (a *app) keepNewKey(out string, makeKey func() (client.RotatedKey, error)) error {
 	write := func(string) error { return nil }
 	if out != "" {
 		// Made first: a key whose text can't be kept would be lost.
@@ -81,13 +106,17 @@ func (a *app) keepNewKey(out string, makeKey func() (client.NewKey, error)) erro
 }
 
 // printNewKey tells the key's text, unless it is in the file out already.
-func (a *app) printNewKey(key client.NewKey, out string) error {
+func (a *app) printNewKey(key client.RotatedKey, out string) error {
 	shown := struct {
 		Key string `json:"key,omitempty"`
 		client.KeyInfo
-	}{key.Key, key.KeyInfo}
+		Previous *client.Key `json:"previous,omitempty"`
+	}{Key: key.Key, KeyInfo: key.KeyInfo}
 	if out != "" {
 		shown.Key = ""
+	}
+	if key.Previous.KeyID != "" {
+		shown.Previous = &key.Previous
 	}
 	return a.print(shown, func(w *tabwriter.Writer) {
 		if out != "" {
@@ -103,6 +132,9 @@ func (a *app) printNewKey(key client.NewKey, out string) error {
 		fmt.Fprintf(w, "vector stores\t%s\n", orAll(key.VectorStoreIDs))
 		fmt.Fprintf(w, "namespaces\t%s\n", orAll(key.Namespaces))
 		fmt.Fprintf(w, "expires\t%s\n", timeOrDash(key.ExpiresAt))
+		if old := shown.Previous; old != nil {
+			fmt.Fprintf(w, "previous\t%s, %s\n", old.KeyID, fate(old))
+		}
 	})
 }
 
@@ -141,6 +173,14 @@ func newKeysRevoke(a *app) *cobra.Command {
 		}
 		return a.print(revoked, func(w *tabwriter.Writer) { fmt.Fprintf(w, "key %s is revoked\n", revoked.KeyID) })
 	})
+}
+
+// fate is what becomes of a key that was rotated.
+func fate(k *client.Key) string {
+	if k.RevokedAt != nil {
+		return "revoked"
+	}
+	return "works until " + timeOrDash(k.ExpiresAt)
 }
 
 // orAll lists what a key is limited to; the rest of a long list is counted.

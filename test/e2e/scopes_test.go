@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"pipesync/client"
 	"pipesync/internal/testcluster"
@@ -115,6 +116,37 @@ func (f *flood) endedBy(index uint64, reader tenant) {
 	}
 	if len(records) != f.committed {
 		f.Errorf("%d records of %d syncs that were acknowledged", len(records), f.committed)
+	}
+}
+
+// TestNothingIsCommittedAfterARotation without an overlap, and the new key works
+// at once where the old one is flooded.
+func TestNothingIsCommittedAfterARotation(t *testing.T) {
+	s := shared(t)
+	tn := s.tenant(s.Nodes[0])
+	reader := s.scoped(s.Nodes[0], tn, client.KeyRequest{Actions: []string{"read"}})
+	f := s.flood(tn, s.Nodes[1], s.Nodes[2])
+	<-f.enough
+	rotated, err := s.admin(s.Nodes[0]).RotateKey(s.ctx, tn.keyID, 0)
+	s.must(err)
+	fresh := tn
+	fresh.key = rotated.Key
+	first := s.ok(s.sync(s.Nodes[1], fresh, fresh.batch(client.Incremental)))
+	f.endedBy(first.Index, reader)
+}
+
+// TestRotatedKeysOverlap at every node, whichever rotated it.
+func TestRotatedKeysOverlap(t *testing.T) {
+	s := shared(t)
+	for i, n := range s.Nodes {
+		old := s.tenant(n)
+		rotated, err := s.admin(n).RotateKey(s.ctx, old.keyID, time.Hour)
+		s.must(err)
+		fresh := old
+		fresh.key = rotated.Key
+		for _, tn := range []tenant{fresh, old} {
+			s.ok(s.sync(s.Nodes[(i+1)%3], tn, tn.batch(client.Incremental, upsert("n", tn.key[:9], `{}`))))
+		}
 	}
 }
 
