@@ -118,10 +118,8 @@ func denied(d *fsm.Denial) *failure {
 	told := detail{Code: syncjson.NotAllowed}
 	switch {
 	case d.Action != 0:
-		told.Field, told.Message = "action", fmt.Sprintf("the API key's actions don't include %s", strings.Join(keyActionNames(d.Action), ", "))
-		if d.Action == fsm.MayFullRefresh {
-			told.Field = "sync_mode"
-		}
+		told.Field = map[fsm.KeyActions]string{fsm.MayUpsert: "action", fsm.MayDelete: "action", fsm.MayFullRefresh: "sync_mode"}[d.Action]
+		told.Message = fmt.Sprintf("the API key's actions don't include %s", strings.Join(keyActionNames(d.Action), ", "))
 	case d.Store != "":
 		told.Field, told.Message = paramVectorStoreID, fmt.Sprintf("the API key isn't for the vector store %s", d.Store)
 	default:

@@ -123,7 +123,10 @@ func TestReadsInScope(t *testing.T) {
 	}
 	writer := e.limited(`"actions":["upsert","delete","full_refresh","delete_namespace"]`)
 	for _, path := range []string{base, base + "/z", base + "/z/records", base + "/z/records/1"} {
-		e.do("GET", path, "", writer).want(403, codeKeyScopeDenied)
+		got := e.do("GET", path, "", writer).want(403, codeKeyScopeDenied).failure()
+		if got.Message != "the API key's actions don't include read" || got.Details[0].Field != "" {
+			t.Errorf("%s: %+v", path, got)
+		}
 	}
 }
 
