@@ -159,6 +159,7 @@ func (n *nemesis) revive(m *machine, applied uint64) (lost bool) {
 		n.w.violate("%v", err)
 		return false
 	}
+	n.w.note("%s had applied %d and starts with %d", m.name, applied, m.running().opened)
 	return m.running().opened < applied
 }
 

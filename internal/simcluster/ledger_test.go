@@ -15,7 +15,7 @@ import (
 )
 
 // hashEvery is at how many entries' distance the nodes' whole states are compared.
-const hashEvery = 32
+const hashEvery = 8
 
 // ledger is what everybody has seen: the entries that nodes applied, the answers
 // that clients got. It checks each against all others. Entries are met for the
@@ -42,6 +42,7 @@ type ledger struct {
 
 // entry is what a node has made of the log's entry.
 type entry struct {
+	by          string   // whom first
 	sum         [32]byte // of all that it is
 	response    string
 	clusterTime int64 // after it
@@ -73,10 +74,13 @@ func (s watchedState) Apply(l *raft.Log) any {
 func (l *ledger) applied(p *process, log *raft.Log, response any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	met := &entry{sum: sumOf(log), response: fmt.Sprint(response)}
+	met := &entry{by: p.m.name, sum: sumOf(log), response: fmt.Sprint(response)}
 	if first, ok := l.entries[log.Index]; ok {
-		if *first != (entry{met.sum, met.response, first.clusterTime}) {
-			l.w.violate("%s applied another entry %d than others, or with another result", p.m.name, log.Index)
+		if first.sum != met.sum {
+			l.w.violate("%s applied another entry %d than %s, of term %d", p.m.name, log.Index, first.by, log.Term)
+		} else if first.response != met.response {
+			l.w.violate("%s applied entry %d, of kind %d, with the result\n%s\nbut %s with\n%s",
+				p.m.name, log.Index, log.Data[0], met.response, first.by, first.response)
 		}
 	} else {
 		l.entries[log.Index] = met

@@ -25,10 +25,11 @@ var (
 const (
 	// Rounds of a seed: in each there is a fault, or two.
 	rounds      = 125
+	roundsRace  = 140
 	roundsShort = 30
 
 	seedsRun   = 48
-	seedsRace  = 3
+	seedsRace  = 2
 	seedsShort = 1
 	seedsMax   = 1_000_000 // those of a day
 	soakTime   = 30 * time.Minute
@@ -101,8 +102,11 @@ func TestSimulation(t *testing.T) {
 
 func simulate(t *testing.T, seed uint64, c *counts) {
 	n := rounds
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		n = roundsShort
+	case raceEnabled:
+		n = roundsRace
 	}
 	dir := home(t)
 	synctest.Test(t, func(t *testing.T) {
