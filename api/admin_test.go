@@ -48,6 +48,27 @@ func TestKeysLifecycle(t *testing.T) {
 	}
 }
 
+func TestOrganizations(t *testing.T) {
+	e := newEdge(t)
+	e.do("POST", "/v1/admin/stores", `{"organization_id":"org_b","vector_store_id":"vs_1"}`).want(201, "")
+	const rowA, rowB = `{"organization_id":"org_acme","created_at":"2026-03-01T12:00:00Z"}`, `{"organization_id":"org_b","created_at":"2026-03-01T12:00:00Z"}`
+	e.do("GET", "/v1/admin/organizations", "").want(200, "").wantBody(`{"organizations":[` + rowA + `,` + rowB + `],"next_cursor":null}`)
+	var page struct {
+		NextCursor string `json:"next_cursor"`
+	}
+	e.do("GET", "/v1/admin/organizations?limit=1", "").want(200, "").decode(&page)
+	e.do("GET", "/v1/admin/organizations?cursor="+page.NextCursor, "").want(200, "").wantBody(`{"organizations":[` + rowB + `],"next_cursor":null}`)
+	e.push(up("n", "1", "1"))
+	e.do("DELETE", "/v1/admin/organizations/org_acme", "").want(200, "").wantBody(`{"organization_id":"org_acme","deleted":true}`)
+	e.do("DELETE", "/v1/admin/organizations/org_acme", "").want(404, codeOrganizationNotFound)
+	e.do("DELETE", "/v1/admin/organizations/acme", "").want(400, codeValidationFailed)
+	e.sync(goodSync).want(401, codeInvalidAPIKey)
+	e.do("GET", "/v1/vector-stores/vs_main/namespaces", "").want(401, codeInvalidAPIKey)
+	e.do("POST", "/v1/admin/stores", `{"organization_id":"org_acme","vector_store_id":"vs_main"}`).want(201, "")
+	e.sync(goodSync).want(401, codeInvalidAPIKey)
+	e.do("GET", "/v1/admin/keys", "").want(200, "").wantBody(`{"keys":[],"next_cursor":null}`)
+}
+
 func TestStoreDelete(t *testing.T) {
 	e := newEdge(t)
 	e.push(up("n", "1", "1"))

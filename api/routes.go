@@ -35,6 +35,8 @@ func (s *server) routes() []route {
 		{get, "/v1/admin/keys", admin, false, s.handleKeys},
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
 		{post, "/v1/admin/keys/:key/rotate", admin, false, s.handleKeyRotate},
+		{get, "/v1/admin/organizations", admin, false, s.handleOrganizations},
+		{del, "/v1/admin/organizations/:org", admin, false, s.handleOrganizationDelete},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},
 		{get, "/v1/admin/stores", admin, false, s.handleStores},
 		{del, "/v1/admin/stores/:store", admin, false, s.handleStoreDelete},

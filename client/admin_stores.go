@@ -55,3 +55,34 @@ type DeletedStore struct {
 func (c *Client) DeleteStore(ctx context.Context, org, store string) (DeletedStore, error) {
 	return admin[DeletedStore](ctx, c, http.MethodDelete, "/v1/admin/stores/"+segment(store), url.Values{"organization_id": {org}}, nil)
 }
+
+// Organization is one organization.
+type Organization struct {
+	OrganizationID string    `json:"organization_id"`
+	CreatedAt      time.Time `json:"created_at"`
+}
+
+// OrganizationPage is ordered by name.
+type OrganizationPage struct {
+	Organizations []Organization `json:"organizations"`
+	NextCursor    *string        `json:"next_cursor"` // nil: the last page
+}
+
+// DeletedOrganization says that an organization is gone.
+type DeletedOrganization struct {
+	OrganizationID string `json:"organization_id"`
+	Deleted        bool   `json:"deleted"`
+}
+
+// Organizations lists organizations; of o only page and limit count.
+func (c *Client) Organizations(ctx context.Context, o ListOptions) (OrganizationPage, error) {
+	q := url.Values{}
+	setPage(q, o.Limit, o.Cursor)
+	return admin[OrganizationPage](ctx, c, http.MethodGet, "/v1/admin/organizations", q, nil)
+}
+
+// DeleteOrganization removes an organization with its keys and vector stores. An
+// error with the code ORGANIZATION_NOT_FOUND says that there is none.
+func (c *Client) DeleteOrganization(ctx context.Context, org string) (DeletedOrganization, error) {
+	return admin[DeletedOrganization](ctx, c, http.MethodDelete, "/v1/admin/organizations/"+segment(org), nil, nil)
+}

@@ -152,6 +152,16 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "POST /v1/admin/stores", body: `{"organization_id":"org_a","vector_store_id":"vs_a"}`, admin: true,
 			want: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 		}, {
+			name: "organizations", reply: `{"organizations":[],"next_cursor":null}`,
+			call:    func(c *Client) (any, error) { return c.Organizations(ctx, ListOptions{Limit: 5, Cursor: "x"}) },
+			request: "GET /v1/admin/organizations?cursor=x&limit=5", admin: true,
+			want: `{"organizations":[],"next_cursor":null}`,
+		}, {
+			name: "delete an organization", reply: `{"organization_id":"org_a","deleted":true}`,
+			call:    func(c *Client) (any, error) { return c.DeleteOrganization(ctx, "org_a") },
+			request: "DELETE /v1/admin/organizations/org_a", admin: true,
+			want: `{"organization_id":"org_a","deleted":true}`,
+		}, {
 			name: "delete a store", reply: `{"organization_id":"org_a","vector_store_id":"vs_a","deleted":true}`,
 			call:    func(c *Client) (any, error) { return c.DeleteStore(ctx, "org_a", "vs_a") },
 			request: "DELETE /v1/admin/stores/vs_a?organization_id=org_a", admin: true,

@@ -38,6 +38,9 @@ func (c *Collect) decide(tx *transaction) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collect tombstones: %w", err)
 	}
+	if deleted, err := tx.db.OrgDeleted(row.Org); err != nil || deleted {
+		return tx.done(false), err // it is about to be purged, and counts for nothing
+	}
 	usage, err := readUsage(tx.db, row.Org, c.Store)
 	if err != nil {
 		return nil, fmt.Errorf("collect tombstones: %w", err)

@@ -8,7 +8,7 @@ import (
 )
 
 func (c *KeyCreate) decide(tx *transaction) (*Result, error) {
-	_, found, err := tx.db.Key(c.KeyID)
+	_, found, err := readKey(tx.db, c.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("create key: %w", err)
 	}
@@ -57,7 +57,7 @@ func secondsLater(wall int64, lifetimeSeconds uint32) int64 {
 }
 
 func (c *KeyRevoke) decide(tx *transaction) (*Result, error) {
-	key, found, err := tx.db.Key(c.KeyID)
+	key, found, err := readKey(tx.db, c.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("revoke key: %w", err)
 	}
@@ -76,14 +76,14 @@ func (c *KeyRevoke) decide(tx *transaction) (*Result, error) {
 func revokedAt(wall int64) int64 { return max(wall, 1) }
 
 func (c *KeyRotate) decide(tx *transaction) (*Result, error) {
-	_, made, err := tx.db.Key(c.NewKeyID)
+	_, made, err := readKey(tx.db, c.NewKeyID)
 	if err != nil {
 		return nil, fmt.Errorf("rotate key: %w", err)
 	}
 	if made {
 		return tx.done(false), nil
 	}
-	old, found, err := tx.db.Key(c.KeyID)
+	old, found, err := readKey(tx.db, c.KeyID)
 	if err != nil {
 		return nil, fmt.Errorf("rotate key: %w", err)
 	}

@@ -42,6 +42,9 @@ func (c *Reconcile) apply(tx *transaction) error {
 	if err != nil {
 		return err
 	}
+	if deleted, err := tx.db.OrgDeleted(row.Org); err != nil || deleted {
+		return err // it is about to be purged, and counts for nothing
+	}
 	usage, err := readUsage(tx.db, row.Org, c.Store)
 	if err != nil {
 		return err

@@ -23,6 +23,8 @@ const (
 	KindReconcile       Kind = 7
 	KindNamespaceDelete Kind = 8
 	KindStoreDelete     Kind = 9
+	KindOrgDelete       Kind = 10
+	KindPurge           Kind = 17
 	KindChangeCollect   Kind = 11
 )
 
@@ -209,6 +211,20 @@ type StoreDelete struct {
 	RequestID RequestID
 	Org       string
 	Store     string
+}
+
+// OrgDelete removes an organization with its keys and stores. One that is made again
+// under its name has nothing to do with it.
+type OrgDelete struct {
+	RequestID RequestID
+	Org       string
+}
+
+// Purge removes some of the stores and keys that are left of a deleted organization,
+// which nobody can reach any more.
+type Purge struct {
+	RequestID RequestID
+	Org       storage.OrgNum
 }
 
 // ChangeCollect removes entries of a store's change index that hold no longer:

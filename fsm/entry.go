@@ -96,6 +96,8 @@ var decoders = [maxKinds]kindFormat{
 	KindReconcile:       decodes(decodeReconcile),
 	KindNamespaceDelete: decodes(decodeNamespaceDelete),
 	KindStoreDelete:     decodes(decodeStoreDelete),
+	KindOrgDelete:       decodes(decodeOrgDelete),
+	KindPurge:           decodes(decodePurge),
 	KindChangeCollect:   decodes(decodeChangeCollect),
 }
 

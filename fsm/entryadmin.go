@@ -13,6 +13,8 @@ import (
 //	limits set    org (text) │ figures
 //	store create  org (text) │ store (text)
 //	store delete  org (text) │ store (text)
+//	org delete    org (text)
+//	purge         org (4)
 //
 // Figures are a count (1), and for each its number (1) and value (uvarint).
 const adminFieldBytes = 256
@@ -109,5 +111,30 @@ func (c *StoreDelete) encode() ([]byte, error) {
 
 func decodeStoreDelete(d *decoder, h Header) (*StoreDelete, error) {
 	c := &StoreDelete{RequestID: h.RequestID, Org: d.name("organization"), Store: d.name("store")}
+	return c, d.done()
+}
+
+func (c *OrgDelete) encode() ([]byte, error) {
+	if err := checkName("organization", c.Org); err != nil {
+		return nil, encodeError("organization delete", err)
+	}
+	e := beginEntry(KindOrgDelete, c.RequestID, adminFieldBytes)
+	e.text(c.Org)
+	return sealEntry(e.b), nil
+}
+
+func decodeOrgDelete(d *decoder, h Header) (*OrgDelete, error) {
+	c := &OrgDelete{RequestID: h.RequestID, Org: d.name("organization")}
+	return c, d.done()
+}
+
+func (c *Purge) encode() ([]byte, error) {
+	e := beginEntry(KindPurge, c.RequestID, adminFieldBytes)
+	e.u32(uint32(c.Org))
+	return sealEntry(e.b), nil
+}
+
+func decodePurge(d *decoder, h Header) (*Purge, error) {
+	c := &Purge{RequestID: h.RequestID, Org: storage.OrgNum(d.u32("organization"))}
 	return c, d.done()
 }

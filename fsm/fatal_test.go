@@ -97,12 +97,10 @@ func TestStorageErrorInApplyDies(t *testing.T) {
 	r := newRig(t)
 	r.setUp(10)
 	b := r.fsm.current.db.NewBatch()
-	b.PutKey("key_orphan", storage.Key{Org: "org_without_row"})
+	b.PutChange(1, storage.Seq{Index: 1}, storage.Change{Namespace: 77, ID: "a"})
 	must(t, b.Commit())
 	must(t, b.Close())
-	s := newSync(Incremental, upsert("n", "a", "1"))
-	s.KeyID, s.Org = "key_orphan", "org_without_row"
-	l := r.entry(s)
+	l := r.entry(&ChangeCollect{Store: 1, Until: storage.Seq{Index: 5}})
 	if err := dies(t, r, func() { r.fsm.Apply(l) }); !errors.Is(err, storage.ErrCorrupt) {
 		t.Errorf("Fatal was told: %v", err)
 	}

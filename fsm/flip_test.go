@@ -50,10 +50,29 @@ func TestRefreshBacklog(t *testing.T) {
 		return r.apply(newSync(FullRefresh, list...)).Outcome
 	}
 	two := []Operation{upsert("n", "a", "1"), upsert("n", "b", "1")}
-	for range maxRetired + 1 {
-		if got := refresh(two...); got != OK {
+	for range maxRetired {
+		refresh(two...)
+	}
+	dry := func() Outcome {
+		t.Helper()
+		body, err := Encode(newSync(FullRefresh, two...))
+		must(t, err)
+		v := r.view()
+		defer v.Close()
+		result, err := v.DryRun(body, Stamp{ClusterTime: r.now, WallTime: r.wall})
+		must(t, err)
+		return result.Outcome
+	}
+	for _, list := range [][]Operation{two[:1], two} { // the second goes through one row at once
+		if got := dry(); got != OK {
+			t.Fatalf("outcome %d of a dry run", got)
+		}
+		if got := refresh(list...); got != OK {
 			t.Fatalf("outcome %d", got)
 		}
+	}
+	if got := dry(); got != ReconcileBacklog {
+		t.Errorf("outcome %d of a dry run of one too many", got)
 	}
 	if got := refresh(two...); got != ReconcileBacklog {
 		t.Fatalf("outcome %d of one too many", got)

@@ -118,6 +118,8 @@ func goldenCommands() map[string]Command {
 		"entry-mark-first":       &Mark{RequestID: goldenID(16)},
 		"entry-namespace-delete": &NamespaceDelete{RequestID: goldenID(18), Org: "org_a", KeyID: "key_01", Store: "vs_a", Namespace: "docs"},
 		"entry-store-delete":     &StoreDelete{RequestID: goldenID(19), Org: "org_a", Store: "vs_b"},
+		"entry-org-delete":       &OrgDelete{RequestID: goldenID(20), Org: "org_a"},
+		"entry-purge":            &Purge{RequestID: goldenID(21), Org: 7},
 		"entry-reconcile":        &Reconcile{RequestID: goldenID(17), Store: 3, Namespace: "docs", Generation: 7},
 		"entry-version-raise":    &VersionRaise{RequestID: goldenID(17), Version: 0x01020304},
 		"entry-change-collect": &ChangeCollect{

@@ -100,6 +100,10 @@ func (h *history) addAny() {
 		h.add(&VersionRaise{Version: 1})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
+	case 31:
+		h.add(&OrgDelete{Org: "org_b"})
+	case 30:
+		h.add(&Purge{Org: storage.OrgNum(h.between(1, 4))})
 	case 32:
 		h.add(&StoreDelete{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_b", "vs_c")})
 	case 33:

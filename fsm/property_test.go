@@ -490,6 +490,11 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 			cmd = &SettingsSet{Figures: []FigureValue{{1, uint64(rapid.IntRange(1, 20).Draw(rt, "limit"))}, {2, uint64(rapid.IntRange(1, 90).Draw(rt, "window")) * 1000}}}
 		case 3:
 			cmd = drawCollect(rt, r.now)
+		case 16:
+			cmd = &OrgDelete{Org: rapid.SampledFrom([]string{"org_b", "org_b", testOrg}).Draw(rt, "org")}
+			if rapid.Bool().Draw(rt, "purge") {
+				cmd = &Purge{Org: storage.OrgNum(rapid.IntRange(1, 3).Draw(rt, "org number"))}
+			}
 		case 15:
 			cmd = &StoreDelete{Org: rapid.SampledFrom([]string{testOrg, "org_b"}).Draw(rt, "org"), Store: testStore}
 		case 14:

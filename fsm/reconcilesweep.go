@@ -43,5 +43,12 @@ func (s *ReconcileSweep) Next(v *View, id RequestID) (Command, error) {
 	if err != nil {
 		return nil, err
 	}
+	row, found, err := v.snapshot.Namespace(s.store, name)
+	if err == nil && found {
+		s.done, err = v.snapshot.OrgDeleted(row.Org)
+	}
+	if err != nil || s.done {
+		return nil, err
+	}
 	return &Reconcile{RequestID: id, Store: s.store, Namespace: name, Generation: s.generation}, nil
 }

@@ -149,7 +149,7 @@ func checkRemembered(h *Header, org storage.Org, set storage.Settings, keys *key
 
 // checkKey says whether a key of the organization may do what deny looks at.
 func checkKey(r storage.Reader, keyID, org string, wall int64, deny func(Scope) *Denial) (Outcome, error) {
-	key, found, err := r.Key(keyID)
+	key, found, err := readKey(r, keyID)
 	if err != nil {
 		return 0, err
 	}

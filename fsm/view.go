@@ -48,7 +48,7 @@ func (v *View) Settings() (storage.Settings, bool, error) { return v.snapshot.Se
 func (v *View) Marks() (storage.Marks, error) { return v.snapshot.Marks() }
 
 // Key returns the API key with this id, revoked or not.
-func (v *View) Key(id string) (storage.Key, bool, error) { return v.snapshot.Key(id) }
+func (v *View) Key(id string) (storage.Key, bool, error) { return readKey(v.snapshot, id) }
 
 // Org returns the organization with this name.
 func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }

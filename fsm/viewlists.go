@@ -95,10 +95,20 @@ func (v *View) Record(org, store, ns, id string) (Record, bool, error) {
 // Keys lists API keys by id.
 func (v *View) Keys(after string, limit int) ([]KeyInfo, error) {
 	var list []KeyInfo
-	err := v.snapshot.ScanKeys(after, limit, func(id string, k storage.Key) error {
-		list = append(list, KeyInfo{ID: id, Key: k})
+	err := v.snapshot.ScanKeys(after, scanAll, func(id string, _ storage.Key) error {
+		key, found, err := readKey(v.snapshot, id)
+		if err != nil || !found {
+			return err
+		}
+		list = append(list, KeyInfo{ID: id, Key: key})
+		if len(list) >= limit {
+			return errListFull
+		}
 		return nil
 	})
+	if errors.Is(err, errListFull) {
+		err = nil
+	}
 	return list, err
 }
 

@@ -110,12 +110,41 @@ func (b *Batch) PutKey(id string, k Key) {
 // PutOrgKey lists the key with this id among those of its organization.
 func (b *Batch) PutOrgKey(org OrgNum, id string) {
 	b.key = appendOrgKeyKey(b.key[:0], org, id)
-	put(b, orgKey{})
+	put(b, empty{})
 }
 
 func (b *Batch) PutStore(org OrgNum, name string, s Store) {
 	b.key = appendStoreKey(b.key[:0], org, name)
 	put(b, s)
+}
+
+// DropOrg removes an organization and what is its own, and notes that there may be
+// stores and keys left of it.
+func (b *Batch) DropOrg(name string, org OrgNum) {
+	b.key = appendOrgKey(b.key[:0], name)
+	b.delete()
+	for _, k := range orgKinds {
+		b.key = binary.BigEndian.AppendUint32(append(b.key[:0], byte(k)), uint32(org))
+		b.dropPrefix()
+	}
+	b.key = appendDeletedOrgKey(b.key[:0], org)
+	put(b, empty{})
+}
+
+// EndDeletedOrg notes that nothing is left of a deleted organization.
+func (b *Batch) EndDeletedOrg(org OrgNum) {
+	b.key = appendDeletedOrgKey(b.key[:0], org)
+	b.delete()
+}
+
+func (b *Batch) DeleteKey(id string) {
+	b.key = appendKeyKey(b.key[:0], id)
+	b.delete()
+}
+
+func (b *Batch) DeleteOrgKey(org OrgNum, id string) {
+	b.key = appendOrgKeyKey(b.key[:0], org, id)
+	b.delete()
 }
 
 // DropStore removes a store and all that is in it, at a cost that doesn't depend on

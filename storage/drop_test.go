@@ -127,3 +127,37 @@ func TestDropStore(t *testing.T) {
 		}
 	}
 }
+
+// TestDropOrg: of all rows, those of the organization go, but for its stores and
+// keys, and no others.
+func TestDropOrg(t *testing.T) {
+	for _, org := range []OrgNum{1, 2} {
+		db := openMem(t)
+		b := db.NewBatch()
+		var left []string
+		for _, s := range samples() {
+			k, err := parseKey(s.key)
+			check(t, err)
+			check(t, b.pebble.Set(s.key, s.value, nil))
+			own := k.org == org && k.kind != kindStore && k.kind != kindOrgKey && k.kind != kindDeletedOrg
+			if !own && s.name != "org" {
+				left = append(left, string(s.key))
+			}
+		}
+		b.DropOrg("org_acme", org)
+		left = append(left, string(appendDeletedOrgKey(nil, org)))
+		commit(t, b)
+		slices.Sort(left)
+		left = slices.Compact(left)
+		check(t, db.Raw(func(key, _ []byte) error {
+			if len(left) == 0 || left[0] != string(key) {
+				t.Fatalf("key %x is there, want %x", key, left[:min(1, len(left))])
+			}
+			left = left[1:]
+			return nil
+		}))
+		if len(left) > 0 {
+			t.Errorf("key %x is gone", left[0])
+		}
+	}
+}

@@ -42,13 +42,13 @@ func (k *Key) decode(r *reader) {
 	k.RotatedTo = r.str()
 }
 
-// orgKey says that an organization has a key: its row's key says which.
-type orgKey struct{}
+// empty is the value of a row that says all in its key.
+type empty struct{}
 
 //	+---------+
 //	| version |
 //	+---------+
 
-func (orgKey) encode(w *writer) { w.u8(rowVersion) }
+func (empty) encode(w *writer) { w.u8(rowVersion) }
 
-func (*orgKey) decode(r *reader) { r.version(rowVersion) }
+func (*empty) decode(r *reader) { r.version(rowVersion) }

@@ -28,6 +28,7 @@ const (
 	kindNamespaceName kind = 0x17
 	kindChange        kind = 0x22
 	kindChangeHead    kind = 0x23
+	kindDeletedOrg    kind = 0x1a
 
 	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
@@ -45,6 +46,13 @@ var storeKinds = [...]kind{
 	kindNamespace, kindRetired, kindNamespaceName, kindFingerprint, kindContent, kindChange, kindChangeHead,
 }
 
+// orgKinds are those of the rows of an organization that go with it at once; their
+// keys begin with its number. Its stores and keys have more rows than their own.
+var orgKinds = [...]kind{
+	kindWindowHead, kindWindowSlot, kindUsage, kindHistory, kindHistoryHead, kindSyncID, kindCheckpoint,
+	kindIdempotency, kindIdempotencySlot, kindIdempotencyHead,
+}
+
 // A key is the kind, then numbers of fixed width, big-endian so that their
 // order is the order of bytes, then the name as the last part: it needs no
 // length, may hold any byte, and sorts by bytes.
@@ -56,7 +64,7 @@ var storeKinds = [...]kind{
 //	+------+--------++--------+
 //	| kind | org u32 | name … |                                    vector store, key of an organization, sync id, checkpoint
 //	+------+---------+--------+
-//	| kind | org u32 |                                             window head, idempotency head, history head
+//	| kind | org u32 |                                             window head, idempotency head, history head, deleted organization
 //	+------+---------+---------+
 //	| kind | org u32 | store u32 |                                 usage
 //	+------+---------+-----------+
@@ -96,6 +104,10 @@ func appendOrgKey(dst []byte, name string) []byte {
 
 func appendKeyKey(dst []byte, id string) []byte {
 	return append(append(dst, byte(kindKey)), id...)
+}
+
+func appendDeletedOrgKey(dst []byte, org OrgNum) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, byte(kindDeletedOrg)), uint32(org))
 }
 
 func appendStoreKey(dst []byte, org OrgNum, name string) []byte {
@@ -255,7 +267,7 @@ func parseKey(key []byte) (rowKey, error) {
 		k.name = r.rest()
 	case kindStore, kindOrgKey, kindSyncID, kindCheckpoint:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
-	case kindWindowHead, kindIdempotencyHead, kindHistoryHead:
+	case kindWindowHead, kindIdempotencyHead, kindHistoryHead, kindDeletedOrg:
 		k.org = OrgNum(r.u32())
 	case kindIdempotency:
 		k.org = OrgNum(r.u32())
@@ -314,6 +326,8 @@ func (k rowKey) String() string {
 		return fmt.Sprintf("window slot %d of organization %d", k.seq, k.org)
 	case kindHistory:
 		return fmt.Sprintf("history row %d of organization %d", k.seq, k.org)
+	case kindDeletedOrg:
+		return fmt.Sprintf("row of the deleted organization %d", k.org)
 	case kindHistoryHead:
 		return fmt.Sprintf("history head of organization %d", k.org)
 	case kindSyncID:

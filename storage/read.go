@@ -70,6 +70,12 @@ type Reader interface {
 	// An error of visit stops them and is returned.
 	ScanOrgs(after string, limit int, visit func(name string, o Org) error) error
 	ScanKeys(after string, limit int, visit func(id string, k Key) error) error
+	// OrgKey says whether the key with this id is one of the organization's.
+	OrgKey(org OrgNum, id string) (bool, error)
+	// OrgDeleted says whether there may be stores and keys left of an organization
+	// that was deleted; ScanDeletedOrgs visits at most limit of those.
+	OrgDeleted(org OrgNum) (bool, error)
+	ScanDeletedOrgs(limit int, visit func(org OrgNum) error) error
 	// ScanOrgKeys visits the ids of an organization's keys.
 	ScanOrgKeys(org OrgNum, after string, limit int, visit func(id string) error) error
 	ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error
@@ -162,6 +168,16 @@ func (rs rows) Org(name string) (Org, bool, error) {
 
 func (rs rows) Key(id string) (Key, bool, error) {
 	return get[Key](rs, appendKeyKey(nil, id))
+}
+
+func (rs rows) OrgKey(org OrgNum, id string) (bool, error) {
+	_, found, err := get[empty](rs, appendOrgKeyKey(nil, org, id))
+	return found, err
+}
+
+func (rs rows) OrgDeleted(org OrgNum) (bool, error) {
+	_, found, err := get[empty](rs, appendDeletedOrgKey(nil, org))
+	return found, err
 }
 
 func (rs rows) Store(org OrgNum, name string) (Store, bool, error) {

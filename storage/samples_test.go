@@ -60,7 +60,7 @@ func samples() []sample {
 			Scope: Scope{Actions: 0x0b, Stores: []string{"vs_docs", "vs_logs"}, Namespaces: []string{"articles/*", "n"}}, RotatedTo: "key_01jd8b7v6xk2m3n4p5q6r7s8ta",
 		})},
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
-		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(orgKey{})},
+		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(empty{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2})},
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998})},
@@ -103,6 +103,7 @@ func samples() []sample {
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},
 		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
 		{"retired", appendRetiredKey(nil, 3, 4, 5), encodeRow(Retired{After: record})},
+		{"deleted org", appendDeletedOrgKey(nil, 2), encodeRow(empty{})},
 		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(Change{Namespace: 4, ID: record})},
 		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Rows: 0x0102030405060708, Horizon: f.Changed})},
 		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
@@ -128,7 +129,7 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 	case kindKey:
 		return recode[Key](value)
 	case kindOrgKey:
-		return recode[orgKey](value)
+		return recode[empty](value)
 	case kindStore:
 		return recode[Store](value)
 	case kindUsage:
@@ -161,6 +162,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Namespace](value)
 	case kindNamespaceName:
 		return recode[namespaceName](value)
+	case kindDeletedOrg:
+		return recode[empty](value)
 	case kindRetired:
 		return recode[Retired](value)
 	case kindChange:
@@ -231,6 +234,8 @@ func (k rowKey) rebuild() []byte {
 		return appendNamespaceKey(nil, k.store, k.name)
 	case kindNamespaceName:
 		return appendNamespaceNameKey(nil, k.store, k.ns)
+	case kindDeletedOrg:
+		return appendDeletedOrgKey(nil, k.org)
 	case kindRetired:
 		return appendRetiredKey(nil, k.store, k.ns, k.gen)
 	case kindChange:

@@ -58,7 +58,14 @@ func (rs rows) ScanKeys(after string, limit int, visit func(id string, k Key) er
 }
 
 func (rs rows) ScanOrgKeys(org OrgNum, after string, limit int, visit func(id string) error) error {
-	return scan(rs, appendOrgKeyKey(nil, org, ""), after, limit, func(id string, _ orgKey) error { return visit(id) })
+	return scan(rs, appendOrgKeyKey(nil, org, ""), after, limit, func(id string, _ empty) error { return visit(id) })
+}
+
+func (rs rows) ScanDeletedOrgs(limit int, visit func(org OrgNum) error) error {
+	return scan(rs, []byte{byte(kindDeletedOrg)}, "", limit, func(num string, _ empty) error {
+		r := reader{b: []byte(num), what: "key"}
+		return visit(OrgNum(r.u32()))
+	})
 }
 
 func (rs rows) ScanStores(org OrgNum, after string, limit int, visit func(name string, s Store) error) error {

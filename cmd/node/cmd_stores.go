@@ -70,12 +70,10 @@ func newStoresDelete(a *app) *cobra.Command {
 		Args:    exactArgs(1, "the name of the vector store, vs_…"),
 	}
 	orgFlag(cmd, &org)
-	cmd.Flags().BoolVar(&yes, "yes", false, "confirm that all of its records shall be gone")
+	yesFlag(cmd, &yes)
 	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
-			return &exitError{code: exitLocal,
-				err:  fmt.Errorf("this would remove the vector store %s and all of its records for good", args[0]),
-				hint: "repeat it with --yes"}
+			return unconfirmed("the vector store " + args[0] + " and all of its records")
 		}
 		gone, err := c.DeleteStore(cmd.Context(), org, args[0])
 		if err != nil {
@@ -91,6 +89,10 @@ const defaultListRows = 1000
 
 func listFlags(cmd *cobra.Command, list *client.ListOptions) {
 	cmd.Flags().StringVar(&list.OrganizationID, "org", "", "only those of this organization")
+	pageFlags(cmd, list)
+}
+
+func pageFlags(cmd *cobra.Command, list *client.ListOptions) {
 	cmd.Flags().IntVar(&list.Limit, "limit", defaultListRows, "how many rows to show, 1 to 1000")
 	cmd.Flags().StringVar(&list.Cursor, "cursor", "", "go on where a list ended")
 }

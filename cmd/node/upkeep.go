@@ -15,7 +15,7 @@ const (
 	// are due. They are due for a good while, so that little hangs on it.
 	collectEvery = 10 * time.Minute
 	// reconcileEvery is how long whoever follows the changes may have to wait for
-	// the first deletions of a large refresh.
+	// the first deletions of a large refresh. It costs a look at the state.
 	reconcileEvery = time.Second
 	// upkeepGap is left between two steps, so that upkeep never takes more than a
 	// fraction of what the cluster can do.
@@ -58,6 +58,10 @@ func dueReconciles(v *fsm.View, _ int64) ([]sweep, error) {
 	return asSweeps(v.ReconcileSweeps(maxUpkeepSweeps))
 }
 
+func duePurges(v *fsm.View, _ int64) ([]sweep, error) {
+	return asSweeps(v.PurgeSweeps(maxUpkeepSweeps))
+}
+
 func asSweeps[S sweep](due []S, err error) ([]sweep, error) {
 	sweeps := make([]sweep, len(due))
 	for i := range due {
@@ -72,6 +76,7 @@ func (n *node) startUpkeep() error {
 		{doing: "collecting tombstones", every: collectEvery, due: dueTombstones},
 		{doing: "collecting changes", every: collectEvery, due: dueChanges},
 		{doing: "reconciling refreshes", every: reconcileEvery, due: dueReconciles},
+		{doing: "purging organizations", every: reconcileEvery, due: duePurges},
 	}
 	for _, u := range kinds {
 		u.state, u.clusterTime, u.propose, u.gap, u.log = n.state, n.leadingTime, n.propose, upkeepGap, n.log
