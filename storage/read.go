@@ -116,8 +116,13 @@ type decodable[T any] interface {
 
 // decodeRow decodes the value of the row at key.
 func decodeRow[T any, P decodable[T]](key, value []byte, row P) error {
-	r := reader{b: value, what: "value"}
-	row.decode(&r)
+	return decodeWith(&reader{}, key, value, row)
+}
+
+// decodeWith is decodeRow with the caller's reader.
+func decodeWith[T any, P decodable[T]](r *reader, key, value []byte, row P) error {
+	*r = reader{b: value, what: "value"}
+	row.decode(r)
 	if err := r.done(); err != nil {
 		return readError(key, err)
 	}

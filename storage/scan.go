@@ -33,13 +33,16 @@ func scan[T any, P decodable[T]](rs rows, prefix []byte, after string, limit int
 		return err
 	}
 	defer closeIter(it, prefix, &err)
+	// One of each for all rows: they escape into decode.
+	var r reader
+	var row, zero T
 	for ok := it.First(); ok && limit > 0; ok, limit = it.Next(), limit-1 {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return readError(it.Key(), err)
 		}
-		var row T
-		if err := decodeRow[T, P](it.Key(), value, &row); err != nil {
+		row = zero
+		if err := decodeWith[T, P](&r, it.Key(), value, &row); err != nil {
 			return err
 		}
 		if err := visit(string(it.Key()[len(prefix):]), row); err != nil {
