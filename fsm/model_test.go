@@ -605,6 +605,7 @@ func (m *model) wouldHave(s *Sync, ts int64) storage.Usage {
 	for _, name := range after.name(s, ts, &SyncResult{}) {
 		ns := after.namespaces[name]
 		was := *ns
+		ns.deleted = false
 		want := after.outcome(s, 0, ts, name)
 		after.bury(s, ts, name)
 		ns.live = want

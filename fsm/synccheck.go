@@ -92,14 +92,15 @@ func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, err
 	return c, err
 }
 
-// checkNamespaces decides what a sync's new namespaces decide.
+// checkNamespaces decides what a sync's new namespaces decide, and those that were
+// deleted and may be there again.
 func (c *syncCheck) checkNamespaces(r storage.Reader, org storage.OrgNum) (err error) {
 	if c.usage, err = readUsage(r, org, c.store); err != nil {
 		return fmt.Errorf("check sync: %w", err)
 	}
 	made := uint64(0)
 	for i := range c.namespaces {
-		if c.namespaces[i].Num == 0 {
+		if c.namespaces[i].Num == 0 || c.namespaces[i].Deleted {
 			made++
 		}
 	}
