@@ -11,38 +11,28 @@ import (
 // is applied are in memory at the same time.
 const bytesPerBodyByte = 8
 
-// budget bounds the bytes in flight.
+// budget bounds the bytes in flight. As many bytes of bodies as it admits at a
+// time wait for room, in turns.
 type budget struct {
-	max int64
+	max   int64
+	turns turns
+}
 
-	mu   sync.Mutex
-	used int64
+func newBudget(maxBytes int64, stopping <-chan struct{}) *budget {
+	b := &budget{max: maxBytes}
+	b.turns.room, b.turns.maxWaitingBytes, b.turns.stopping = maxBytes, b.maxBody(), stopping
+	return b
 }
 
 // maxBody is the largest body that the budget can ever admit.
 func (b *budget) maxBody() int64 { return b.max / bytesPerBodyByte }
 
-// take reserves room for a body, or returns ErrOverloaded at once. free gives
-// it back and may be called more than once.
-func (b *budget) take(bodyBytes int64) (free func(), err error) {
+// take reserves room for a body of the flow, which free gives back; see turns.take.
+func (b *budget) take(ctx context.Context, flow string, bodyBytes int64) (free func(), err error) {
 	if bodyBytes > b.maxBody() {
 		return nil, fmt.Errorf("a proposal of %d bytes exceeds the limit of %d: %w", bodyBytes, b.maxBody(), ErrInvalid)
 	}
-	cost := bodyBytes * bytesPerBodyByte
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.used+cost > b.max {
-		return nil, fmt.Errorf("%d of %d bytes are taken: %w", b.used, b.max, ErrOverloaded)
-	}
-	b.used += cost
-	var once sync.Once
-	return func() {
-		once.Do(func() {
-			b.mu.Lock()
-			b.used -= cost
-			b.mu.Unlock()
-		})
-	}, nil
+	return b.turns.take(ctx, flow, bodyBytes*bytesPerBodyByte, bodyBytes)
 }
 
 // flights counts what is under way and has to end before a stop: proposals whose

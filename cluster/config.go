@@ -58,7 +58,8 @@ type Config struct {
 	// a log that can't be written. In production it does not return.
 	Fatal func(error)
 	// MaxInFlightBytes bounds 8 x the body bytes of the proposals that this
-	// node has admitted and not yet answered; optional: 512 MiB.
+	// node has admitted and not yet answered; optional: 512 MiB. Bodies of as many
+	// bytes as it admits at a time, and 4,096 of them, wait for room.
 	MaxInFlightBytes int64
 
 	// MinFreeBytes is the watermark of free space on the disks of Disks, below which

@@ -18,7 +18,8 @@ var (
 var (
 	// ErrNoLeader means that no leader could be reached within the deadline.
 	ErrNoLeader = notApplied("no leader within the deadline")
-	// ErrOverloaded means that the bytes in flight are at their bound.
+	// ErrOverloaded means that the bytes in flight are at their bound, and that the
+	// queue for room is full or no turn came within the deadline.
 	ErrOverloaded = notApplied("too many bytes in flight")
 	// ErrDiskFull means that the leader's disk is too full for further writes.
 	ErrDiskFull = notApplied("the leader's disk is too full")

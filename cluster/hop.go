@@ -22,6 +22,7 @@ import (
 //	POST /v1/{operation}
 //	Pipesync-Term: 7                 the term that the request addresses
 //	Pipesync-Timeout-Ms: 4870        how long the sender still waits
+//	Pipesync-Flow: org_acme          whose turn it takes; escaped as in a query
 //	body                             the operation's own bytes
 //
 // and its reply:
@@ -34,13 +35,22 @@ import (
 const (
 	headerTerm    = "Pipesync-Term"
 	headerTimeout = "Pipesync-Timeout-Ms"
+	headerFlow    = "Pipesync-Flow"
 	headerOutcome = "Pipesync-Outcome"
 	headerCause   = "Pipesync-Cause"
 
 	pathPrefix = "/v1/"
 	// maxReplyBytes bounds what is read of a reply.
 	maxReplyBytes = 64 << 20
+	// maxFlowBytes bounds the name of a flow. Escaped it has three times as many at
+	// most, far less than maxHopHeaderBytes.
+	maxFlowBytes = 1024
 
+	// maxForwards proposals of this node are with the leader at a time, further ones
+	// wait for their turn. More of them would not be decided sooner, and each takes
+	// a connection to the leader's peer port, where Raft's own have to find room.
+	// The other operations find connections beside them.
+	maxForwards = 112
 	// maxHopConns to one node; further requests wait for one of them, in order.
 	maxHopConns    = maxForwards + 16
 	hopIdleConns   = 64
@@ -75,6 +85,7 @@ type hopRequest struct {
 	term      uint64
 	clusterID string // empty only when joining
 	nodeID    string // of the node at addr; likewise
+	flow      string // empty: none
 }
 
 // host names the connections that may serve the request: those to the same node.
@@ -107,6 +118,9 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 		return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)
 	}
 	req.Header.Set(headerTerm, strconv.FormatUint(r.term, 10))
+	if r.flow != "" {
+		req.Header.Set(headerFlow, url.QueryEscape(r.flow))
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		req.Header.Set(headerTimeout, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
 	}

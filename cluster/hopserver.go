@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -81,7 +82,11 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 		return nil, err
 	}
 	defer cancel()
-	body, free, err := n.readHopBody(w, r)
+	flow, err := flowOf(r, name)
+	if err != nil {
+		return nil, err
+	}
+	body, free, err := n.readHopBody(ctx, w, r, flow)
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +121,26 @@ func hopContext(r *http.Request) (context.Context, context.CancelFunc, error) {
 	return ctx, cancel, nil
 }
 
+// flowOf is the flow that a proposal names: its room is taken before its body is
+// there.
+func flowOf(r *http.Request, name opName) (string, error) {
+	if name != opPropose {
+		return "", nil
+	}
+	flow, err := url.QueryUnescape(r.Header.Get(headerFlow))
+	if err != nil || len(flow) > maxFlowBytes {
+		return "", fmt.Errorf("reading %s, of at most %d bytes: %w", headerFlow, maxFlowBytes, ErrInvalid)
+	}
+	return flow, nil
+}
+
 // readHopBody reads a body whose length is announced, after room for it has
-// been taken.
-func (n *Node) readHopBody(w http.ResponseWriter, r *http.Request) ([]byte, func(), error) {
+// been taken. Until then the body stays with the sender.
+func (n *Node) readHopBody(ctx context.Context, w http.ResponseWriter, r *http.Request, flow string) ([]byte, func(), error) {
 	if r.ContentLength < 0 {
 		return nil, nil, fmt.Errorf("reading a request without a length: %w", ErrInvalid)
 	}
-	free, err := n.budget.take(r.ContentLength)
+	free, err := n.budget.take(ctx, flow, r.ContentLength)
 	if err != nil {
 		return nil, nil, err
 	}

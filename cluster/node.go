@@ -20,7 +20,7 @@ type Node struct {
 	server *http.Server
 	hop    *hopClient
 
-	forwards *hopGate // proposals to the leader
+	forwards *turns // proposals to the leader
 	space    *space
 
 	budget   *budget
@@ -88,9 +88,8 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	life, endLife := context.WithCancel(context.Background())
 	n := &Node{
 		cfg: cfg, sm: sm, gate: gate, ports: p, id: id, opened: time.Now(),
-		budget:    &budget{max: cfg.MaxInFlightBytes},
+		budget:    newBudget(cfg.MaxInFlightBytes, life.Done()),
 		hop:       newHopClient(cfg.Simulation.Dial),
-		forwards:  newHopGate(maxForwards, maxForwardsWaiting),
 		changing:  make(chan struct{}, 1),
 		space:     &space{dirs: cfg.disks(), min: cfg.MinFreeBytes, probe: cfg.statFS},
 		endMember: func() {},
@@ -101,6 +100,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		endLife:   endLife,
 		stopping:  life.Done(),
 	}
+	n.forwards = &turns{room: maxForwards, maxWaitingBytes: n.budget.maxBody(), stopping: n.stopping}
 	n.reads = rounds{confirm: n.fetchReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.lookAtSpace()

@@ -146,7 +146,8 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 	if leader == "" {
 		return nil, fmt.Errorf("no leader is known in term %d: %w", term, errNotLeader)
 	}
-	free, err := n.budget.take(int64(len(body)))
+	flow := n.flow(name, body)
+	free, err := n.budget.take(ctx, flow, int64(len(body)))
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +160,7 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 		return nil, fmt.Errorf("leader %s is not in the configuration: %w", leader, errNotLeader)
 	}
 	if name == opPropose {
-		leave, err := n.forwards.enter(ctx)
+		leave, err := n.forwards.take(ctx, flow, 1, int64(len(body)))
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +168,18 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 	}
 	ctx, cancel := n.whileLeading(ctx, c, term)
 	defer cancel()
-	return n.hop.send(ctx, c.hopTo(server, name, term), body)
+	to := c.hopTo(server, name, term)
+	to.flow = flow
+	return n.hop.send(ctx, to, body)
+}
+
+// flow is whose turn the operation takes where there isn't room for all.
+func (n *Node) flow(name opName, body []byte) string {
+	if name != opPropose {
+		return ""
+	}
+	flow := n.gate.Flow(body)
+	return flow[:min(len(flow), maxFlowBytes)]
 }
 
 func (c *core) hopTo(s raft.Server, name opName, term uint64) hopRequest {

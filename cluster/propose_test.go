@@ -166,12 +166,60 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() { m.mustPropose(strings.Repeat("x", 600)) })
 	<-applying
-	if _, err := m.Propose(m.ctx(), make([]byte, 600)); !errors.Is(err, ErrOverloaded) || class(t, err) != "not applied" {
-		t.Errorf("a second body: %v", err)
+	ctx, cancel := context.WithCancel(m.ctx())
+	refused := make(chan error, 1)
+	go func() {
+		_, err := m.Propose(ctx, make([]byte, 600))
+		refused <- err
+	}()
+	awaitTurns(t, m, 1)
+	cancel()
+	if err := <-refused; !errors.Is(err, ErrOverloaded) || class(t, err) != "not applied" {
+		t.Errorf("a second body that can't wait longer: %v", err)
 	}
 	close(release)
 	wg.Wait()
 	m.mustPropose(strings.Repeat("y", 600))
+}
+
+// awaitTurns returns when so many proposals wait for room on m.
+func awaitTurns(t *testing.T, m *member, n int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d to wait", n), func() bool {
+		q := &m.budget.turns
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		return q.waiting == n
+	})
+}
+
+// The leader knows whose turn a forwarded proposal takes before it has its body.
+func TestFlowsTakeTurnsOverTheHop(t *testing.T) {
+	all := newCluster(t, 2, func(c *Config) { c.MaxInFlightBytes = bytesPerBodyByte * 300_000 })
+	leader := leaderOf(t, all)
+	via := followerOf(all, leader)
+	applying, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	leader.sm.setStall(func([]byte) { once.Do(func() { close(applying) }); <-release })
+	large := strings.Repeat("x", 160_000)
+	var wg sync.WaitGroup
+	propose := func(m *member, body string) { wg.Go(func() { m.mustPropose(body) }) }
+	propose(leader, "a/0"+large)
+	<-applying
+	// The first doesn't fit in one turn.
+	for i, body := range []string{"größe a/1" + large[:149_000], "b&c/2"} {
+		propose(via, body)
+		awaitTurns(t, leader, i+1)
+	}
+	close(release)
+	wg.Wait()
+	var order []string
+	for _, body := range via.read() {
+		order = append(order, strings.Trim(body, "x"))
+	}
+	if want := []string{"a/0", "b&c/2", "größe a/1"}; !slices.Equal(order, want) {
+		t.Errorf("in the order %q, not %q", order, want)
+	}
 }
 
 // Leadership moves from node to node under load. Whatever was acknowledged is

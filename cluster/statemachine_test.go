@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -200,6 +201,12 @@ type testGate struct {
 
 	admit func(body []byte) (reply []byte, err error)
 	stamp func(term uint64) uint64
+}
+
+// Flow is what a body says before a slash.
+func (g *testGate) Flow(body []byte) string {
+	flow, _, _ := strings.Cut(string(body), "/")
+	return flow
 }
 
 func (g *testGate) LeaderReady(term uint64) {

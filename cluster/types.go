@@ -34,8 +34,12 @@ type StateMachine interface {
 }
 
 // Gate is the leader's side of the state machine. All its methods are called
-// concurrently, on the leader only.
+// concurrently, and all but Flow on the leader only.
 type Gate interface {
+	// Flow names those among whom body stands, of at most 1,024 bytes. Where there
+	// isn't room for all, the flows take turns and each gets as many bytes as any
+	// other. It is cheap, and called before Admit: body may be malformed.
+	Flow(body []byte) string
 	// LeaderReady is called once in a term, when the term's first Barrier has
 	// completed and before any other call of the term.
 	LeaderReady(term uint64)

@@ -126,6 +126,15 @@ func (g *Gate) Estimate() int64 {
 	return o.clusterTime + int64(g.clock.Monotonic()-o.at)
 }
 
+// Flow is the organization of a sync, and empty for anything else.
+func (g *Gate) Flow(body []byte) string {
+	header, err := fsm.DecodeHeader(body)
+	if err != nil {
+		return "" // Admit says why
+	}
+	return header.Org
+}
+
 // Stamp returns the extension bytes for an entry about to be appended in term. A stamp
 // for a term that has passed is harmless: no log holds an entry of that term to come,
 // so Apply fences it.

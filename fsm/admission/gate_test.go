@@ -35,6 +35,20 @@ func TestBytesThatAreNoEntryAreTurnedAway(t *testing.T) {
 	assertIdle(t, g.nodes[0].gate)
 }
 
+func TestFlowIsTheOrganizationOfASync(t *testing.T) {
+	body := syncBody(t, 1)
+	for want, bodies := range map[string][][]byte{
+		testOrg: {body, syncBody(t, 2)},
+		"":      {nil, body[:20], append([]byte{0xee}, body[1:]...), encode(t, &fsm.Mark{RequestID: fsm.RequestID{1}})},
+	} {
+		for i, body := range bodies {
+			if got := (*Gate)(nil).Flow(body); got != want {
+				t.Errorf("body %d: %q, not %q", i, got, want)
+			}
+		}
+	}
+}
+
 // transient is what a caller that doesn't import this package can ask of an error.
 func transient(err error) bool {
 	var e interface{ NotApplied() bool }

@@ -1,55 +1,13 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net"
-	"runtime"
 	"testing"
 
 	"github.com/hashicorp/raft"
 )
-
-func TestForwardsWaitForTheirTurn(t *testing.T) {
-	g := newHopGate(1, 2)
-	leave, err := g.enter(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	entered := make(chan func(), 2)
-	for range 2 {
-		go func() {
-			leave, err := g.enter(t.Context())
-			if err != nil {
-				t.Error(err)
-			}
-			entered <- leave
-		}()
-	}
-	for g.waiting.Load() != 2 {
-		runtime.Gosched()
-	}
-	if _, err := g.enter(t.Context()); !errors.Is(err, ErrOverloaded) || class(t, err) != "not applied" {
-		t.Errorf("one more than may wait: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for range 2 {
-		if len(entered) > 0 {
-			t.Error("two are in at once")
-		}
-		leave()
-		leave = <-entered
-	}
-	if _, err := g.enter(ctx); class(t, err) != "not applied" || !isRetriable(err) {
-		t.Errorf("at the deadline: %v", err)
-	}
-	leave()
-	if n := g.waiting.Load(); n != 0 || len(g.slots) != 0 {
-		t.Errorf("%d wait, %d are in", n, len(g.slots))
-	}
-}
 
 // Hops can't use up the peer port: Raft's connections find room beside them.
 func TestHopsLeaveRoomForRaft(t *testing.T) {
