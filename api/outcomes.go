@@ -46,6 +46,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 		"the organization has as many idempotency keys as the cluster keeps for it"},
 	fsm.NamespaceNotFound: {codeNamespaceNotFound, "the vector store has no such namespace"},
 	fsm.OrgNotFound:       {codeOrganizationNotFound, "there is no organization of this name"},
+	fsm.TooManyRefusals: {codeRateLimitExceeded,
+		"too many syncs of the API key have been refused in the last minute: the refusals before this one say why"},
 	fsm.ReconcileBacklog: {codeReconcileBacklog,
 		"what the last full refreshes of a namespace removed is still being gone through"},
 }

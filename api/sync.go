@@ -56,6 +56,8 @@ func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 	switch result.Outcome {
 	case fsm.RateLimited:
 		f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
+	case fsm.TooManyRefusals:
+		f.retryAfter = time.Duration(result.Sync.RetryMillis) * time.Millisecond
 	case fsm.IdempotencyStoreFull:
 		f.retryAfter = storeFullRetryAfter
 	case fsm.DeleteGuard:

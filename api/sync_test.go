@@ -133,6 +133,23 @@ func TestOutcomeUnknownRetryable(t *testing.T) {
 	}
 }
 
+// TestTooManyRefusals: when to come back isn't when the window has room, which it has.
+func TestTooManyRefusals(t *testing.T) {
+	for wait, want := range map[uint32]string{1: "1", 1000: "1", 2001: "3"} {
+		e := newEdge(t)
+		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {
+			return (&fsm.Result{Outcome: fsm.TooManyRefusals, Sync: &fsm.SyncResult{
+				Window: fsm.Window{Limit: 5, Remaining: 4, ResetMillis: 50_000, WindowMillis: 60_060}, RetryMillis: wait,
+			}}).Encode(), nil
+		}
+		r := e.sync(goodSync).want(429, codeRateLimitExceeded).wantHeader("Retry-After", want).
+			wantHeader("X-RateLimit-Remaining", "4").wantHeader("X-RateLimit-Reset", "50")
+		if f := r.failure(); !f.Retryable || !strings.Contains(f.Message, "refused") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestSyncRefusedByTheLog(t *testing.T) {
 	for outcome, code := range map[fsm.Outcome]Code{
 		fsm.KeyRevoked: codeInvalidAPIKey, fsm.KeyNotFound: codeInvalidAPIKey,

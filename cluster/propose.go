@@ -54,8 +54,8 @@ func (n *Node) propose(ctx context.Context, c *core, term uint64, body []byte, f
 		free()
 		return reply, n.confirmRefusal(ctx, c, term)
 	}
-	settle := func() {
-		release()
+	settle := func(reply []byte) {
+		release(reply)
 		free()
 		n.flights.end()
 	}
@@ -64,7 +64,7 @@ func (n *Node) propose(ctx context.Context, c *core, term uint64, body []byte, f
 		timeout = min(timeout, time.Until(deadline))
 	}
 	if timeout <= 0 || ctx.Err() != nil {
-		settle()
+		settle(nil)
 		return nil, errLeaderBusy
 	}
 	future := c.raft.ApplyLog(raft.Log{Data: body, Extensions: n.gate.Stamp(term, body)}, timeout)
@@ -74,7 +74,7 @@ func (n *Node) propose(ctx context.Context, c *core, term uint64, body []byte, f
 		if a.err == nil {
 			a.reply, a.err = classifyResponse(future.Response())
 		}
-		settle()
+		settle(a.reply)
 		done <- a
 	}()
 	select {

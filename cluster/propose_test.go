@@ -78,6 +78,29 @@ func count(bodies []string, body string) int {
 	return n
 }
 
+// The gate is told what the state machine replied, and nothing where it gave no reply.
+func TestTheGateIsToldTheReply(t *testing.T) {
+	all := newCluster(t, 2)
+	leader := leaderOf(t, all)
+	leader.sm.setRespond(func(b []byte, _ uint64) (any, bool) {
+		if string(b) == "silent" {
+			return errors.New("odd"), true
+		}
+		return append([]byte("reply to "), b...), true
+	})
+	for _, body := range []string{"one", "silent", "two"} {
+		_, err := followerOf(all, leader).Propose(leader.ctx(), []byte(body))
+		if (err != nil) != (body == "silent") {
+			t.Fatalf("%s: %v", body, err)
+		}
+	}
+	leader.gate.set(func(g *testGate) {
+		if want := []string{"reply to one", "", "reply to two"}; !slices.Equal(g.told, want) {
+			t.Errorf("the gate was told %q, want %q", g.told, want)
+		}
+	})
+}
+
 // An entry stamped for another term changes nothing and is proposed again.
 func TestFencedIsRepeated(t *testing.T) {
 	all := newCluster(t, 2)

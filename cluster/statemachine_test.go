@@ -197,7 +197,8 @@ type testGate struct {
 	ready uint64
 	open  int
 	bad   []string
-	joins int // asked for
+	told  []string // the replies that releases came with
+	joins int      // asked for
 
 	admit func(body []byte) (reply []byte, err error)
 	stamp func(term uint64) uint64
@@ -218,7 +219,7 @@ func (g *testGate) LeaderReady(term uint64) {
 	g.ready = term
 }
 
-func (g *testGate) Admit(_ context.Context, term uint64, body []byte) ([]byte, func(), error) {
+func (g *testGate) Admit(_ context.Context, term uint64, body []byte) ([]byte, func([]byte), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ready < term {
@@ -231,7 +232,7 @@ func (g *testGate) Admit(_ context.Context, term uint64, body []byte) ([]byte, f
 	}
 	g.open++
 	released := false
-	return nil, func() {
+	return nil, func(reply []byte) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if released {
@@ -239,6 +240,7 @@ func (g *testGate) Admit(_ context.Context, term uint64, body []byte) ([]byte, f
 		}
 		released = true
 		g.open--
+		g.told = append(g.told, string(reply))
 	}, nil
 }
 

@@ -47,13 +47,14 @@ type Gate interface {
 	// may wait for proposals in flight, no longer than ctx. A non-nil reply
 	// answers without a log entry: the caller confirms its leadership before it
 	// tells it. Otherwise release is not nil, and is called exactly once when
-	// the proposal's outcome is known or will not be awaited any longer. An
+	// the proposal's outcome is known or will not be awaited any longer: with
+	// what the state machine replied, or nil if it didn't or nobody knows. An
 	// error means that nothing was admitted: one with a method Overloaded() bool
 	// that returns true, that there is no room (ErrOverloaded); one with a method
 	// NotApplied() bool that returns true, or the context's own, that it may be
 	// admitted when sent again; any other, that body can't be an entry
 	// (ErrInvalid).
-	Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(), err error)
+	Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(reply []byte), err error)
 	// Stamp returns the extension bytes for an entry about to be appended in term.
 	Stamp(term uint64, body []byte) []byte
 	// AuthorizeJoin returns nil if token lets a node join. Like Admit's, an error

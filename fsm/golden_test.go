@@ -172,6 +172,9 @@ func goldenResults() map[string]*Result {
 		"result-checkpoint-skipped": {Outcome: OK, Index: 15, Sync: &SyncResult{
 			SyncID: "sync_07", CheckpointSkipped: true, Window: Window{Limit: 100, Remaining: 99, ResetMillis: 60_060, WindowMillis: 60_060},
 		}},
+		"result-too-many-refusals": {Outcome: TooManyRefusals, Sync: &SyncResult{
+			SyncID: "sync_08", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060}, RetryMillis: 3000,
+		}},
 		"result-too-old": {Outcome: SyncTooOld},
 		"result-rate-limited": {Outcome: RateLimited, Sync: &SyncResult{
 			SyncID: "sync_02", Window: Window{Limit: 100, ResetMillis: 1, WindowMillis: 60_060},

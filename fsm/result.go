@@ -36,11 +36,15 @@ const (
 	NamespaceNotFound Outcome = 20
 	OrgNotFound       Outcome = 21
 
+	// TooManyRefusals is the leader's alone, never Apply's: Apply has refused as many
+	// syncs of the API key, each for a log entry, as it may.
+	TooManyRefusals Outcome = 23
+
 	// ReconcileBacklog means that too many flips of a namespace wait for Reconciles.
 	ReconcileBacklog Outcome = 24
 )
 
-func (o Outcome) known() bool { return o >= OK && o <= VersionTooLow || o == ReconcileBacklog }
+func (o Outcome) known() bool { return o >= OK && o <= ReconcileBacklog }
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.
@@ -63,6 +67,9 @@ type SyncResult struct {
 	CheckpointSkipped bool
 	Losses            *Losses // with DeleteGuard alone
 	Excess            *Excess // with QuotaExceeded alone
+	// RetryMillis is how long, in cluster time, until a sync of the API key may be
+	// admitted again; with TooManyRefusals alone.
+	RetryMillis uint32
 }
 
 // Losses are what a sync would remove of the live records of the namespaces that

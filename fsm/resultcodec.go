@@ -10,15 +10,15 @@ import (
 //	┌──────┬─────────┬─────────┬───────┬───────┐
 //	│ 0x81 │ version │ outcome │ flags │ index │  12 bytes; flag 1 = created, flag 2 = a sync part follows,
 //	                                                        flag 4 = which ends with losses, flag 8 = of a skipped checkpoint,
-//	                                                        flag 16 = with an excess
+//	                                                        flag 16 = with an excess, flag 32 = with a time to wait
 //	└──────┴─────────┴─────────┴───────┴───────┘
 //	┌─────────┬────────────────────────────┬──────────────────────────────────────┐
 //	│ sync id │ upserted, deleted, skipped │ created, updated, unchanged, removed │  text, 3 uvarints, 4 uvarints
 //	├─────────┴─────────────────────┬──────┴──────────┬───────────────────────────┤
 //	│ limit, remaining, reset, len  │ namespace count │ name, upserted, deleted,… │  4 × u32, uvarint, per namespace
 //	├──────────────────────┬────────┴────────────┬────┴───────────────────────────┘
-//	│ live, removed, guard │ quota figure, limit │  3 uvarints; u8, 2 uvarints
-//	└──────────────────────┴─────────────────────┘
+//	│ live, removed, guard │ quota figure, limit │ wait │  3 uvarints; u8, 2 uvarints; u32
+//	└──────────────────────┴─────────────────────┴──────┘
 const (
 	resultVersion      = 1
 	resultFlagCreated  = 1
@@ -26,6 +26,7 @@ const (
 	resultFlagLosses   = 4
 	resultFlagSkipped  = 8
 	resultFlagExcess   = 16
+	resultFlagRetry    = 32
 	resultNamespaceMin = 5 // bytes: name length and a byte of name, three counts
 )
 
@@ -57,6 +58,9 @@ func (r *Result) Encode() []byte {
 	}
 	if r.Sync != nil && r.Sync.Excess != nil {
 		flags |= resultFlagExcess
+	}
+	if r.Sync != nil && r.Sync.RetryMillis != 0 {
+		flags |= resultFlagRetry
 	}
 	e.u8(flags)
 	e.u64(r.Index)
@@ -92,6 +96,9 @@ func (s *SyncResult) encode(e *encoder) {
 		e.uvarint(s.Excess.Figure)
 		e.uvarint(s.Excess.Limit)
 	}
+	if s.RetryMillis != 0 {
+		e.u32(s.RetryMillis)
+	}
 }
 
 func (c *Counts) encode(e *encoder) {
@@ -104,19 +111,14 @@ func (c *Counts) encode(e *encoder) {
 // ErrCorrupt.
 func DecodeResult(b []byte) (*Result, error) {
 	d := decoder{b: b}
-	if kind := d.u8("kind"); d.err == nil && kind != formatResult {
-		d.fail("kind %#x is no result", kind)
+	outcome, err := decodeOutcome(&d)
+	if err != nil {
+		return nil, err
 	}
-	if version := d.u8("version"); d.err == nil && version != resultVersion {
-		return nil, fmt.Errorf("decode result: version %d: %w", version, ErrUnknownFormat)
-	}
-	r := &Result{Outcome: Outcome(d.u8("outcome"))}
+	r := &Result{Outcome: outcome}
 	flags := d.u8("flags")
 	r.Index = d.u64("index")
-	if d.err == nil && !r.Outcome.known() {
-		return nil, fmt.Errorf("decode result: outcome %d: %w", r.Outcome, ErrUnknownFormat)
-	}
-	const ofSync = resultFlagLosses | resultFlagSkipped | resultFlagExcess
+	const ofSync = resultFlagLosses | resultFlagSkipped | resultFlagExcess | resultFlagRetry
 	if flags&^(resultFlagCreated|resultFlagSync|ofSync) != 0 || flags&ofSync != 0 && flags&resultFlagSync == 0 {
 		d.fail("flags %#x", flags)
 	}
@@ -139,10 +141,36 @@ func DecodeResult(b []byte) (*Result, error) {
 			d.fail("quota %d", r.Sync.Excess.Quota)
 		}
 	}
+	if flags&resultFlagRetry != 0 && r.Sync != nil {
+		if r.Sync.RetryMillis = d.u32("time to wait"); r.Sync.RetryMillis == 0 {
+			d.fail("no time to wait")
+		}
+	}
 	if err := d.done(); err != nil {
 		return nil, fmt.Errorf("decode result: %w", err)
 	}
 	return r, nil
+}
+
+// DecodeOutcome reads the outcome alone. Its errors match ErrUnknownFormat or
+// ErrCorrupt.
+func DecodeOutcome(b []byte) (Outcome, error) { return decodeOutcome(&decoder{b: b}) }
+
+func decodeOutcome(d *decoder) (Outcome, error) {
+	if kind := d.u8("kind"); d.err == nil && kind != formatResult {
+		d.fail("kind %#x is no result", kind)
+	}
+	if version := d.u8("version"); d.err == nil && version != resultVersion {
+		return 0, fmt.Errorf("decode result: version %d: %w", version, ErrUnknownFormat)
+	}
+	o := Outcome(d.u8("outcome"))
+	if d.err != nil {
+		return 0, fmt.Errorf("decode result: %w", d.err)
+	}
+	if !o.known() {
+		return 0, fmt.Errorf("decode result: outcome %d: %w", o, ErrUnknownFormat)
+	}
+	return o, nil
 }
 
 func decodeSyncResult(d *decoder) *SyncResult {

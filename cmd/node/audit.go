@@ -15,7 +15,7 @@ type auditedGate struct {
 }
 
 // Admit implements cluster.Gate.
-func (g auditedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byte, func(), error) {
+func (g auditedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byte, func([]byte), error) {
 	if err := g.audit.Alarm(); err != nil {
 		return nil, nil, err
 	}

@@ -4,18 +4,21 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"pipesync/fsm"
 )
 
 // Admit validates body in full and decides whether it goes to the log of term. A
 // non-nil reply is an encoded fsm.Result that answers without an entry. Otherwise, and
-// without an error, release is not nil; only its first call counts.
+// without an error, release is not nil; only its first call counts. It is given what
+// Apply replied, or nil where that isn't known.
 //
-// A sync that the applied state has room for, but not with those in flight, waits for
-// them in the order of arrival, no longer than ctx. Errors that match ErrBusy, ErrTerm,
-// ErrState or ctx's own say nothing about body; any other says why it can't be an entry.
-func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(), err error) {
+// A sync that the applied state and its API key's refusals have room for, but not with
+// those in flight, waits for them in the order of arrival, no longer than ctx. Errors
+// that match ErrBusy, ErrTerm, ErrState or ctx's own say nothing about body; any other
+// says why it can't be an entry.
+func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(reply []byte), err error) {
 	command, err := fsm.Decode(body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
@@ -36,7 +39,7 @@ func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byt
 }
 
 // admitOther refuses what some member of the cluster may not know.
-func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func(), error) {
+func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func([]byte), error) {
 	view, err := g.state.View()
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w: %w", ErrState, err)
@@ -49,10 +52,10 @@ func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func(
 	if refusal != nil {
 		return refusal.Encode(), nil, nil
 	}
-	return nil, func() {}, nil
+	return nil, func([]byte) {}, nil
 }
 
-func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outline fsm.Outline) ([]byte, func(), error) {
+func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outline fsm.Outline) ([]byte, func([]byte), error) {
 	line := t.enter(header.Org)
 	admitted := false
 	defer func() {
@@ -60,7 +63,7 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outl
 			t.exit(header.Org, line)
 		}
 	}()
-	reply, err := line.pass(ctx, t.ended, func() ([]byte, uint32, error) { return g.judge(t, header, outline) })
+	reply, err := line.pass(ctx, t.ended, header.KeyID, func() ([]byte, room, error) { return g.judge(t, header, outline) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting a sync: %w", err)
 	}
@@ -69,32 +72,44 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outl
 	}
 	admitted = true
 	var released atomic.Bool
-	return nil, func() {
-		if released.CompareAndSwap(false, true) {
-			line.release()
-			t.exit(header.Org, line)
+	return nil, func(reply []byte) {
+		if !released.CompareAndSwap(false, true) {
+			return
 		}
+		if isRefusal(reply) { // before it is no longer in flight
+			t.refusals.count(header.KeyID, t.now())
+		}
+		line.release(header.KeyID)
+		t.exit(header.Org, line)
 	}, nil
 }
 
 // judge decides about one sync from the applied state as it is now.
-func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal []byte, room uint32, err error) {
+func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal []byte, left room, err error) {
 	view, err := g.state.View()
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	defer view.Close()
 	now := t.now()
 	result, err := view.CheckSync(header, outline, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	if result != nil {
-		return result.Encode(), 0, nil
+		return result.Encode(), room{}, nil
 	}
 	window, _, err := view.Window(header.Org, now)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrState, err)
+		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
-	return nil, window.Remaining, nil
+	mayRefuse, wait := t.refusals.left(header.KeyID, now)
+	if mayRefuse == 0 {
+		result := &fsm.Result{Outcome: fsm.TooManyRefusals, Sync: &fsm.SyncResult{
+			SyncID: header.SyncID, Window: window,
+			RetryMillis: uint32((wait + int64(time.Millisecond) - 1) / int64(time.Millisecond)),
+		}}
+		return result.Encode(), room{}, nil
+	}
+	return nil, room{window: window.Remaining, key: mayRefuse}, nil
 }

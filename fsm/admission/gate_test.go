@@ -169,7 +169,7 @@ func TestTheGateRefusesWhatComesTooLate(t *testing.T) {
 				t.Errorf("Apply: outcome %d, want %d", applied.Outcome, tc.want)
 			}
 			if release != nil {
-				release()
+				release(nil)
 				return
 			}
 			applied.Index = 0
@@ -196,7 +196,7 @@ func TestBeforeTheFirstEntry(t *testing.T) {
 	if err != nil || reply != nil {
 		t.Fatalf("another command: %x, %v", reply, err)
 	}
-	release()
+	release(nil)
 	if err := n.gate.AuthorizeJoin(""); !errors.Is(err, ErrState) || !transient(err) {
 		t.Errorf("joining a cluster that has no token yet: %v", err)
 	}
@@ -210,7 +210,7 @@ func TestAFullWindowHoldsUpOnlySyncs(t *testing.T) {
 	}
 	for _, command := range []fsm.Command{
 		&fsm.StoreCreate{RequestID: fsm.RequestID{1}, Org: testOrg, Store: "vs_more"},
-		&fsm.KeyRevoke{RequestID: fsm.RequestID{2}, KeyID: testKey},
+		&fsm.KeyRevoke{RequestID: fsm.RequestID{2}, KeyID: testKey(0)},
 	} {
 		if got := decode(t, g.propose(t, n, encode(t, command))); got.Outcome != fsm.OK {
 			t.Errorf("%T: outcome %d", command, got.Outcome)
@@ -289,7 +289,7 @@ func TestTheFence(t *testing.T) {
 	if after := n.system(t); after.ClusterTime != before.ClusterTime {
 		t.Errorf("cluster time went from %d to %d", before.ClusterTime, after.ClusterTime)
 	}
-	release() // of the earlier term: nothing of this one may change
+	release(nil) // of the earlier term: nothing of this one may change
 	assertIdle(t, n.gate)
 	if got := decode(t, g.propose(t, n, body)); got.Outcome != fsm.OK || got.Sync.Window.Remaining != testLimit-1 {
 		t.Errorf("sent again: %+v", got)

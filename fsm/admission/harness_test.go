@@ -19,7 +19,7 @@ const (
 	testWindow = 60_060 * time.Millisecond
 	testOrg    = "org_a"
 	testStore  = "vs_a"
-	testKey    = "key_a"
+	testKeys   = 25
 	adminToken = "the admin token"
 )
 
@@ -114,7 +114,7 @@ func newGroup(t *testing.T, n int) *group {
 		g.nodes = append(g.nodes, node)
 	}
 	leader := g.lead(0)
-	for _, command := range []fsm.Command{
+	commands := []fsm.Command{
 		&fsm.Bootstrap{
 			RequestID: fsm.RequestID{1}, ClusterID: "cluster", Epoch: storage.Epoch{1},
 			Settings: storage.Settings{
@@ -124,8 +124,13 @@ func newGroup(t *testing.T, n int) *group {
 				IdempotencyKeysMax: 10, HistorySyncsMax: 1000,
 			},
 		},
-		&fsm.KeyCreate{RequestID: fsm.RequestID{2}, KeyID: testKey, Org: testOrg, Name: "a", DefaultStore: testStore},
-	} {
+	}
+	for i := range testKeys {
+		commands = append(commands, &fsm.KeyCreate{
+			RequestID: fsm.RequestID{2, byte(i)}, KeyID: testKey(i * refusalsPerMinute), Org: testOrg, Name: "a", DefaultStore: testStore,
+		})
+	}
+	for _, command := range commands {
 		if got := decode(t, g.propose(t, leader, encode(t, command))); got.Outcome != fsm.OK {
 			t.Fatalf("%T: outcome %d", command, got.Outcome)
 		}
@@ -153,8 +158,9 @@ func (g *group) propose(t *testing.T, leader *node, body []byte) []byte {
 	if reply != nil {
 		return reply
 	}
-	defer release()
-	return g.commit(t, leader, body)
+	reply = g.commit(t, leader, body)
+	release(reply)
+	return reply
 }
 
 // commit stamps body, appends it and applies it on every node.
@@ -199,6 +205,9 @@ func decode(t testing.TB, reply []byte) *fsm.Result {
 	return result
 }
 
+// testKey is the API key of sync n: each has as many as may be in flight at once.
+func testKey(n int) string { return fmt.Sprintf("key_a%d", n/refusalsPerMinute%testKeys) }
+
 // requestIDs are given to one proposal each.
 var requestIDs atomic.Uint32
 
@@ -209,7 +218,7 @@ func syncBody(t testing.TB, n int, change ...func(*fsm.Sync)) []byte {
 	s := &fsm.Sync{
 		RequestID: fsm.RequestID{0xff, byte(id >> 16), byte(id >> 8), byte(id)},
 		SyncID:    fmt.Sprintf("sync_%d", n),
-		Org:       testOrg, KeyID: testKey, Store: testStore,
+		Org:       testOrg, KeyID: testKey(n), Store: testStore,
 		Mode: fsm.Incremental,
 		Operations: []fsm.Operation{{
 			Action: fsm.Upsert, Namespace: "ns", ID: fmt.Sprintf("id-%d", n), Data: []byte(`{}`),

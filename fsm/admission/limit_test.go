@@ -63,7 +63,7 @@ func (g *group) flood(t *testing.T, leader *node, callers, failing int) *tally {
 				count.add(t, decode(t, reply))
 				return
 			}
-			defer release()
+			defer release(nil)
 			if admitted.Add(1) > int64(failing) {
 				count.add(t, decode(t, g.commit(t, leader, body)))
 			}
@@ -130,20 +130,20 @@ func TestAReleaseCountsOnce(t *testing.T) {
 	g := newGroup(t, 1)
 	n := g.nodes[0]
 	releases := g.fillFlight(t, n)
-	releases[0]()
-	releases[0]()
-	releases[0]()
+	releases[0](nil)
+	releases[0](nil)
+	releases[0](nil)
 	if got := n.gate.current.lines[testOrg]; got.inFlight != testLimit-1 || got.users != testLimit-1 {
 		t.Fatalf("%d in flight, %d users", got.inFlight, got.users)
 	}
 	for _, release := range releases[1:] {
-		release()
+		release(nil)
 	}
 	assertIdle(t, n.gate)
 }
 
 // fillFlight admits as many as the limit allows, and takes none of them to the log.
-func (g *group) fillFlight(t *testing.T, n *node) (releases []func()) {
+func (g *group) fillFlight(t *testing.T, n *node) (releases []func([]byte)) {
 	t.Helper()
 	for i := range testLimit {
 		_, release, err := n.gate.Admit(t.Context(), g.term, syncBody(t, i))
@@ -194,7 +194,7 @@ func TestGivingUpWhileQueued(t *testing.T) {
 	cancel()
 	waiting.Wait()
 	for _, release := range releases {
-		release()
+		release(nil)
 	}
 	assertIdle(t, n.gate)
 	if got := g.flood(t, n, testLimit+1, 0); got.ok != testLimit || got.refused != 1 {
@@ -222,7 +222,7 @@ func TestCancelsAmidReleases(t *testing.T) {
 			switch {
 			case err == nil:
 				admitted.Add(1)
-				release()
+				release(nil)
 			case ctx != impatient || !errors.Is(err, context.Canceled):
 				t.Error(err)
 			}
@@ -231,7 +231,7 @@ func TestCancelsAmidReleases(t *testing.T) {
 	awaitWaiting(t, n.gate, 120)
 	waiting.Go(func() {
 		for _, release := range releases {
-			release()
+			release(nil)
 		}
 	})
 	cancel()
@@ -250,7 +250,7 @@ func TestOrganizationsDoNotWaitForEachOther(t *testing.T) {
 		RequestID: fsm.RequestID{3}, KeyID: "key_b", Org: "org_b", Name: "b", DefaultStore: "vs_b",
 	}))
 	for _, release := range g.fillFlight(t, n) {
-		defer release()
+		defer release(nil)
 	}
 	other := syncBody(t, 1000, func(s *fsm.Sync) { s.Org, s.KeyID, s.Store = "org_b", "key_b", "vs_b" })
 	if got := decode(t, g.propose(t, n, other)); got.Outcome != fsm.OK {
@@ -279,7 +279,7 @@ func TestANewTermEndsTheWaitOfTheOld(t *testing.T) {
 		t.Errorf("in the new term %d are admitted, %d refused", got.ok, got.refused)
 	}
 	for _, release := range releases {
-		release()
+		release(nil)
 	}
 	assertIdle(t, n.gate)
 }

@@ -19,24 +19,32 @@ const maxWaitersPerOrganization = 1000
 // in flight is held still while the applied state is read: release comes after apply,
 // and both sides hold mu. A sync that finds the sum at the limit can't tell, and waits:
 // it is decided anew, the first in line first, whenever one in flight is released.
+// The same goes for refused + in flight of its API key: each of those may be refused.
 type line struct {
 	users int // guarded by the tenure's mu
 
 	mu       sync.Mutex
 	inFlight uint32
-	waiters  []chan struct{} // first in line first; each has room for one wake-up
+	byKey    map[string]uint32 // in flight by API key; only those that have some
+	waiters  []chan struct{}   // first in line first; each has room for one wake-up
 }
 
-// judgement decides from the applied state: either a reply that refuses, or how many
-// more syncs that state would admit.
-type judgement func() (refusal []byte, room uint32, err error)
+// room is what the applied state leaves for the syncs in flight and one more.
+type room struct {
+	window uint32 // of the organization: how many it would admit
+	key    uint32 // of the API key: how many it may still refuse
+}
 
-// pass returns once the caller is refused (by reply), admitted (counted in flight: it
-// owes a release) or given up (by err).
-func (l *line) pass(ctx context.Context, ended <-chan struct{}, judge judgement) (refusal []byte, err error) {
+// judgement decides from the applied state: either a reply that refuses, or the room
+// that there is, of each at least one.
+type judgement func() (refusal []byte, left room, err error)
+
+// pass returns once the caller, a sync of the API key, is refused (by reply), admitted
+// (counted in flight: it owes a release) or given up (by err).
+func (l *line) pass(ctx context.Context, ended <-chan struct{}, key string, judge judgement) (refusal []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	refusal, decided, err := l.decide(judge, len(l.waiters) > 0)
+	refusal, decided, err := l.decide(key, judge, len(l.waiters) > 0)
 	if decided {
 		return refusal, err
 	}
@@ -50,7 +58,7 @@ func (l *line) pass(ctx context.Context, ended <-chan struct{}, judge judgement)
 		if err := l.wait(ctx, ended, woken); err != nil {
 			return nil, err
 		}
-		if refusal, decided, err = l.decide(judge, false); decided {
+		if refusal, decided, err = l.decide(key, judge, false); decided {
 			return refusal, err
 		}
 	}
@@ -58,16 +66,20 @@ func (l *line) pass(ctx context.Context, ended <-chan struct{}, judge judgement)
 
 // decide judges the caller, and counts it as in flight if it is admitted; mu is held.
 // Behind others it can be refused, but not admitted before them.
-func (l *line) decide(judge judgement, behind bool) (refusal []byte, decided bool, err error) {
-	refusal, room, err := judge()
+func (l *line) decide(key string, judge judgement, behind bool) (refusal []byte, decided bool, err error) {
+	refusal, left, err := judge()
 	if err != nil || refusal != nil {
 		return refusal, true, err
 	}
 	// With none in flight there is nobody to wait for: Apply has the last word.
-	if behind || (l.inFlight > 0 && l.inFlight >= room) {
+	if behind || l.inFlight > 0 && l.inFlight >= left.window || l.byKey[key] > 0 && l.byKey[key] >= left.key {
 		return nil, false, nil
 	}
 	l.inFlight++
+	if l.byKey == nil {
+		l.byKey = map[string]uint32{}
+	}
+	l.byKey[key]++
 	return nil, true, nil
 }
 
@@ -95,10 +107,13 @@ func (l *line) leave(woken chan struct{}) {
 	}
 }
 
-func (l *line) release() {
+func (l *line) release(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
+	if l.byKey[key]--; l.byKey[key] == 0 {
+		delete(l.byKey, key)
+	}
 	l.wakeFirst()
 }
 

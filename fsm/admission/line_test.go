@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,14 +22,16 @@ type window struct {
 	applied atomic.Uint32
 }
 
+const lineKey = "key_a"
+
 var refused = []byte("refused")
 
-func (w *window) judge() ([]byte, uint32, error) {
+func (w *window) judge() ([]byte, room, error) {
 	applied := w.applied.Load()
 	if applied >= w.limit {
-		return refused, 0, nil
+		return refused, room{}, nil
 	}
-	return nil, w.limit - applied, nil
+	return nil, room{window: w.limit - applied, key: math.MaxUint32}, nil
 }
 
 // queue sends n callers into l, one after the other, and has all of them wait. What
@@ -40,7 +43,7 @@ func queue(ctx context.Context, t *testing.T, l *line, w *window, n int) (order 
 	told = make([]string, n)
 	for i := range n {
 		go func() {
-			refusal, err := l.pass(ctx, nil, w.judge)
+			refusal, err := l.pass(ctx, nil, lineKey, w.judge)
 			mu.Lock()
 			defer mu.Unlock()
 			ordered = append(ordered, i)
@@ -68,7 +71,7 @@ func queue(ctx context.Context, t *testing.T, l *line, w *window, n int) (order 
 func fill(t *testing.T, l *line, w *window) {
 	t.Helper()
 	for range w.limit {
-		if refusal, err := l.pass(t.Context(), nil, w.judge); refusal != nil || err != nil {
+		if refusal, err := l.pass(t.Context(), nil, lineKey, w.judge); refusal != nil || err != nil {
 			t.Fatalf("below the limit: %q, %v", refusal, err)
 		}
 	}
@@ -90,7 +93,7 @@ func TestOneComesInForEachThatFailed(t *testing.T) {
 		fill(t, l, w)
 		order, told := queue(t.Context(), t, l, w, 5)
 		for i := range 5 {
-			l.release() // without having been applied
+			l.release(lineKey) // without having been applied
 			synctest.Wait()
 			if got := order(); len(got) != i+1 || got[i] != i {
 				t.Fatalf("after %d releases these passed: %v", i+1, got)
@@ -112,7 +115,7 @@ func TestNoneIsRefusedBeforeTheAppliedStateSaysSo(t *testing.T) {
 				t.Fatalf("with %d of %d applied these were told: %v", i, w.limit, told)
 			}
 			w.applied.Add(1)
-			l.release()
+			l.release(lineKey)
 			synctest.Wait()
 		}
 		if count(told, "refused") != 4 || !slices.Equal(order(), []int{0, 1, 2, 3}) {
@@ -130,21 +133,64 @@ func TestAnArrivalNeverOvertakes(t *testing.T) {
 		w.limit = 3
 		late := make(chan error, 1)
 		go func() {
-			_, err := l.pass(t.Context(), nil, w.judge)
+			_, err := l.pass(t.Context(), nil, lineKey, w.judge)
 			late <- err
 		}()
 		synctest.Wait()
 		if len(l.waiters) != 3 || len(order()) != 0 {
 			t.Fatalf("%d wait; told: %v", len(l.waiters), told)
 		}
-		l.release() // in flight 1 of 3: room for two
+		l.release(lineKey) // in flight 1 of 3: room for two
 		synctest.Wait()
 		if !slices.Equal(order(), []int{0, 1}) || len(l.waiters) != 1 {
 			t.Fatalf("passed: %v, waiting: %d", order(), len(l.waiters))
 		}
-		l.release()
+		l.release(lineKey)
 		if err := <-late; err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// TestOfAKeyAsManyAreInFlightAsMayBeRefused: others of the organization aren't held up.
+func TestOfAKeyAsManyAreInFlightAsMayBeRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, left := &line{}, uint32(2)
+		judge := func() ([]byte, room, error) { return nil, room{window: math.MaxUint32, key: left}, nil }
+		pass := func(key string) (passed chan error) {
+			passed = make(chan error, 1)
+			go func() {
+				_, err := l.pass(t.Context(), nil, key, judge)
+				passed <- err
+			}()
+			synctest.Wait()
+			return passed
+		}
+		for _, key := range []string{"one", "one", "other", "other"} {
+			if err := <-pass(key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		third := pass("one")
+		l.release("other")
+		synctest.Wait()
+		if len(third) != 0 {
+			t.Fatal("a third was admitted beside two that may both be refused")
+		}
+		left = 1 // one of them was
+		l.release("one")
+		synctest.Wait()
+		if len(third) != 0 {
+			t.Fatal("admitted beside one, with one left")
+		}
+		l.release("one")
+		if err := <-third; err != nil {
+			t.Fatal(err)
+		}
+		l.release("one")
+		l.release("other")
+		if l.inFlight != 0 || len(l.byKey) != 0 {
+			t.Errorf("%d in flight, by key %v", l.inFlight, l.byKey)
 		}
 	})
 }
@@ -155,10 +201,10 @@ func TestAFullWindowRefusesAtOnceEvenBehindOthers(t *testing.T) {
 		fill(t, l, w)
 		order, _ := queue(t.Context(), t, l, w, 1)
 		w.applied.Add(1)
-		if refusal, err := l.pass(t.Context(), nil, w.judge); refusal == nil || err != nil {
+		if refusal, err := l.pass(t.Context(), nil, lineKey, w.judge); refusal == nil || err != nil {
 			t.Errorf("got %q, %v", refusal, err)
 		}
-		l.release()
+		l.release(lineKey)
 		synctest.Wait()
 		if len(order()) != 1 {
 			t.Error("the one who waited was not told")
@@ -177,13 +223,13 @@ func TestGivingUp(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				left := make(chan error, 1)
 				go func() {
-					_, err := l.pass(ctx, nil, w.judge)
+					_, err := l.pass(ctx, nil, lineKey, w.judge)
 					left <- err
 				}()
 				synctest.Wait()
 				after := make(chan error, 1)
 				go func() {
-					_, err := l.pass(t.Context(), nil, w.judge)
+					_, err := l.pass(t.Context(), nil, lineKey, w.judge)
 					after <- err
 				}()
 				synctest.Wait()
@@ -193,13 +239,13 @@ func TestGivingUp(t *testing.T) {
 				}
 				synctest.Wait()
 				for i := range place {
-					l.release()
+					l.release(lineKey)
 					synctest.Wait()
 					if len(before()) != i+1 {
 						t.Fatalf("after %d releases %v of those ahead passed", i+1, before())
 					}
 				}
-				l.release()
+				l.release(lineKey)
 				if err := <-after; err != nil {
 					t.Fatal(err)
 				}
@@ -222,15 +268,15 @@ func TestGivingUpPassesTheWakeUpOn(t *testing.T) {
 			var group sync.WaitGroup
 			pass := func(ctx context.Context) {
 				group.Go(func() {
-					if _, err := l.pass(ctx, nil, w.judge); err == nil {
-						l.release()
+					if _, err := l.pass(ctx, nil, lineKey, w.judge); err == nil {
+						l.release(lineKey)
 					}
 				})
 				synctest.Wait()
 			}
 			pass(ctx)
 			pass(t.Context())
-			l.release()
+			l.release(lineKey)
 			cancel()
 			group.Wait() // synctest reports a deadlock if the second one sleeps on
 			if l.inFlight != 0 || len(l.waiters) != 0 {
@@ -246,7 +292,7 @@ func TestTheLineIsBounded(t *testing.T) {
 		fill(t, l, w)
 		ctx, cancel := context.WithCancel(t.Context())
 		_, told := queue(ctx, t, l, w, maxWaitersPerOrganization)
-		if _, err := l.pass(t.Context(), nil, w.judge); !errors.Is(err, ErrBusy) {
+		if _, err := l.pass(t.Context(), nil, lineKey, w.judge); !errors.Is(err, ErrBusy) {
 			t.Errorf("one more got %v", err)
 		}
 		cancel()
@@ -263,7 +309,7 @@ func TestTheEndOfATermEndsTheWait(t *testing.T) {
 		fill(t, l, w)
 		ended, got := make(chan struct{}), make(chan error, 1)
 		go func() {
-			_, err := l.pass(t.Context(), ended, w.judge)
+			_, err := l.pass(t.Context(), ended, lineKey, w.judge)
 			got <- err
 		}()
 		synctest.Wait()
@@ -277,7 +323,7 @@ func TestTheEndOfATermEndsTheWait(t *testing.T) {
 // TestWithNoneInFlightNobodyWaits: nobody would ever wake the one who did.
 func TestWithNoneInFlightNobodyWaits(t *testing.T) {
 	l := &line{}
-	refusal, err := l.pass(t.Context(), nil, func() ([]byte, uint32, error) { return nil, 0, nil })
+	refusal, err := l.pass(t.Context(), nil, lineKey, func() ([]byte, room, error) { return nil, room{}, nil })
 	if refusal != nil || err != nil || l.inFlight != 1 {
 		t.Errorf("got %q, %v, %d in flight", refusal, err, l.inFlight)
 	}
@@ -298,7 +344,7 @@ func TestErrorsTellTheirClass(t *testing.T) {
 func TestAFailureToReadTheStateIsTold(t *testing.T) {
 	l := &line{}
 	broken := errors.New("broken")
-	_, err := l.pass(t.Context(), nil, func() ([]byte, uint32, error) { return nil, 0, broken })
+	_, err := l.pass(t.Context(), nil, lineKey, func() ([]byte, room, error) { return nil, room{}, broken })
 	if !errors.Is(err, broken) || l.inFlight != 0 {
 		t.Errorf("got %v, %d in flight", err, l.inFlight)
 	}
@@ -314,7 +360,7 @@ func TestApplyNeverHasToRefuse(t *testing.T) {
 	var admitted, turnedAway atomic.Int64
 	for i := range 400 {
 		group.Go(func() {
-			refusal, err := l.pass(t.Context(), nil, w.judge)
+			refusal, err := l.pass(t.Context(), nil, lineKey, w.judge)
 			if err != nil {
 				t.Error(err)
 				return
@@ -323,7 +369,7 @@ func TestApplyNeverHasToRefuse(t *testing.T) {
 				turnedAway.Add(1)
 				return
 			}
-			defer l.release()
+			defer l.release(lineKey)
 			if i%5 == 0 {
 				return // failed on its way to the log
 			}

@@ -19,6 +19,8 @@ type tenure struct {
 
 	ended chan struct{} // closed when a later term is ready
 
+	refusals *refusals
+
 	mu    sync.Mutex
 	lines map[string]*line // by organization; only those in use
 }
@@ -26,7 +28,7 @@ type tenure struct {
 func newTenure(term uint64, clock Clock, base int64, since time.Duration) *tenure {
 	return &tenure{
 		term: term, clock: clock, base: base, since: since,
-		ended: make(chan struct{}), lines: map[string]*line{},
+		ended: make(chan struct{}), refusals: newRefusals(), lines: map[string]*line{},
 	}
 }
 

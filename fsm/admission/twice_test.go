@@ -32,7 +32,7 @@ func (g *group) applications(t *testing.T) uint64 {
 }
 
 // admitted takes body past the leader's look-up, and no further.
-func (g *group) admitted(t *testing.T, leader *node, body []byte) func() {
+func (g *group) admitted(t *testing.T, leader *node, body []byte) func([]byte) {
 	t.Helper()
 	reply, release, err := leader.gate.Admit(t.Context(), g.term, body)
 	if err != nil || reply != nil {
@@ -50,9 +50,9 @@ func TestAProposalDelayedPastTheLookUp(t *testing.T) {
 	releaseFirst := g.admitted(t, leader, body)
 	releaseAgain := g.admitted(t, leader, body)
 	again := g.commit(t, leader, body)
-	releaseAgain()
+	releaseAgain(nil)
 	first := g.commit(t, leader, body)
-	releaseFirst()
+	releaseFirst(nil)
 	if got := decode(t, again); got.Outcome != fsm.OK || string(again) != string(first) {
 		t.Errorf("answered %+v, and then %+v", got, decode(t, first))
 	}
@@ -96,7 +96,7 @@ func TestAProposalDelayedPastALeaderChange(t *testing.T) {
 			if _, _, err := next.gate.Admit(t.Context(), oldTerm, body); !errors.Is(err, ErrTerm) {
 				t.Errorf("the new leader admits for the old term: %v", err)
 			}
-			release()
+			release(nil)
 			if n := g.applications(t); n != 1 {
 				t.Errorf("applied %d times", n)
 			}
@@ -113,7 +113,7 @@ func TestTwoWithOneKeyInFlight(t *testing.T) {
 	}
 	first, second := syncBody(t, 1, key), syncBody(t, 2, key)
 	for _, body := range [][]byte{first, second} {
-		defer g.admitted(t, g.nodes[0], body)()
+		defer g.admitted(t, g.nodes[0], body)(nil)
 	}
 	one, two := decode(t, g.commit(t, g.nodes[0], first)), decode(t, g.commit(t, g.nodes[0], second))
 	if one.Outcome != fsm.OK || two.Outcome != fsm.Replayed || two.Index != one.Index || two.Sync.SyncID != "sync_1" {

@@ -232,7 +232,7 @@ func (l *ledger) dawdle() time.Duration {
 	return time.Duration(l.rng.Int64N(int64(maxFaultTime)))
 }
 
-func (g watchedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byte, func(), error) {
+func (g watchedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byte, func([]byte), error) {
 	if err := g.p.audit.Alarm(); err != nil {
 		return nil, nil, err
 	}
