@@ -71,7 +71,7 @@ func (noAudit) LastScrub() (audit.Scrub, audit.Verdict, bool) {
 // A zero field takes its default.
 type Limits struct {
 	MaxBodyBytes         int64         // of one body, decompressed; 16 MiB
-	MaxBufferedBodyBytes int64         // of all bodies held at once; 512 MiB
+	MaxBufferedBodyBytes int64         // of all bodies held at once, four fifths of it of one organization; 512 MiB
 	MaxOperations        int           // in one sync; 5000
 	MaxLookups           int           // look-ups of unknown keys and stores at once; 1000
 	MaxDryRuns           int           // dry runs at once; 4

@@ -9,28 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 )
-
-// heldBody is a request's body in memory, counted against the bound of all
-// bodies until it is released.
-type heldBody struct {
-	bytes int64 // decompressed, as far as they were read
-	held  *atomic.Int64
-}
-
-func (b *heldBody) grow(n int, bound int64) bool {
-	b.bytes += int64(n)
-	return b.held.Add(int64(n)) <= bound
-}
-
-// release is called once, when nothing refers to the body any more.
-func (b *heldBody) release() {
-	if b.held != nil {
-		b.held.Add(-b.bytes)
-	}
-}
 
 // maxPresizedBytes bounds the memory that a Content-Length is trusted for.
 const maxPresizedBytes = 2 << 20
@@ -53,7 +33,7 @@ func (s *server) readJSONBody(c *call, maxBytes int64) ([]byte, error) {
 		return nil, bodyFailure(err, maxBytes)
 	}
 	defer done()
-	c.body.held = &s.held
+	c.body = heldBody{held: s.held, org: c.caller.org}
 	body, err := s.readAll(c, plain, maxBytes)
 	if err != nil {
 		return nil, bodyFailure(err, maxBytes)
@@ -68,7 +48,7 @@ func (s *server) readAll(c *call, plain io.Reader, maxBytes int64) ([]byte, erro
 		body = slices.Grow(body, min(chunkBytes, cap(body)-len(body)+1))
 		n, err := plain.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
-		if !c.body.grow(n, s.Limits.MaxBufferedBodyBytes) {
+		if !c.body.grow(n) {
 			return nil, fail(codeOverloaded, "too many request bodies are held in memory")
 		}
 		if int64(len(body)) > maxBytes {

@@ -98,8 +98,11 @@ func zstandardStream(t testing.TB, body string, window int) string {
 
 func (e *edge) wantNothingHeld() {
 	e.t.Helper()
-	if held := e.handler.(*server).held.Load(); held != 0 {
-		e.t.Errorf("%d bytes of bodies are held", held)
+	held := e.handler.(*server).held
+	held.mu.Lock()
+	defer held.mu.Unlock()
+	if held.total != 0 {
+		e.t.Errorf("%d bytes of bodies are held", held.total)
 	}
 }
 
@@ -119,6 +122,14 @@ func TestBodiesHeldAreBounded(t *testing.T) {
 	e.sync(goodSync+strings.Repeat(" ", 1000)).want(503, codeOverloaded).wantHeader("Retry-After", "1")
 	e.wantNothingHeld()
 	e.sync(goodSync).want(200, "")
+
+	for org, status := range map[string]int{"org_acme": 503, "org_other": 200} {
+		held := heldBody{held: e.handler.(*server).held, org: org}
+		held.grow(750)
+		e.sync(goodSync).want(status, "")
+		held.release()
+		e.wantNothingHeld()
+	}
 }
 
 func TestDeclaredLengthIsRefusedUnread(t *testing.T) {

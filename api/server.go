@@ -18,8 +18,8 @@ type server struct {
 	lookups chan struct{} // a slot for each look-up at the read index
 	dryRuns chan struct{} // a slot for each dry run
 	fresh   freshness
-	joined  atomic.Bool  // latched: a node never leaves a cluster and lives on
-	held    atomic.Int64 // bytes of all bodies held
+	joined  atomic.Bool // latched: a node never leaves a cluster and lives on
+	held    *heldBodies
 	start   time.Time
 }
 
@@ -33,6 +33,7 @@ func newServer(d Deps) (*server, error) {
 		misses:  newMisses(maxMisses, missLifetime, time.Now),
 		lookups: make(chan struct{}, d.Limits.MaxLookups),
 		dryRuns: make(chan struct{}, d.Limits.MaxDryRuns),
+		held:    newHeldBodies(d.Limits.MaxBufferedBodyBytes),
 		start:   time.Now(),
 	}
 	s.router = newRouter(s.routes())
