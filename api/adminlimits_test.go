@@ -9,7 +9,7 @@ import (
 func TestLimits(t *testing.T) {
 	e := newEdge(t)
 	body := func(org string, own, effective int) string {
-		const quotas = `,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0`
+		const quotas = `,"bytes_per_window":0,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0`
 		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d`+quotas+`},"effective":{"requests_per_window":%d`+quotas+`},`+
 			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0}}`, org, own, effective)
 	}

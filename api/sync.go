@@ -56,6 +56,10 @@ func syncRefusal(result *fsm.Result, window fsm.Window) *failure {
 	switch result.Outcome {
 	case fsm.RateLimited:
 		f.retryAfter = max(time.Duration(resetSeconds(window))*time.Second, defaultRetryAfter)
+		if wait := result.Sync.RetryMillis; wait != 0 {
+			f.message = "the organization's bytes of this window are used up"
+			f.retryAfter = time.Duration(wait) * time.Millisecond
+		}
 	case fsm.TooManyRefusals:
 		f.retryAfter = time.Duration(result.Sync.RetryMillis) * time.Millisecond
 	case fsm.IdempotencyStoreFull:

@@ -133,6 +133,29 @@ func TestOutcomeUnknownRetryable(t *testing.T) {
 	}
 }
 
+// TestBytesOfTheWindow: what is over at once, and what has to wait for those before.
+func TestBytesOfTheWindow(t *testing.T) {
+	e := newEdge(t)
+	e.do("PATCH", "/v1/admin/limits/org_acme", `{"bytes_per_window":3000}`).want(200, "")
+	large := func(n int) string {
+		return strings.Replace(goodSync, `"id"`, `"data":{"x":"`+strings.Repeat("x", n)+`"},"id"`, 1)
+	}
+	f := e.sync(large(3000)).want(403, codeQuotaExceeded).failure()
+	if f.Retryable || len(f.Details) != 1 || f.Details[0].Field != "bytes_per_window" {
+		t.Errorf("%+v", f)
+	}
+	e.sync(large(1000)).want(200, "")
+	e.log.advance(20 * time.Second)
+	e.sync(large(1500)).want(200, "")
+	e.log.advance(10 * time.Second)
+	if f := e.sync(large(1000)).want(429, codeRateLimitExceeded).wantHeader("Retry-After", "31").failure(); !strings.Contains(f.Message, "bytes") {
+		t.Errorf("%+v", f)
+	}
+	e.sync(large(2000)).want(429, codeRateLimitExceeded).wantHeader("Retry-After", "51").wantHeader("X-RateLimit-Remaining", "3")
+	e.log.advance(31 * time.Second)
+	e.sync(large(1000)).want(200, "")
+}
+
 // TestTooManyRefusals: when to come back isn't when the window has room, which it has.
 func TestTooManyRefusals(t *testing.T) {
 	for wait, want := range map[uint32]string{1: "1", 1000: "1", 2001: "3"} {

@@ -16,7 +16,7 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 	}
 	h := Header{
 		SyncID: e.SyncID, Org: e.Org, KeyID: e.KeyID, Store: e.Sync.Store, Mode: e.Mode,
-		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Checkpoint: e.Checkpoint, Idempotency: e.Idempotency,
+		Timestamp: e.Timestamp, HasTimestamp: e.HasTimestamp, OnStale: e.OnStale, Checkpoint: e.Checkpoint, Idempotency: e.Idempotency, RawBytes: e.rawBytes,
 	}
 	check, err := checkSync(tx.db, &h, e.Outline(), Stamp{ClusterTime: tx.system.ClusterTime, WallTime: tx.wall})
 	if err != nil {
@@ -37,7 +37,7 @@ func (e *syncEntry) decide(tx *transaction) (*Result, error) {
 		result.Sync.Losses = w.losses
 		return result, nil
 	}
-	if err := check.window.admit(tx.db, tx.batch); err != nil {
+	if err := check.window.admit(tx.db, tx.batch, uint64(e.rawBytes)); err != nil {
 		return nil, err
 	}
 	result := check.result(&h, tx.index)

@@ -21,7 +21,7 @@ type dumped struct {
 	OrgKeys      map[string]bool
 	Stores       map[string]storage.Store
 	Heads        map[string]storage.WindowHead
-	Slots        map[string]int64
+	Slots        map[string]storage.WindowSlot
 	Usage        map[string]storage.Usage
 	Namespaces   map[string]storage.Namespace
 	Fingerprints map[string]storage.Fingerprint
@@ -64,7 +64,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		OrgKeys:      map[string]bool{},
 		Stores:       map[string]storage.Store{},
 		Heads:        map[string]storage.WindowHead{},
-		Slots:        map[string]int64{},
+		Slots:        map[string]storage.WindowSlot{},
 		Usage:        map[string]storage.Usage{},
 		Namespaces:   map[string]storage.Namespace{},
 		Fingerprints: map[string]storage.Fingerprint{},

@@ -10,8 +10,9 @@ import (
 // syncEntry is a decoded sync with its namespace table.
 type syncEntry struct {
 	Sync
-	names []string // distinct namespaces, in the order of first use
-	nsOf  []uint32 // per operation, its index in names
+	names    []string // distinct namespaces, in the order of first use
+	nsOf     []uint32 // per operation, its index in names
+	rawBytes int      // length of the operations block when decompressed
 }
 
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
@@ -81,7 +82,7 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &syncEntry{Sync: Sync{
+	e := &syncEntry{rawBytes: h.RawBytes, Sync: Sync{
 		RequestID:    h.RequestID,
 		SyncID:       h.SyncID,
 		Org:          h.Org,

@@ -35,6 +35,7 @@ var SettingsFigures = Figures[storage.Settings]{
 	{5, "idempotency_keys_max", 0, 10_000_000, func(s *storage.Settings) any { return &s.IdempotencyKeysMax }},
 	{6, "history_retention_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.HistoryRetentionSeconds }},
 	{7, "history_syncs_max", 1, 10_000_000, func(s *storage.Settings) any { return &s.HistorySyncsMax }},
+	{8, "bytes_per_window", 0, maxQuota, func(s *storage.Settings) any { return &s.BytesPerWindow }},
 	{9, "records_max", 0, maxQuota, func(s *storage.Settings) any { return &s.RecordsMax }},
 	{10, "bytes_max", 0, maxQuota, func(s *storage.Settings) any { return &s.BytesMax }},
 	{11, "tombstones_max", 0, maxQuota, func(s *storage.Settings) any { return &s.TombstonesMax }},
@@ -45,6 +46,7 @@ var SettingsFigures = Figures[storage.Settings]{
 // LimitsFigures are those of an organization's limits. 0 is what the settings say.
 var LimitsFigures = Figures[storage.Limits]{
 	{1, "requests_per_window", 0, MaxRequestsPerWindow, func(l *storage.Limits) any { return &l.RequestsPerWindow }},
+	{2, "bytes_per_window", 0, maxQuota, func(l *storage.Limits) any { return &l.BytesPerWindow }},
 	{3, "records_max", 0, maxQuota, func(l *storage.Limits) any { return &l.RecordsMax }},
 	{4, "bytes_max", 0, maxQuota, func(l *storage.Limits) any { return &l.BytesMax }},
 	{5, "tombstones_max", 0, maxQuota, func(l *storage.Limits) any { return &l.TombstonesMax }},

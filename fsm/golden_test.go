@@ -172,6 +172,9 @@ func goldenResults() map[string]*Result {
 		"result-checkpoint-skipped": {Outcome: OK, Index: 15, Sync: &SyncResult{
 			SyncID: "sync_07", CheckpointSkipped: true, Window: Window{Limit: 100, Remaining: 99, ResetMillis: 60_060, WindowMillis: 60_060},
 		}},
+		"result-bytes-limited": {Outcome: RateLimited, Index: 16, Sync: &SyncResult{
+			SyncID: "sync_09", Window: Window{Limit: 100, Remaining: 98, ResetMillis: 41_000, WindowMillis: 60_060}, RetryMillis: 51_000,
+		}},
 		"result-too-many-refusals": {Outcome: TooManyRefusals, Sync: &SyncResult{
 			SyncID: "sync_08", Window: Window{Limit: 100, Remaining: 100, WindowMillis: 60_060}, RetryMillis: 3000,
 		}},

@@ -12,6 +12,7 @@ func limitsOf(org storage.Org, set storage.Settings) storage.Limits {
 	own, others := org.Limits, set.Limits
 	return storage.Limits{
 		RequestsPerWindow: cmp.Or(own.RequestsPerWindow, others.RequestsPerWindow),
+		BytesPerWindow:    cmp.Or(own.BytesPerWindow, others.BytesPerWindow),
 		RecordsMax:        cmp.Or(own.RecordsMax, others.RecordsMax),
 		BytesMax:          cmp.Or(own.BytesMax, others.BytesMax),
 		TombstonesMax:     cmp.Or(own.TombstonesMax, others.TombstonesMax),

@@ -18,7 +18,7 @@ type model struct {
 	settings    storage.Settings
 	own         storage.Limits // of the organization; 0: the settings'
 	clusterTime int64
-	admitted    []int64 // cluster times
+	admitted    []modelAdmitted
 	apiKeys     map[string]*modelAPIKey
 	namespaces  map[string]*modelNamespace
 	keys        map[storage.KeyHash]modelKey
@@ -28,6 +28,12 @@ type model struct {
 	keyed       uint64                      // syncs with an idempotency key that were ever applied
 	changes     map[storage.Seq]modelChange // the rows of the change index
 	horizon     storage.Seq
+}
+
+// modelAdmitted is a sync that was admitted: when, in cluster time, and its bytes.
+type modelAdmitted struct {
+	at    int64
+	bytes uint64
 }
 
 // modelKey is the first sync that came with an idempotency key.
@@ -72,14 +78,72 @@ func (m *model) limit() uint32 {
 	return m.settings.RequestsPerWindow
 }
 
-// window are the syncs that count, no more than the limit.
-func (m *model) window() (counted []int64) {
-	for _, at := range m.admitted {
-		if at > m.clusterTime-int64(m.settings.WindowMillis)*nanosPerMilli {
-			counted = append(counted, at)
+func (m *model) limitBytes() uint64 {
+	if m.own.BytesPerWindow != 0 {
+		return m.own.BytesPerWindow
+	}
+	return m.settings.BytesPerWindow
+}
+
+// windowAt are the syncs in the window at a time.
+func (m *model) windowAt(now int64) (in []modelAdmitted) {
+	for _, a := range m.admitted {
+		if a.at > now-int64(m.settings.WindowMillis)*nanosPerMilli {
+			in = append(in, a)
 		}
 	}
+	return in
+}
+
+// window are the syncs that count, no more than the limit.
+func (m *model) window() (counted []int64) {
+	for _, a := range m.windowAt(m.clusterTime) {
+		counted = append(counted, a.at)
+	}
 	return counted[max(0, len(counted)-int(m.limit())):]
+}
+
+// rate is what the rate limits say about so many bytes.
+func (m *model) rate(bytes uint64, result *Result) {
+	if limit := m.limitBytes(); limit > 0 && bytes > limit {
+		result.Outcome, result.Sync.Excess = QuotaExceeded, &Excess{QuotaBytesPerWindow, bytes, limit}
+		return
+	}
+	roomFor := func(now int64) (requests, inBytes bool) {
+		in, sum := m.windowAt(now), bytes
+		for _, a := range in {
+			sum += a.bytes
+		}
+		return len(in) < int(m.limit()), m.limitBytes() == 0 || sum <= m.limitBytes()
+	}
+	requests, inBytes := roomFor(m.clusterTime)
+	if requests && inBytes {
+		return
+	}
+	result.Outcome = RateLimited
+	if inBytes {
+		return
+	}
+	for _, a := range m.windowAt(m.clusterTime) { // the next time that there is room is when one leaves
+		left := a.at + int64(m.settings.WindowMillis)*nanosPerMilli
+		if requests, inBytes := roomFor(left); requests && inBytes {
+			result.Sync.RetryMillis = uint32((left - m.clusterTime + nanosPerMilli - 1) / nanosPerMilli)
+			return
+		}
+	}
+}
+
+// rawBytes are those of a sync's operations, before compression.
+func rawBytes(s *Sync) uint64 {
+	body, err := Encode(s)
+	if err != nil {
+		panic(err)
+	}
+	h, err := DecodeHeader(body)
+	if err != nil {
+		panic(err)
+	}
+	return uint64(h.RawBytes)
 }
 
 func (m *model) windowResult() Window {
@@ -113,8 +177,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	if result.Outcome = m.keyOutcome(s, stamp.WallTime); result.Outcome != OK {
 		return result
 	}
-	if len(m.window()) == int(m.limit()) {
-		result.Outcome = RateLimited
+	if m.rate(rawBytes(s), result); result.Outcome != OK {
 		result.Sync.Window = m.windowResult()
 		return result
 	}
@@ -132,7 +195,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		result.Sync.Window = m.windowResult()
 		return result
 	}
-	m.admitted = append(m.admitted, m.clusterTime)
+	m.admitted = append(m.admitted, modelAdmitted{m.clusterTime, rawBytes(s)})
 	result.Sync.Window = m.windowResult()
 	f := modelFlips{index: index, offset: uint32(len(s.Operations)), rows: int(testBounds.flipRows)}
 	for _, name := range m.name(s, ts, result.Sync) {
@@ -413,6 +476,8 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 			m.forget()
 		case 5:
 			m.settings.IdempotencyKeysMax = v
+		case 8:
+			m.settings.BytesPerWindow = f.Value
 		case 13:
 			m.settings.StoreNamespacesMax = f.Value
 		case 6:
@@ -430,6 +495,8 @@ func (m *model) setLimits(c *LimitsSet, stamp Stamp) {
 			switch f.Number {
 			case 1:
 				m.own.RequestsPerWindow = uint32(f.Value)
+			case 2:
+				m.own.BytesPerWindow = f.Value
 			case 3:
 				m.own.RecordsMax = f.Value
 			case 4:

@@ -93,6 +93,7 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 		{5, 0, 4},
 		{6, 0, 50},
 		{7, 1, 8},
+		{8, 0, 1000},
 		{13, 0, 3},
 	} {
 		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
@@ -107,7 +108,7 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 
 func drawLimits(t *rapid.T) *LimitsSet {
 	c := &LimitsSet{Org: rapid.SampledFrom([]string{testOrg, testOrg, "org_b"}).Draw(t, "org")}
-	for _, f := range []FigureValue{{1, 12}, {3, 12}, {4, 30}, {5, 6}, {6, 3}} {
+	for _, f := range []FigureValue{{1, 12}, {2, 500}, {3, 12}, {4, 30}, {5, 6}, {6, 3}} {
 		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
 			c.Figures = append(c.Figures, FigureValue{f.Number, rapid.Uint64Range(0, f.Value).Draw(t, "limit")})
 		}

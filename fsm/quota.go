@@ -12,6 +12,7 @@ const (
 	QuotaNamespaces      Quota = 4
 	QuotaStoreNamespaces Quota = 5 // in one vector store
 	QuotaCheckpoints     Quota = 6
+	QuotaBytesPerWindow  Quota = 7 // of one sync
 )
 
 var quotaNames = map[Quota]string{
@@ -21,6 +22,7 @@ var quotaNames = map[Quota]string{
 	QuotaNamespaces:      "namespaces_max",
 	QuotaStoreNamespaces: "store_namespaces_max",
 	QuotaCheckpoints:     "checkpoints",
+	QuotaBytesPerWindow:  "bytes_per_window",
 }
 
 // String is the name of the quota: that of the limit or setting, where it is one.

@@ -67,8 +67,8 @@ type SyncResult struct {
 	CheckpointSkipped bool
 	Losses            *Losses // with DeleteGuard alone
 	Excess            *Excess // with QuotaExceeded alone
-	// RetryMillis is how long, in cluster time, until a sync of the API key may be
-	// admitted again; with TooManyRefusals alone.
+	// RetryMillis is how long, in cluster time, until the sync may be admitted: with
+	// TooManyRefusals, and with RateLimited where there is no room for its bytes.
 	RetryMillis uint32
 }
 

@@ -22,6 +22,8 @@ type syncCheck struct {
 	quotas     quotas
 	usage      *usageRows // there where the outcome is OK
 	excess     *Excess    // there where the outcome is QuotaExceeded
+	// wait, in nanoseconds, is there where bytes make the outcome RateLimited.
+	wait int64
 	// namespaces are the rows of the names, zero where one is missing. They are
 	// there where the outcome is OK.
 	namespaces []storage.Namespace
@@ -70,16 +72,23 @@ func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, err
 	switch {
 	case !found:
 		c.outcome = StoreNotFound
+	case window.limitBytes > 0 && uint64(h.RawBytes) > window.limitBytes:
+		c.outcome = QuotaExceeded
+		c.excess = &Excess{Quota: QuotaBytesPerWindow, Figure: uint64(h.RawBytes), Limit: window.limitBytes}
+	case uint64(h.RawBytes) > window.roomBytes():
+		c.outcome = RateLimited
+		c.wait, err = window.untilRoom(r, uint64(h.RawBytes))
 	case window.full():
 		c.outcome = RateLimited
 	case isFuture(h, at.WallTime):
 		c.outcome = TimestampInFuture
 	default:
-		c.namespaces, err = readNamespaces(r, store.Num, o.Namespaces)
-		if err != nil {
-			return syncCheck{}, fmt.Errorf("check sync: %w", err)
+		if c.namespaces, err = readNamespaces(r, store.Num, o.Namespaces); err == nil {
+			c.outcome = checkOrder(h, c.namespaces)
 		}
-		c.outcome = checkOrder(h, c.namespaces)
+	}
+	if err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
 	}
 	if c.outcome == OK {
 		if err := c.checkRoom(r, org.Num, h); err != nil {
@@ -179,7 +188,7 @@ func (c *syncCheck) result(h *Header, index uint64) *Result {
 		c.replay.Sync.Window = c.window.window()
 		return c.replay
 	}
-	s := &SyncResult{SyncID: h.SyncID, Excess: c.excess}
+	s := &SyncResult{SyncID: h.SyncID, Excess: c.excess, RetryMillis: wholeMillis(c.wait)}
 	if c.window != nil {
 		s.Window = c.window.window()
 	}

@@ -67,19 +67,33 @@ func (v *View) Store(org, name string) (storage.Store, bool, error) {
 // then. An organization that is missing has an empty window; before bootstrap
 // nothing is admitted.
 func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
-	set, found, err := v.snapshot.Settings()
-	if err != nil || !found {
-		return Window{}, false, err
-	}
-	o, _, err := v.snapshot.Org(org)
-	if err != nil {
-		return Window{}, false, err
-	}
-	w, err := readWindow(v.snapshot, o, set, v.effective(clusterTime))
-	if err != nil {
+	w, err := v.rateWindow(org, clusterTime)
+	if w == nil || err != nil {
 		return Window{}, false, err
 	}
 	return w.window(), !w.full(), nil
+}
+
+// WindowRoom is Window, with how many bytes of operations would be admitted then.
+func (v *View) WindowRoom(org string, clusterTime int64) (w Window, bytes uint64, err error) {
+	rate, err := v.rateWindow(org, clusterTime)
+	if rate == nil || err != nil {
+		return Window{}, 0, err
+	}
+	return rate.window(), rate.roomBytes(), nil
+}
+
+// rateWindow is nil before bootstrap.
+func (v *View) rateWindow(org string, clusterTime int64) (*rateWindow, error) {
+	set, found, err := v.snapshot.Settings()
+	if err != nil || !found {
+		return nil, err
+	}
+	o, _, err := v.snapshot.Org(org)
+	if err != nil {
+		return nil, err
+	}
+	return readWindow(v.snapshot, o, set, v.effective(clusterTime))
 }
 
 // CheckSync decides about a sync, by its header and the outline of its

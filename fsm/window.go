@@ -20,25 +20,33 @@ const nanosPerMilli = 1_000_000
 // A window that was made longer may reach back to forgotten slots. It then counts
 // all of them as if they were as new as the newest: too many, for as long as
 // that one is in the window, and never too few.
+//
+// A slot has the bytes of all syncs before it, and the head those of all: what is
+// between the first slot in the window and the head are the bytes in the window.
+// Where forgotten slots may be in the window, all bytes that ever were count.
 type rateWindow struct {
-	org    storage.OrgNum
-	limit  uint32
-	length int64 // nanoseconds
-	now    int64 // cluster time, nanoseconds
-	head   storage.WindowHead
+	org        storage.OrgNum
+	limit      uint32
+	limitBytes uint64 // 0: none
+	length     int64  // nanoseconds
+	now        int64  // cluster time, nanoseconds
+	head       storage.WindowHead
 
 	counted uint32 // of the last limit syncs, those in the window
 	oldest  int64  // cluster time of the first counted one
+	bytes   uint64 // of all syncs in the window
 }
 
 // readWindow is the only place that decides about rates: Apply and View.Window
 // both call it. org may be zero, for an organization that doesn't exist yet.
 func readWindow(r storage.Reader, org storage.Org, set storage.Settings, now int64) (*rateWindow, error) {
+	limits := limitsOf(org, set)
 	w := &rateWindow{
-		org:    org.Num,
-		limit:  limitsOf(org, set).RequestsPerWindow,
-		length: int64(set.WindowMillis) * nanosPerMilli,
-		now:    now,
+		org:        org.Num,
+		limit:      limits.RequestsPerWindow,
+		limitBytes: limits.BytesPerWindow,
+		length:     int64(set.WindowMillis) * nanosPerMilli,
+		now:        now,
 	}
 	if org.Num == 0 {
 		return w, nil
@@ -57,11 +65,11 @@ func readWindow(r storage.Reader, org storage.Org, set storage.Settings, now int
 func (w *rateWindow) count(r storage.Reader) error {
 	var readErr error
 	first := w.head.First + uint64(sort.Search(int(w.head.Admitted-w.head.First), func(i int) bool {
-		t, err := w.slot(r, w.head.First+uint64(i))
+		slot, err := w.slot(r, w.head.First+uint64(i))
 		if err != nil {
 			readErr = err
 		}
-		return w.counts(t)
+		return w.counts(slot.At)
 	}))
 	if readErr != nil {
 		return readErr
@@ -74,51 +82,90 @@ func (w *rateWindow) count(r storage.Reader) error {
 		return nil
 	}
 	oldest, err := w.slot(r, w.head.Admitted-uint64(w.counted))
-	w.oldest = oldest
+	if err != nil {
+		return err
+	}
+	w.oldest = oldest.At
+	start, err := w.slot(r, first)
+	w.bytes = w.head.Bytes - start.Before
 	return err
 }
 
 // counts says whether a sync that was admitted at t is in the window.
 func (w *rateWindow) counts(t int64) bool { return t > w.now-w.length }
 
-// slot is the cluster time of a slot, of a forgotten one the latest that it may
-// have had.
-func (w *rateWindow) slot(r storage.Reader, seq uint64) (int64, error) {
+// slot is a slot; of a forgotten one the latest time that it may have had, and no
+// bytes before it.
+func (w *rateWindow) slot(r storage.Reader, seq uint64) (storage.WindowSlot, error) {
 	if seq < w.head.First {
-		return w.head.Forgotten, nil
+		return storage.WindowSlot{At: w.head.Forgotten}, nil
 	}
-	t, found, err := r.WindowSlot(w.org, seq)
+	slot, found, err := r.WindowSlot(w.org, seq)
 	if err == nil && !found {
 		err = fmt.Errorf("%w: no window slot %d of organization %d", storage.ErrCorrupt, seq, w.org)
 	}
-	return t, err
+	return slot, err
 }
 
 func (w *rateWindow) full() bool { return w.counted >= w.limit }
+
+// roomBytes are the bytes that the window would admit.
+func (w *rateWindow) roomBytes() uint64 {
+	if w.limitBytes == 0 {
+		return math.MaxUint64
+	}
+	return w.limitBytes - min(w.bytes, w.limitBytes)
+}
+
+// untilRoom is how long, in nanoseconds, until the window has room for so many bytes,
+// of which it has too little now, though no more than it may have; if nothing is
+// admitted before.
+func (w *rateWindow) untilRoom(r storage.Reader, bytes uint64) (wait int64, err error) {
+	if w.full() {
+		wait = w.oldest + w.length - w.now
+	}
+	// There is room once all slots before the first with so many bytes before it have
+	// left.
+	before := w.head.Bytes + bytes - w.limitBytes
+	var readErr error
+	first := w.head.First + uint64(sort.Search(int(w.head.Admitted-w.head.First), func(i int) bool {
+		slot, err := w.slot(r, w.head.First+uint64(i))
+		if err != nil {
+			readErr = err
+		}
+		return slot.Before >= before
+	}))
+	if readErr != nil {
+		return 0, readErr
+	}
+	last, err := w.slot(r, first-1)
+	return max(wait, last.At+w.length-w.now), err
+}
 
 // forgottenPerSync bounds the slots that one sync forgets. It is more than the
 // one that it adds, so that those of a limit that was higher don't stay.
 const forgottenPerSync = 2
 
-// admit counts one sync at w.now and writes that to b. The window must not be full.
-func (w *rateWindow) admit(r storage.Reader, b *storage.Batch) error {
+// admit counts one sync of so many bytes at w.now and writes that to b. The window must not be full.
+func (w *rateWindow) admit(r storage.Reader, b *storage.Batch, bytes uint64) error {
 	for range forgottenPerSync {
 		if w.head.Admitted-w.head.First < uint64(w.limit) {
 			break
 		}
-		t, err := w.slot(r, w.head.First)
+		slot, err := w.slot(r, w.head.First)
 		if err != nil {
 			return fmt.Errorf("count a sync: %w", err)
 		}
-		if w.counts(t) {
+		if w.counts(slot.At) {
 			break
 		}
 		b.DeleteWindowSlot(w.org, w.head.First)
 		w.head.First++
-		w.head.Forgotten = t
+		w.head.Forgotten = slot.At
 	}
-	b.PutWindowSlot(w.org, w.head.Admitted, w.now)
+	b.PutWindowSlot(w.org, w.head.Admitted, storage.WindowSlot{At: w.now, Before: w.head.Bytes})
 	w.head.Admitted++
+	w.head.Bytes += bytes
 	b.PutWindowHead(w.org, w.head)
 	if w.counted == 0 {
 		w.oldest = w.now
@@ -135,7 +182,12 @@ func (w *rateWindow) window() Window {
 	}
 	if w.counted > 0 {
 		left := w.oldest + w.length - w.now
-		out.ResetMillis = uint32(min((left+nanosPerMilli-1)/nanosPerMilli, math.MaxUint32))
+		out.ResetMillis = wholeMillis(left)
 	}
 	return out
+}
+
+// wholeMillis rounds nanoseconds up to milliseconds.
+func wholeMillis(nanos int64) uint32 {
+	return uint32(min((nanos+nanosPerMilli-1)/nanosPerMilli, math.MaxUint32))
 }

@@ -92,12 +92,14 @@ func TestWindowAgainstList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		org++
 		lengths := rapid.SampledFrom([][]uint32{{1000}, {1000, 400}, {1000, 2500, 9000}}).Draw(t, "lengths")
-		var admitted []int64
+		var admitted []modelAdmitted
 		var now int64
 		for range rapid.IntRange(1, 60).Draw(t, "syncs") {
 			now += rapid.Int64Range(0, 400).Draw(t, "pause") * nanosPerMilli
 			set := storage.Settings{
-				Limits:       storage.Limits{RequestsPerWindow: rapid.Uint32Range(1, 8).Draw(t, "limit")},
+				Limits: storage.Limits{
+					RequestsPerWindow: rapid.Uint32Range(1, 8).Draw(t, "limit"), BytesPerWindow: rapid.Uint64Range(0, 100).Draw(t, "bytes"),
+				},
 				WindowMillis: rapid.SampledFrom(lengths).Draw(t, "length"),
 			}
 			w, err := readWindow(db, storage.Org{Num: org}, set, now)
@@ -105,23 +107,25 @@ func TestWindowAgainstList(t *testing.T) {
 				t.Fatal(err)
 			}
 			compareWindow(t, w, admitted)
-			if w.full() {
+			bytes := rapid.Uint64Range(0, 40).Draw(t, "size")
+			compareRoom(t, db, w, admitted, bytes)
+			if w.full() || bytes > w.roomBytes() {
 				continue
 			}
-			admitted = append(admitted, now)
+			admitted = append(admitted, modelAdmitted{now, bytes})
 			b := db.NewBatch()
-			if err := errors.Join(w.admit(db, b), b.Commit(), b.Close()); err != nil {
+			if err := errors.Join(w.admit(db, b, bytes), b.Commit(), b.Close()); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
 }
 
-func compareWindow(t *rapid.T, w *rateWindow, admitted []int64) {
+func compareWindow(t *rapid.T, w *rateWindow, admitted []modelAdmitted) {
 	var inWindow []int64
-	for _, at := range admitted {
-		if at > w.now-w.length {
-			inWindow = append(inWindow, at)
+	for _, a := range admitted {
+		if a.at > w.now-w.length {
+			inWindow = append(inWindow, a.at)
 		}
 	}
 	inWindow = inWindow[max(0, len(inWindow)-int(w.limit)):]
@@ -137,6 +141,39 @@ func compareWindow(t *rapid.T, w *rateWindow, admitted []int64) {
 	}
 }
 
+// compareRoom compares the bytes in the window, and when there is room for more, with
+// those of the list. Where something that is forgotten may be in the window, there are
+// never too few, and the time is never too early.
+func compareRoom(t *rapid.T, r storage.Reader, w *rateWindow, admitted []modelAdmitted, bytes uint64) {
+	in := func(now int64) (n int, sum uint64) {
+		for _, a := range admitted {
+			if a.at > now-w.length {
+				n, sum = n+1, sum+a.bytes
+			}
+		}
+		return n, sum
+	}
+	_, sum := in(w.now)
+	exact := w.head.First == 0 || w.head.Forgotten <= w.now-w.length
+	if w.bytes < sum || exact && w.bytes != sum {
+		t.Fatalf("at %d: %+v, want %d bytes", w.now, w, sum)
+	}
+	if bytes <= w.roomBytes() || bytes > w.limitBytes {
+		return
+	}
+	wait, err := w.untilRoom(r, bytes)
+	if err != nil || wait <= 0 {
+		t.Fatalf("at %d: wait %d, %v", w.now, wait, err)
+	}
+	fits := func(now int64) bool {
+		n, sum := in(now)
+		return n < int(w.limit) && sum+bytes <= w.limitBytes
+	}
+	if !fits(w.now+wait) || exact && fits(w.now+wait-1) {
+		t.Fatalf("at %d: %+v, %d bytes in %d: wait %d", w.now, w, bytes, sum, wait)
+	}
+}
+
 // TestSlotsFollowTheLimit lowers a limit: the slots of the old one go, two with each
 // sync, and none that may still be counted.
 func TestSlotsFollowTheLimit(t *testing.T) {
@@ -147,7 +184,7 @@ func TestSlotsFollowTheLimit(t *testing.T) {
 		w, err := readWindow(db, storage.Org{Num: 1}, storage.Settings{Limits: storage.Limits{RequestsPerWindow: limit}, WindowMillis: 1000}, now)
 		must(t, err)
 		b := db.NewBatch()
-		must(t, errors.Join(w.admit(db, b), b.Commit(), b.Close()))
+		must(t, errors.Join(w.admit(db, b, 0), b.Commit(), b.Close()))
 		return w.head
 	}
 	for i := range int64(10) {

@@ -183,11 +183,10 @@ func (b *Batch) PutWindowHead(org OrgNum, h WindowHead) {
 	put(b, h)
 }
 
-// PutWindowSlot records the cluster time, in nanoseconds since bootstrap, of
-// the organization's seq-th admitted sync.
-func (b *Batch) PutWindowSlot(org OrgNum, seq uint64, clusterTime int64) {
+// PutWindowSlot records the organization's seq-th admitted sync.
+func (b *Batch) PutWindowSlot(org OrgNum, seq uint64, slot WindowSlot) {
 	b.key = appendWindowSlotKey(b.key[:0], org, seq)
-	put(b, windowSlot(clusterTime))
+	put(b, slot)
 }
 
 func (b *Batch) DeleteWindowSlot(org OrgNum, seq uint64) {

@@ -24,7 +24,7 @@ func crashBatch(tb tester, db *DB, n uint64, pad []byte) {
 		b.DropGeneration(1, 3, Generation(n-1))
 		b.PutFingerprint(1, 3, Generation(n), "flip", f)
 		b.PutContent(1, 3, Generation(n), "flip", Content{SyncID: fmt.Sprint(n)})
-		b.PutWindowSlot(1, n, int64(n))
+		b.PutWindowSlot(1, n, WindowSlot{At: int64(n)})
 		if n > 10 {
 			b.DeleteWindowSlot(1, n-10)
 		}
@@ -73,7 +73,7 @@ func verifyPrefix(tb tester, r Reader) uint64 {
 	for seq := uint64(1); seq <= n+1; seq++ {
 		at, found, err := r.WindowSlot(1, seq)
 		check(tb, err)
-		if want := seq <= n && seq+10 > n; found != want || found && at != int64(seq) {
+		if want := seq <= n && seq+10 > n; found != want || found && at.At != int64(seq) {
 			tb.Fatal("slot", seq, "found", found, "after batch", n)
 		}
 	}

@@ -46,7 +46,7 @@ func TestDeleteAfterRewrites(t *testing.T) {
 	for range 3 {
 		write(t, db, func(b *Batch) {
 			putRecord(b, 1, 1, 1, "id")
-			b.PutWindowSlot(1, 1, 1)
+			b.PutWindowSlot(1, 1, WindowSlot{At: 1})
 		})
 		check(t, db.Flush())
 	}

@@ -31,9 +31,8 @@ type Reader interface {
 
 	// WindowHead is zero for an organization that never synced.
 	WindowHead(org OrgNum) (WindowHead, error)
-	// WindowSlot is the cluster time, in nanoseconds since bootstrap, of the
-	// organization's seq-th admitted sync.
-	WindowSlot(org OrgNum, seq uint64) (int64, bool, error)
+	// WindowSlot is the organization's seq-th admitted sync.
+	WindowSlot(org OrgNum, seq uint64) (WindowSlot, bool, error)
 
 	// History is what the organization's sync in the entry at index did.
 	History(org OrgNum, index uint64) (History, bool, error)
@@ -217,9 +216,8 @@ func (rs rows) WindowHead(org OrgNum) (WindowHead, error) {
 	return h, err
 }
 
-func (rs rows) WindowSlot(org OrgNum, seq uint64) (int64, bool, error) {
-	s, found, err := get[windowSlot](rs, appendWindowSlotKey(nil, org, seq))
-	return int64(s), found, err
+func (rs rows) WindowSlot(org OrgNum, seq uint64) (WindowSlot, bool, error) {
+	return get[WindowSlot](rs, appendWindowSlotKey(nil, org, seq))
 }
 
 func (rs rows) History(org OrgNum, index uint64) (History, bool, error) {

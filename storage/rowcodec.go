@@ -120,9 +120,9 @@ func (s *Settings) decode(r *reader) {
 //
 //	+-------------------------+---------------------+-------------------+
 //	| requests per window u32 | records max uvarint | bytes max uvarint |
-//	+-------------------------+---------------------+-------------------+
-//	| tombstones max uvarint  | namespaces max uvarint |
-//	+-------------------------+------------------------+
+//	+-------------------------+---------------------+--+----------------+
+//	| tombstones max uvarint  | namespaces max uvarint | bytes per window uvarint |
+//	+-------------------------+------------------------+--------------------------+
 
 func (l Limits) encode(w *writer) {
 	w.u32(l.RequestsPerWindow)
@@ -130,6 +130,7 @@ func (l Limits) encode(w *writer) {
 	w.uvarint(l.BytesMax)
 	w.uvarint(l.TombstonesMax)
 	w.uvarint(l.NamespacesMax)
+	w.uvarint(l.BytesPerWindow)
 }
 
 func (l *Limits) decode(r *reader) {
@@ -138,6 +139,7 @@ func (l *Limits) decode(r *reader) {
 	l.BytesMax = r.uvarint()
 	l.TombstonesMax = r.uvarint()
 	l.NamespacesMax = r.uvarint()
+	l.BytesPerWindow = r.uvarint()
 }
 
 //	+---------+---------+----------------+----------+
@@ -278,15 +280,16 @@ func (n *namespaceName) decode(r *reader) {
 	*n = namespaceName(r.str())
 }
 
-//	+---------+--------------+-----------+---------------+
-//	| version | admitted u64 | first u64 | forgotten i64 |
-//	+---------+--------------+-----------+---------------+
+//	+---------+--------------+-----------+---------------+-----------+
+//	| version | admitted u64 | first u64 | forgotten i64 | bytes u64 |
+//	+---------+--------------+-----------+---------------+-----------+
 
 func (h WindowHead) encode(w *writer) {
 	w.u8(rowVersion)
 	w.u64(h.Admitted)
 	w.u64(h.First)
 	w.i64(h.Forgotten)
+	w.u64(h.Bytes)
 }
 
 func (h *WindowHead) decode(r *reader) {
@@ -294,22 +297,21 @@ func (h *WindowHead) decode(r *reader) {
 	h.Admitted = r.u64()
 	h.First = r.u64()
 	h.Forgotten = r.i64()
+	h.Bytes = r.u64()
 }
 
-// windowSlot is the cluster time of one admitted sync, in nanoseconds since
-// bootstrap.
-type windowSlot int64
+//	+---------+------------------+------------------+
+//	| version | cluster time i64 | bytes before u64 |
+//	+---------+------------------+------------------+
 
-//	+---------+------------------+
-//	| version | cluster time i64 |
-//	+---------+------------------+
-
-func (s windowSlot) encode(w *writer) {
+func (s WindowSlot) encode(w *writer) {
 	w.u8(rowVersion)
-	w.i64(int64(s))
+	w.i64(s.At)
+	w.u64(s.Before)
 }
 
-func (s *windowSlot) decode(r *reader) {
+func (s *WindowSlot) decode(r *reader) {
 	r.version(rowVersion)
-	*s = windowSlot(r.i64())
+	s.At = r.i64()
+	s.Before = r.u64()
 }

@@ -76,7 +76,9 @@ type Marks struct {
 // Limits of an organization. In its own row 0 stands for what the settings say.
 type Limits struct {
 	RequestsPerWindow uint32 // syncs
-	// What it may have; in the settings 0 is no limit.
+	// In the settings 0 is no limit, here and below.
+	BytesPerWindow uint64 // of operations, before compression
+	// What it may have.
 	RecordsMax    uint64
 	BytesMax      uint64
 	TombstonesMax uint64
@@ -239,6 +241,14 @@ type WindowHead struct {
 	First    uint64
 	// Forgotten is the cluster time of slot First−1, the newest that is gone.
 	Forgotten int64
+	// Bytes are those of all admitted syncs.
+	Bytes uint64
+}
+
+// WindowSlot is one admitted sync in a rate window.
+type WindowSlot struct {
+	At     int64  // cluster time, nanoseconds since bootstrap
+	Before uint64 // bytes of all syncs that were admitted before
 }
 
 // KeyHash is the SHA-256 of an idempotency key and the route that it was sent to.

@@ -40,7 +40,7 @@ var (
 
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4}
-	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8}
+	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8, Bytes: 7}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}, Size: 5}
 	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}
 	aContent     = Content{Data: []byte{}, File: []byte("f"), CreatedAt: []byte("c"), UpdatedAt: []byte("u"), SyncID: "i"}
@@ -57,8 +57,8 @@ func writeRows(tb tester, db *DB) {
 		b.PutNamespace(1, "n", aNs)
 		b.PutUsage(1, 2, aUsage)
 		b.PutWindowHead(1, aHead)
-		b.PutWindowSlot(1, 8, -7)
-		b.PutWindowSlot(1, 9, 9)
+		b.PutWindowSlot(1, 8, WindowSlot{At: -7, Before: 6})
+		b.PutWindowSlot(1, 9, WindowSlot{At: 9})
 		b.DeleteWindowSlot(1, 9)
 		b.PutHistory(1, 7, aHistory)
 		b.PutHistory(1, 8, aHistory)
@@ -139,7 +139,7 @@ func verifyRows(tb testing.TB, r Reader) {
 	head, err := r.WindowHead(1)
 	same(tb, "window head", aHead, head, true, err)
 	slot, found, err := r.WindowSlot(1, 8)
-	same(tb, "window slot", int64(-7), slot, found, err)
+	same(tb, "window slot", WindowSlot{At: -7, Before: 6}, slot, found, err)
 	if _, found, err := r.WindowSlot(1, 9); found || err != nil {
 		tb.Errorf("deleted window slot: %v, %v", found, err)
 	}

@@ -63,8 +63,8 @@ func samples() []sample {
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(empty{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2})},
-		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998})},
-		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(windowSlot(59_999_999_999))},
+		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998, Bytes: 1 << 40})},
+		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(WindowSlot{At: 59_999_999_999, Before: 0x0102030405060708})},
 		{"history", appendHistoryKey(nil, 2, 0x0102030405060708), encodeRow(History{
 			SyncID: "sync_01jd8b7v6xk2m3n4p5q6r7s8t9", AppliedAt: 1_700_000_000_000_000_006, StoredAt: 60_000_000_011,
 			KeyID: "key_01jd8b7v6xk2m3n4p5q6r7s8t9", Store: "vs_docs", Mode: 2, Timestamp: 1_700_000_000_000_000_005,
@@ -137,7 +137,7 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 	case kindWindowHead:
 		return recode[WindowHead](value)
 	case kindWindowSlot:
-		return recode[windowSlot](value)
+		return recode[WindowSlot](value)
 	case kindHistory:
 		return recode[History](value)
 	case kindHistoryHead:

@@ -57,13 +57,14 @@ func (g *Gate) admitOther(header fsm.Header, command fsm.Command) ([]byte, func(
 
 func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outline fsm.Outline) ([]byte, func([]byte), error) {
 	line := t.enter(header.Org)
+	sync := ticket{key: header.KeyID, bytes: uint64(header.RawBytes)}
 	admitted := false
 	defer func() {
 		if !admitted {
 			t.exit(header.Org, line)
 		}
 	}()
-	reply, err := line.pass(ctx, t.ended, header.KeyID, func() ([]byte, room, error) { return g.judge(t, header, outline) })
+	reply, err := line.pass(ctx, t.ended, sync, func() ([]byte, room, error) { return g.judge(t, header, outline) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting a sync: %w", err)
 	}
@@ -79,7 +80,7 @@ func (g *Gate) admitSync(ctx context.Context, t *tenure, header fsm.Header, outl
 		if isRefusal(reply) { // before it is no longer in flight
 			t.refusals.count(header.KeyID, t.now())
 		}
-		line.release(header.KeyID)
+		line.release(sync)
 		t.exit(header.Org, line)
 	}, nil
 }
@@ -99,7 +100,7 @@ func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal
 	if result != nil {
 		return result.Encode(), room{}, nil
 	}
-	window, _, err := view.Window(header.Org, now)
+	window, bytes, err := view.WindowRoom(header.Org, now)
 	if err != nil {
 		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
@@ -111,5 +112,5 @@ func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal
 		}}
 		return result.Encode(), room{}, nil
 	}
-	return nil, room{window: window.Remaining, key: mayRefuse}, nil
+	return nil, room{window: window.Remaining, bytes: bytes, key: mayRefuse}, nil
 }

@@ -86,6 +86,57 @@ func TestExactlyTheLimit(t *testing.T) {
 	}
 }
 
+// TestExactlyTheBytes floods a window that has room for the bytes of ten: no more are
+// admitted, none costs an entry in vain, and none is refused for what then fails.
+func TestExactlyTheBytes(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	bodies := make([][]byte, 60)
+	for i := range bodies {
+		bodies[i] = syncBody(t, i+100) // all of the same size
+	}
+	header, err := fsm.DecodeHeader(bodies[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	const room, failing = 10, 15
+	g.propose(t, n, encode(t, &fsm.LimitsSet{
+		RequestID: fsm.RequestID{3}, Org: testOrg, Figures: []fsm.FigureValue{{Number: 2, Value: room*uint64(header.RawBytes) + 1}},
+	}))
+	before := g.index
+	var all sync.WaitGroup
+	var admitted, applied, refused atomic.Int64
+	for _, body := range bodies {
+		all.Go(func() {
+			reply, release, err := n.gate.Admit(t.Context(), g.term, body)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if reply == nil {
+				defer func() { release(reply) }()
+				if admitted.Add(1) <= failing {
+					return // on its way to the log
+				}
+				reply = g.commit(t, n, body)
+			}
+			switch got := decode(t, reply); {
+			case got.Outcome == fsm.OK:
+				applied.Add(1)
+			case got.Outcome == fsm.RateLimited && got.Index == 0 && got.Sync.RetryMillis == uint32(testWindow.Milliseconds()):
+				refused.Add(1)
+			default:
+				t.Errorf("%+v %+v", got, got.Sync)
+			}
+		})
+	}
+	all.Wait()
+	if applied.Load() != room || refused.Load() != int64(len(bodies)-room-failing) || g.index-before != room {
+		t.Errorf("%d applied, %d refused, %d entries", applied.Load(), refused.Load(), g.index-before)
+	}
+	assertIdle(t, n.gate)
+}
+
 // TestNoneIsRefusedForOneInFlight sends as many more as fail: all of them have a place.
 func TestNoneIsRefusedForOneInFlight(t *testing.T) {
 	g := newGroup(t, 1)

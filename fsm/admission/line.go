@@ -25,13 +25,21 @@ type line struct {
 
 	mu       sync.Mutex
 	inFlight uint32
+	bytes    uint64            // of those in flight
 	byKey    map[string]uint32 // in flight by API key; only those that have some
 	waiters  []chan struct{}   // first in line first; each has room for one wake-up
+}
+
+// ticket is what a sync in flight takes up.
+type ticket struct {
+	key   string // the API key
+	bytes uint64
 }
 
 // room is what the applied state leaves for the syncs in flight and one more.
 type room struct {
 	window uint32 // of the organization: how many it would admit
+	bytes  uint64 // of the organization: of how many bytes
 	key    uint32 // of the API key: how many it may still refuse
 }
 
@@ -39,12 +47,12 @@ type room struct {
 // that there is, of each at least one.
 type judgement func() (refusal []byte, left room, err error)
 
-// pass returns once the caller, a sync of the API key, is refused (by reply), admitted
+// pass returns once the caller, a sync, is refused (by reply), admitted
 // (counted in flight: it owes a release) or given up (by err).
-func (l *line) pass(ctx context.Context, ended <-chan struct{}, key string, judge judgement) (refusal []byte, err error) {
+func (l *line) pass(ctx context.Context, ended <-chan struct{}, sync ticket, judge judgement) (refusal []byte, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	refusal, decided, err := l.decide(key, judge, len(l.waiters) > 0)
+	refusal, decided, err := l.decide(sync, judge, len(l.waiters) > 0)
 	if decided {
 		return refusal, err
 	}
@@ -58,7 +66,7 @@ func (l *line) pass(ctx context.Context, ended <-chan struct{}, key string, judg
 		if err := l.wait(ctx, ended, woken); err != nil {
 			return nil, err
 		}
-		if refusal, decided, err = l.decide(key, judge, false); decided {
+		if refusal, decided, err = l.decide(sync, judge, false); decided {
 			return refusal, err
 		}
 	}
@@ -66,20 +74,22 @@ func (l *line) pass(ctx context.Context, ended <-chan struct{}, key string, judg
 
 // decide judges the caller, and counts it as in flight if it is admitted; mu is held.
 // Behind others it can be refused, but not admitted before them.
-func (l *line) decide(key string, judge judgement, behind bool) (refusal []byte, decided bool, err error) {
+func (l *line) decide(sync ticket, judge judgement, behind bool) (refusal []byte, decided bool, err error) {
 	refusal, left, err := judge()
 	if err != nil || refusal != nil {
 		return refusal, true, err
 	}
 	// With none in flight there is nobody to wait for: Apply has the last word.
-	if behind || l.inFlight > 0 && l.inFlight >= left.window || l.byKey[key] > 0 && l.byKey[key] >= left.key {
+	full := l.inFlight >= left.window || sync.bytes > left.bytes-min(l.bytes, left.bytes)
+	if behind || l.inFlight > 0 && full || l.byKey[sync.key] > 0 && l.byKey[sync.key] >= left.key {
 		return nil, false, nil
 	}
 	l.inFlight++
+	l.bytes += sync.bytes
 	if l.byKey == nil {
 		l.byKey = map[string]uint32{}
 	}
-	l.byKey[key]++
+	l.byKey[sync.key]++
 	return nil, true, nil
 }
 
@@ -107,12 +117,13 @@ func (l *line) leave(woken chan struct{}) {
 	}
 }
 
-func (l *line) release(key string) {
+func (l *line) release(sync ticket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
-	if l.byKey[key]--; l.byKey[key] == 0 {
-		delete(l.byKey, key)
+	l.bytes -= sync.bytes
+	if l.byKey[sync.key]--; l.byKey[sync.key] == 0 {
+		delete(l.byKey, sync.key)
 	}
 	l.wakeFirst()
 }

@@ -22,7 +22,7 @@ type window struct {
 	applied atomic.Uint32
 }
 
-const lineKey = "key_a"
+var lineKey = ticket{key: "key_a"}
 
 var refused = []byte("refused")
 
@@ -31,7 +31,7 @@ func (w *window) judge() ([]byte, room, error) {
 	if applied >= w.limit {
 		return refused, room{}, nil
 	}
-	return nil, room{window: w.limit - applied, key: math.MaxUint32}, nil
+	return nil, room{window: w.limit - applied, bytes: math.MaxUint64, key: math.MaxUint32}, nil
 }
 
 // queue sends n callers into l, one after the other, and has all of them wait. What
@@ -156,11 +156,13 @@ func TestAnArrivalNeverOvertakes(t *testing.T) {
 func TestOfAKeyAsManyAreInFlightAsMayBeRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, left := &line{}, uint32(2)
-		judge := func() ([]byte, room, error) { return nil, room{window: math.MaxUint32, key: left}, nil }
+		judge := func() ([]byte, room, error) {
+			return nil, room{window: math.MaxUint32, bytes: math.MaxUint64, key: left}, nil
+		}
 		pass := func(key string) (passed chan error) {
 			passed = make(chan error, 1)
 			go func() {
-				_, err := l.pass(t.Context(), nil, key, judge)
+				_, err := l.pass(t.Context(), nil, ticket{key: key}, judge)
 				passed <- err
 			}()
 			synctest.Wait()
@@ -172,25 +174,64 @@ func TestOfAKeyAsManyAreInFlightAsMayBeRefused(t *testing.T) {
 			}
 		}
 		third := pass("one")
-		l.release("other")
+		l.release(ticket{key: "other"})
 		synctest.Wait()
 		if len(third) != 0 {
 			t.Fatal("a third was admitted beside two that may both be refused")
 		}
 		left = 1 // one of them was
-		l.release("one")
+		l.release(ticket{key: "one"})
 		synctest.Wait()
 		if len(third) != 0 {
 			t.Fatal("admitted beside one, with one left")
 		}
-		l.release("one")
+		l.release(ticket{key: "one"})
 		if err := <-third; err != nil {
 			t.Fatal(err)
 		}
-		l.release("one")
-		l.release("other")
+		l.release(ticket{key: "one"})
+		l.release(ticket{key: "other"})
 		if l.inFlight != 0 || len(l.byKey) != 0 {
 			t.Errorf("%d in flight, by key %v", l.inFlight, l.byKey)
+		}
+	})
+}
+
+// TestBytesInFlightAreHeldAgainstTheRoom: a smaller one doesn't overtake.
+func TestBytesInFlightAreHeldAgainstTheRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, left := &line{}, uint64(100)
+		pass := func(bytes uint64) (passed chan error) {
+			passed = make(chan error, 1)
+			go func() {
+				_, err := l.pass(t.Context(), nil, ticket{bytes: bytes}, func() ([]byte, room, error) {
+					return nil, room{window: math.MaxUint32, bytes: left, key: math.MaxUint32}, nil
+				})
+				passed <- err
+			}()
+			synctest.Wait()
+			return passed
+		}
+		for _, bytes := range []uint64{60, 40} {
+			if err := <-pass(bytes); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first, second := pass(50), pass(1)
+		l.release(ticket{bytes: 40}) // without having been applied
+		synctest.Wait()
+		if len(first)+len(second) != 0 {
+			t.Fatal("admitted 50 beside 60, with room for 100")
+		}
+		left = 51 // the other was applied
+		l.release(ticket{bytes: 60})
+		if err := errors.Join(<-first, <-second); err != nil {
+			t.Fatal(err)
+		}
+		l.release(ticket{bytes: 50})
+		l.release(ticket{bytes: 1})
+		if l.inFlight != 0 || l.bytes != 0 {
+			t.Errorf("%d in flight, of %d bytes", l.inFlight, l.bytes)
 		}
 	})
 }
