@@ -192,6 +192,36 @@ func TestRateLimitedSyncsAreNotLogged(t *testing.T) {
 	}
 }
 
+// What only stored records can decide costs an entry, and a key so many of these a
+// minute, through whichever nodes. It holds up no other key of the organization.
+func TestRefusalsOfAKeyAreLimited(t *testing.T) {
+	s := shared(t)
+	tn := s.tenant(s.Nodes[0])
+	s.ok(s.sync(s.Nodes[0], tn, tn.at(2, client.Incremental, upsert("ns", "a", `{}`))))
+	before := s.lastLogIndex()
+	stale, limited := uint64(0), 0
+	for i := range 60 {
+		got := s.sync(s.Nodes[i%3], tn, rejecting(tn.at(1, client.Incremental, upsert("ns", "a", `{}`))))
+		if got.status != http.StatusTooManyRequests {
+			s.refused(got, http.StatusConflict, "STALE_SYNC")
+			stale++
+			continue
+		}
+		limited++
+		s.refused(got, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+		if after, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || after < 1 || after > 3 {
+			s.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+		}
+	}
+	if entries := s.lastLogIndex() - before; entries != stale || stale < 20 || limited == 0 {
+		t.Errorf("%d log entries for %d refusals by stored records; %d were told to wait", entries, stale, limited)
+	}
+	other, err := s.admin(s.Nodes[0]).CreateKey(s.ctx, client.KeyRequest{OrganizationID: tn.org, Name: s.Name(), VectorStoreID: tn.store})
+	s.must(err)
+	tn.key = other.Key
+	s.ok(s.sync(s.Nodes[1], tn, tn.batch(client.Incremental, upsert("ns", "b", `{}`))))
+}
+
 func (s *suite) lastLogIndex() (last uint64) {
 	s.Helper()
 	leader := s.leader()
