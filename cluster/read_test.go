@@ -63,7 +63,14 @@ func TestDeposedLeaderGivesNoReadIndex(t *testing.T) {
 		}
 		got <- err
 	}()
-	eventually(t, "the read to be under way", func() bool { return core.answers.mark() > mark })
+	eventually(t, "the question to Raft", func() bool {
+		core.questions.mu.Lock()
+		defer core.questions.mu.Unlock()
+		return core.questions.open > 0
+	})
+	// Raft doesn't tell when it has taken the question up. Answers that come before
+	// would prove nothing; those that come after must.
+	time.Sleep(200 * time.Millisecond)
 	release()
 	if err := <-got; err != nil {
 		t.Fatal(err)

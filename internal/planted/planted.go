@@ -39,6 +39,8 @@ const (
 	ForgetfulRequests Bug = "forgetful-requests"
 	// NoChecksum believes whatever raft.db gives back.
 	NoChecksum Bug = "no-checksum"
+	// BareVerify takes VerifyLeader alone for a confirmation.
+	BareVerify Bug = "bare-verify"
 	// OwnIndex reads at what the leader's own state machine has applied.
 	OwnIndex Bug = "own-index"
 	// CommitAhead tells a follower the commit index whatever the request holds.

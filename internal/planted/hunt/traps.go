@@ -21,7 +21,7 @@ var (
 	// clustertime is about the only clock that rate windows see.
 	clustertime = suite{pkg: "fsm/admission", tests: "Term|ClusterTime"}
 	rot         = suite{pkg: "cluster", tests: "^TestNoFlippedBitIsServed$|^TestMisplacedEntriesAreRot$"}
-	reads       = suite{pkg: "cluster", tests: "^TestReadsNeverGoBack$"}
+	reads       = suite{pkg: "cluster", tests: "^TestDeposedLeaderGivesNoReadIndex$|^TestReadsNeverGoBack$"}
 	commits     = suite{pkg: "cluster", tests: "^TestNothingBeyondTheRequestIsCommitted$"}
 	hops        = suite{pkg: "cluster", tests: "^TestHopFailures$"}
 	edge        = suite{pkg: "api", tests: "^TestKeyMadeElsewhere$"}
@@ -45,6 +45,7 @@ var traps = []trap{
 	{planted.RevokedApplies, model},
 	{planted.ForgetfulRequests, model},
 	{planted.NoChecksum, rot},
+	{planted.BareVerify, reads},
 	{planted.OwnIndex, reads},
 	{planted.CommitAhead, commits},
 	{planted.ReplayedForward, hops},
