@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"log/slog"
+
+	"pipesync/storage"
 )
 
 // Config is what one node is told: by flags, else the environment, else the
@@ -52,9 +54,11 @@ type GossipConfig struct {
 	KeyFile   string `yaml:"key_file"`
 }
 
-// DiskConfig is how much room the node's disks have to have.
+// DiskConfig is how much room the node's disks have to have, and how much memory
+// spares reading them.
 type DiskConfig struct {
 	MinFreeBytes int64 `yaml:"min_free_bytes"`
+	CacheBytes   int64 `yaml:"cache_bytes"`
 }
 
 // LogConfig is how much is logged, and in which form.
@@ -82,6 +86,7 @@ func defaultConfig() Config {
 		},
 		Peer:   PortConfig{Addr: "127.0.0.1:8801"},
 		Gossip: GossipConfig{Addr: "127.0.0.1:8802"},
+		Disk:   DiskConfig{CacheBytes: storage.DefaultCacheBytes},
 		Log:    LogConfig{Level: "info", Format: logText},
 	}
 }

@@ -64,6 +64,8 @@ var settings = []setting{
 		pick: func(c *Config) any { return &c.Gossip.KeyFile }},
 	{key: "disk.min_free_bytes", usage: "free space below which this node takes no writes as leader (default: 1 GiB, or 5 % of the disk if less)",
 		pick: func(c *Config) any { return &c.Disk.MinFreeBytes }},
+	{key: "disk.cache_bytes", usage: "memory for blocks of the state that were read, some 80 bytes for each record that syncs name",
+		pick: func(c *Config) any { return &c.Disk.CacheBytes }},
 	{key: "insecure", usage: "allow peer and gossip ports beyond loopback without TLS",
 		pick: func(c *Config) any { return &c.Insecure }},
 	{key: "insecure_http", usage: "allow the HTTP port beyond loopback without TLS",

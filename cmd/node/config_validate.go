@@ -12,6 +12,7 @@ import (
 const (
 	maxNodeIDBytes      = 64
 	minBodyBytes        = 1 << 10
+	minCacheBytes       = 8 << 20
 	maxBodyBytesSetting = 64 << 20
 )
 
@@ -36,6 +37,9 @@ func (c *Config) validate() error {
 	}
 	if v := c.Disk.MinFreeBytes; v < 0 {
 		faults = append(faults, fmt.Errorf("disk.min_free_bytes is %d: it can't be negative; 0 is the default", v))
+	}
+	if v := c.Disk.CacheBytes; v < minCacheBytes {
+		faults = append(faults, fmt.Errorf("disk.cache_bytes is %d: it must be at least %d", v, minCacheBytes))
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {

@@ -66,9 +66,10 @@ func (n *node) bindHTTP() error {
 
 func (n *node) openState() error {
 	state, err := fsm.Open(fsm.Options{
-		Dir:    filepath.Join(n.DataDir, stateName),
-		Logger: n.log,
-		Fatal:  n.fatal,
+		Dir:        filepath.Join(n.DataDir, stateName),
+		Logger:     n.log,
+		Fatal:      n.fatal,
+		CacheBytes: n.Disk.CacheBytes,
 		// Entries are applied only once openCluster has run, after these are set.
 		Observe:  func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
 		Marked:   func(m fsm.Marked) { n.audit.Marked(m) },
