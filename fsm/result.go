@@ -31,10 +31,11 @@ const (
 
 	QuotaExceeded Outcome = 18 // the organization would have more than it may
 	DeleteGuard   Outcome = 19 // more records would be removed than the sync allows
-	VersionTooLow Outcome = 22 // some member of the cluster may not know such entries
 
 	NamespaceNotFound Outcome = 20
 	OrgNotFound       Outcome = 21
+
+	VersionTooLow Outcome = 22 // some member of the cluster may not know such entries
 
 	// TooManyRefusals is the leader's alone, never Apply's: Apply has refused as many
 	// syncs of the API key, each for a log entry, as it may.
