@@ -74,26 +74,22 @@ func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, err
 	c := syncCheck{outcome: OK, store: store.Num, window: window, keys: keys,
 		history: newSyncHistory(r, org.Num, set, at.ClusterTime),
 		quotas:  quotas{limits: limitsOf(org, set), storeNamespaces: set.StoreNamespacesMax}}
-	switch {
-	case !found:
+	if !found {
 		c.outcome = StoreNotFound
-	case window.limitBytes > 0 && uint64(h.RawBytes) > window.limitBytes:
-		c.outcome = QuotaExceeded
-		c.excess = &Excess{Quota: QuotaBytesPerWindow, Figure: uint64(h.RawBytes), Limit: window.limitBytes}
-	case uint64(h.RawBytes) > window.roomBytes():
-		c.outcome = RateLimited
-		c.wait, err = window.untilRoom(r, uint64(h.RawBytes))
-	case window.full():
-		c.outcome = RateLimited
+		return c, nil
+	}
+	if err := c.checkWindow(r, h); err != nil {
+		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+	}
+	switch {
+	case c.outcome != OK:
 	case isFuture(h, at.WallTime):
 		c.outcome = TimestampInFuture
 	default:
-		if c.namespaces, err = readNamespaces(r, store.Num, o.Namespaces); err == nil {
-			c.outcome = checkOrder(h, c.namespaces)
+		if c.namespaces, err = readNamespaces(r, store.Num, o.Namespaces); err != nil {
+			return syncCheck{}, fmt.Errorf("check sync: %w", err)
 		}
-	}
-	if err != nil {
-		return syncCheck{}, fmt.Errorf("check sync: %w", err)
+		c.outcome = checkOrder(h, c.namespaces)
 	}
 	if c.outcome == OK {
 		if err := c.checkRoom(r, org.Num, h); err != nil {
@@ -104,6 +100,22 @@ func checkSync(r storage.Reader, h *Header, o Outline, at Stamp) (syncCheck, err
 		err = c.checkNamespaces(r, org.Num)
 	}
 	return c, err
+}
+
+// checkWindow decides what the rate window decides about a sync.
+func (c *syncCheck) checkWindow(r storage.Reader, h *Header) (err error) {
+	bytes := uint64(h.RawBytes)
+	switch w := c.window; {
+	case w.limitBytes > 0 && bytes > w.limitBytes:
+		c.outcome = QuotaExceeded
+		c.excess = &Excess{Quota: QuotaBytesPerWindow, Figure: bytes, Limit: w.limitBytes}
+	case bytes > w.roomBytes():
+		c.outcome = RateLimited
+		c.wait, err = w.untilRoom(r, bytes)
+	case w.full():
+		c.outcome = RateLimited
+	}
+	return err
 }
 
 // checkNamespaces decides what a sync's new namespaces decide, and those that were
