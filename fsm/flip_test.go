@@ -27,6 +27,15 @@ func reconcileAll(t *testing.T, r *rig) (commands int) {
 	sweeps, err := v.ReconcileSweeps(100)
 	v.Close()
 	must(t, err)
+	return applySweeps(t, r, sweeps)
+}
+
+// applySweeps applies the commands of sweeps to their ends, and counts them.
+func applySweeps[S interface {
+	Done() bool
+	Next(*View, RequestID) (Command, error)
+}](t *testing.T, r *rig, sweeps []S) (commands int) {
+	t.Helper()
 	for _, s := range sweeps {
 		for !s.Done() {
 			v := r.view()

@@ -14,19 +14,7 @@ func purgeAll(t *testing.T, r *rig) (commands int) {
 	sweeps, err := v.PurgeSweeps(10)
 	v.Close()
 	must(t, err)
-	for _, s := range sweeps {
-		for !s.Done() {
-			v := r.view()
-			c, err := s.Next(v, RequestID{9})
-			v.Close()
-			must(t, err)
-			if c != nil {
-				commands++
-				r.mustApply(c)
-			}
-		}
-	}
-	return commands
+	return applySweeps(t, r, sweeps)
 }
 
 // The keys of a deleted organization are refused from that entry on, also when
