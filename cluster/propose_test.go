@@ -221,26 +221,41 @@ func TestFlowsTakeTurnsOverTheHop(t *testing.T) {
 	all := newCluster(t, 2, func(c *Config) { c.MaxInFlightBytes = bytesPerBodyByte * 300_000 })
 	leader := leaderOf(t, all)
 	via := followerOf(all, leader)
-	applying, release := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	leader.sm.setStall(func([]byte) { once.Do(func() { close(applying) }); <-release })
-	large := strings.Repeat("x", 160_000)
+	applying, release := make(chan string), make(chan struct{})
+	leader.sm.setStall(func(body []byte) {
+		if strings.HasPrefix(string(body), "a/") {
+			applying <- string(body[:3])
+			<-release
+		}
+	})
 	var wg sync.WaitGroup
-	propose := func(m *member, body string) { wg.Go(func() { m.mustPropose(body) }) }
-	propose(leader, "a/0"+large)
+	propose := func(m *member, name string, size int) {
+		wg.Go(func() { m.mustPropose(name + strings.Repeat("x", size-len(name))) })
+	}
+	propose(leader, "a/0", 160_000)
 	<-applying
-	// The first doesn't fit in one turn.
-	for i, body := range []string{"größe a/1" + large[:149_000], "b&c/2"} {
-		propose(via, body)
+	before := leader.Status().LastLogIndex
+	propose(leader, "a/1", 100_000)
+	eventually(t, "a/1 to be in the log", func() bool { return leader.Status().LastLogIndex > before })
+	// The first to come doesn't fit in one turn.
+	for i, next := range []struct {
+		name string
+		size int
+	}{{"größe a/2", 149_000}, {"b&c/3", 60_000}} {
+		propose(via, next.name, next.size)
 		awaitTurns(t, leader, i+1)
 	}
-	close(release)
+	// What a/0 gives back has room for one of them, and a/1's keeps out the other.
+	release <- struct{}{}
+	<-applying
+	eventually(t, "one more to be in the log", func() bool { return leader.Status().LastLogIndex > before+1 })
+	release <- struct{}{}
 	wg.Wait()
 	var order []string
 	for _, body := range via.read() {
-		order = append(order, strings.Trim(body, "x"))
+		order = append(order, strings.TrimRight(body, "x"))
 	}
-	if want := []string{"a/0", "b&c/2", "größe a/1"}; !slices.Equal(order, want) {
+	if want := []string{"a/0", "a/1", "b&c/3", "größe a/2"}; !slices.Equal(order, want) {
 		t.Errorf("in the order %q, not %q", order, want)
 	}
 }
