@@ -14,6 +14,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
+
+	"pipesync/internal/testcluster"
 )
 
 // memberlist's Shutdown doesn't wait for the probe that is under way, which ends
@@ -64,8 +66,13 @@ func testConfig(t *testing.T, name string) Config {
 	if os.Getenv("CLUSTER_TEST_LOG") != "" {
 		level = slog.LevelDebug
 	}
+	// A node that comes back finds its ports free.
+	addrs, err := testcluster.FreePorts(2)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return Config{
-		NodeID: name, DataDir: t.TempDir(), PeerBind: "127.0.0.1:0", GossipBind: "127.0.0.1:0",
+		NodeID: name, DataDir: t.TempDir(), PeerBind: addrs[0], GossipBind: addrs[1],
 		HTTPAdvertise: name + ".example:8800", GossipKey: testGossipKey, Version: "v-test",
 		Logger:           slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
 		HeartbeatTimeout: 500 * time.Millisecond, ElectionTimeout: 500 * time.Millisecond,
@@ -92,8 +99,6 @@ func (m *member) start() {
 		m.t.Fatalf("opening %s: %v", m.cfg.NodeID, err)
 	}
 	m.Node = n
-	// A restart comes back at the same place.
-	m.cfg.PeerBind, m.cfg.GossipBind = n.ports.peer.Addr().String(), n.ports.gossipAdvertise
 }
 
 func (m *member) open() (*Node, error) {

@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 // testArrows are what a package's own tests may import beyond its arrows.
 var testArrows = map[string][]string{
 	"api":           {"client", "fsm/admission"},
+	"cluster":       {"internal/testcluster"},
 	"client":        {},
 	"fsm/admission": {"fsm/contenthash"},
 	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},

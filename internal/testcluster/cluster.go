@@ -94,7 +94,7 @@ func (c *Cluster) writeSecrets() error {
 // NewNode adds a node with ports and a directory of its own, not yet started.
 func (c *Cluster) NewNode() (*Node, error) {
 	i := len(c.Nodes)
-	addrs, err := freePorts(3)
+	addrs, err := FreePorts(3)
 	if c.basePort != 0 {
 		addrs, err = portsFrom(c.basePort, i)
 	}

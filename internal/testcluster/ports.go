@@ -21,9 +21,9 @@ var ports struct {
 	given map[int]bool
 }
 
-// freePorts returns n loopback addresses that nobody listens on, by TCP or UDP,
+// FreePorts returns n loopback addresses that nobody listens on, by TCP or UDP,
 // and that no other call of this process was given.
-func freePorts(n int) ([]string, error) {
+func FreePorts(n int) ([]string, error) {
 	ports.Lock()
 	defer ports.Unlock()
 	if ports.given == nil {

@@ -126,7 +126,7 @@ func start(t *testing.T, script string) *Process {
 }
 
 func TestPortFree(t *testing.T) {
-	addrs, err := freePorts(3)
+	addrs, err := FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}
