@@ -40,7 +40,7 @@ func newKeysCreate(a *app) *cobra.Command {
 	flags.StringArrayVar(&req.Namespaces, "namespace", nil, "allow this namespace alone, or those that begin with what is before a * at the end; repeatable")
 	flags.Var(&expires, "expires", "how long the key lives, such as 90d or 12h; without it for ever")
 	outFlag(cmd, &out)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		if cmd.Flags().Changed("expires") && expires == 0 {
 			return errors.New("--expires is 0: leave it out for a key that never expires")
 		}
@@ -67,7 +67,7 @@ func newKeysRotate(a *app) *cobra.Command {
 	}
 	cmd.Flags().Var(&overlap, "overlap", "how long the old key works on, such as 7d or 1h; 0 revokes it at once")
 	outFlag(cmd, &out)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		return a.keepNewKey(out, func() (client.RotatedKey, error) {
 			key, err := c.RotateKey(cmd.Context(), args[0], time.Duration(overlap))
 			if err != nil {
@@ -142,7 +142,7 @@ func newKeysList(a *app) *cobra.Command {
 	var list client.ListOptions
 	cmd := &cobra.Command{Use: "list", Short: "List API keys, without their secrets", Args: cobra.NoArgs}
 	listFlags(cmd, &list)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		page, err := c.Keys(cmd.Context(), list)
 		if err != nil {
 			return fmt.Errorf("listing the keys: %w", err)
@@ -166,7 +166,7 @@ func newKeysRevoke(a *app) *cobra.Command {
 		Use:   "revoke KEY_ID",
 		Short: "End a key at once",
 		Args:  exactArgs(1, "the id of the key, key_…"),
-	}, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	}, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		revoked, err := c.RevokeKey(cmd.Context(), args[0])
 		if err != nil {
 			return fmt.Errorf("revoking the key %s: %w", args[0], err)

@@ -14,7 +14,7 @@ func newLeaderCommand(a *app) *cobra.Command {
 		Use:   "transfer [NODE]",
 		Short: "Hand leadership to NODE, or to any other voter",
 		Args:  cobra.MaximumNArgs(1),
-	}, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	}, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		node := ""
 		if len(args) == 1 {
 			node = args[0]

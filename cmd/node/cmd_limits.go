@@ -17,7 +17,7 @@ func newLimitsCommand(a *app) *cobra.Command {
 
 func newLimitsGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "get ORGANIZATION", Short: "Show an organization's limits", Args: exactArgs(1, "the organization, org_…")}
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		limits, err := c.Limits(cmd.Context(), args[0])
 		if err != nil {
 			return fmt.Errorf("asking for the limits of %s: %w", args[0], err)
@@ -35,7 +35,7 @@ func newLimitsSet(a *app) *cobra.Command {
 			return exactArgs(1, "an organization, org_…, and NAME=VALUE")(cmd, args[:min(1, len(args))])
 		},
 	}
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		change, err := parseFigures(args[1:])
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ func newMembersCommand(a *app) *cobra.Command {
 		Use:   "members",
 		Short: "List the members of the cluster",
 		Args:  cobra.NoArgs,
-	}, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	}, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		members, err := c.Members(cmd.Context())
 		if err != nil {
 			return fmt.Errorf("listing the members: %w", err)

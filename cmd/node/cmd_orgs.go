@@ -18,7 +18,7 @@ func newOrgsList(a *app) *cobra.Command {
 	var list client.ListOptions
 	cmd := &cobra.Command{Use: "list", Short: "List organizations", Args: cobra.NoArgs}
 	pageFlags(cmd, &list)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		page, err := c.Organizations(cmd.Context(), list)
 		if err != nil {
 			return fmt.Errorf("listing the organizations: %w", err)
@@ -45,7 +45,7 @@ func newOrgsDelete(a *app) *cobra.Command {
 		Args:    exactArgs(1, "the organization, org_…"),
 	}
 	yesFlag(cmd, &yes)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
 			return unconfirmed("the organization " + args[0] + " with its keys and vector stores")
 		}

@@ -14,7 +14,7 @@ func newScrubCommand(a *app) *cobra.Command {
 		Use:   "scrub",
 		Short: "Have every node read all its rows, and compare them; 'status' shows what came of it",
 		Args:  cobra.NoArgs,
-	}, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	}, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		begun, err := c.Scrub(cmd.Context())
 		if err != nil {
 			return fmt.Errorf("asking for a scrub: %w", err)

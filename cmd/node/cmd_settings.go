@@ -19,7 +19,7 @@ func newSettingsCommand(a *app) *cobra.Command {
 
 func newSettingsGet(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "get", Short: "Show the settings", Args: cobra.NoArgs}
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		settings, err := c.Settings(cmd.Context())
 		if err != nil {
 			return fmt.Errorf("asking for the settings: %w", err)
@@ -35,7 +35,7 @@ func newSettingsSet(a *app) *cobra.Command {
 		Example: "  pipesync settings set requests_per_window=300 idempotency_retention_seconds=172800",
 		Args:    cobra.ArbitraryArgs,
 	}
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		change, err := parseFigures(args)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func newStatusCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until syncs and reads work on the node")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every 2 s until interrupted; --timeout bounds each")
 	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		switch {
 		case wait == "ready":
 			timeout, _ := cmd.Flags().GetDuration("timeout")

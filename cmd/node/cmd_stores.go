@@ -23,7 +23,7 @@ func newStoresCreate(a *app) *cobra.Command {
 		Args:    exactArgs(1, "the name of the vector store, vs_…"),
 	}
 	orgFlag(cmd, &org)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		store, err := c.CreateStore(cmd.Context(), client.StoreRequest{OrganizationID: org, VectorStoreID: args[0]})
 		if err != nil {
 			return fmt.Errorf("making the vector store %s: %w", args[0], err)
@@ -42,7 +42,7 @@ func newStoresList(a *app) *cobra.Command {
 	var list client.ListOptions
 	cmd := &cobra.Command{Use: "list", Short: "List vector stores", Args: cobra.NoArgs}
 	listFlags(cmd, &list)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		page, err := c.Stores(cmd.Context(), list)
 		if err != nil {
 			return fmt.Errorf("listing the vector stores: %w", err)
@@ -71,7 +71,7 @@ func newStoresDelete(a *app) *cobra.Command {
 	}
 	orgFlag(cmd, &org)
 	yesFlag(cmd, &yes)
-	return adminCommand(a, cmd, defaultAdminTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
+	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
 			return unconfirmed("the vector store " + args[0] + " and all of its records")
 		}

@@ -99,6 +99,8 @@ func hintFor(err error) string {
 var refusalHints = map[string]string{
 	"MISSING_ADMIN_TOKEN":    adminTokenHint,
 	"INVALID_ADMIN_TOKEN":    adminTokenHint,
+	"MISSING_API_KEY":        apiKeyHint,
+	"INVALID_API_KEY":        apiKeyHint,
 	"NOT_JOINED":             "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
 	"NOT_READY":              "wait for the node: pipesync status --wait ready",
 	"NO_LEADER":              "see which nodes are alive: pipesync members; a majority of the voters must run",
@@ -106,6 +108,9 @@ var refusalHints = map[string]string{
 	"MEMBER_NOT_FOUND":       "list the members: pipesync members",
 	"ORGANIZATION_NOT_FOUND": "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",
 	"KEY_NOT_FOUND":          "list the keys: pipesync keys list",
+	"KEY_SCOPE_DENIED":       "see what the key may do: pipesync keys list",
+	"VECTOR_STORE_NOT_FOUND": "list the vector stores: pipesync stores list",
+	"NAMESPACE_NOT_FOUND":    "list the namespaces: pipesync namespaces list VECTOR_STORE",
 	"JOIN_REFUSED":           "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
 	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
 	"NODE_TOO_OLD":           "start the version on this node that the members run: pipesync members",
@@ -115,4 +120,7 @@ var refusalHints = map[string]string{
 	"OVERLOADED":             "try again in a moment",
 }
 
-const adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"
+const (
+	adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"
+	apiKeyHint     = "pass an API key by --api-key-file or PIPESYNC_API_KEY: 'pipesync keys create' makes one"
+)

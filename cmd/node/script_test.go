@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("NODE", strings.TrimPrefix(node.URL, "http://"))
 			e.Setenv("DEAD", strings.TrimPrefix(dead.URL, "http://"))
 			e.Setenv("PIPESYNC_ADMIN_TOKEN", "a-token-of-the-tests")
+			e.Setenv("PIPESYNC_API_KEY", "psk_of_the_tests")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"rc": wantExitCode},
@@ -82,20 +83,29 @@ func cannedAPI() http.Handler {
 		"DELETE /v1/admin/organizations/org_a": `{"organization_id":"org_a","deleted":true}`,
 		"DELETE /v1/admin/stores/vs_a":         `{"organization_id":"org_a","vector_store_id":"vs_a","deleted":true}`,
 		"GET /v1/admin/stores":                 `{"stores":[],"next_cursor":null}`,
-		"GET /v1/admin/limits/org_a":           `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4}}`,
-		"PATCH /v1/admin/limits/org_a":         `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
-		"GET /v1/admin/settings":               `{"requests_per_window":100,"window_ms":60060}`,
-		"PATCH /v1/admin/settings":             `{"requests_per_window":300,"window_ms":60060}`,
+		"GET /v1/vector-stores/vs_a/namespaces": `{"namespaces":[{"name":"tasks","records":3,"bytes":40,"digest":"00ff","generation":2,
+			"index":9,"updated_at":"2026-01-02T03:04:05Z"}],"next_cursor":"next"}`,
+		"GET /v1/vector-stores/vs_b/namespaces":        `{"namespaces":null,"next_cursor":null}`,
+		"DELETE /v1/vector-stores/vs_a/namespaces/a/b": `{"vector_store_id":"vs_a","namespace":"a/b","deleted":true,"index":10}`,
+		"GET /v1/admin/limits/org_a":                   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4}}`,
+		"PATCH /v1/admin/limits/org_a":                 `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
+		"GET /v1/admin/settings":                       `{"requests_per_window":100,"window_ms":60060}`,
+		"PATCH /v1/admin/settings":                     `{"requests_per_window":300,"window_ms":60060}`,
 	}
 	refusals := map[string]string{
 		"DELETE /v1/admin/members/n1": `{"success":false,"error":{"code":"QUORUM_AT_RISK","message":"1 of 2 voters is alive, and 2 are needed",
 			"status":409,"retryable":false,"request_id":"req_42"}}`,
+		"DELETE /v1/vector-stores/vs_a/namespaces/none": `{"success":false,"error":{"code":"NAMESPACE_NOT_FOUND","message":"no such namespace",
+			"status":404,"retryable":false,"request_id":"req_44"}}`,
 		"DELETE /v1/admin/keys/key_2": `{"success":false,"error":{"code":"KEY_NOT_FOUND","message":"no such key","status":404,"retryable":false,"request_id":"req_43"}}`,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route := r.Method + " " + r.URL.Path
 		switch {
-		case r.Header.Get("Authorization") != "Bearer a-token-of-the-tests":
+		case !strings.HasPrefix(r.URL.Path, "/v1/admin/") && r.Header.Get("X-API-Key") != "psk_of_the_tests":
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"success":false,"error":{"code":"INVALID_API_KEY","message":"unknown","status":401,"retryable":false}}`)
+		case strings.HasPrefix(r.URL.Path, "/v1/admin/") && r.Header.Get("Authorization") != "Bearer a-token-of-the-tests":
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, `{"success":false,"error":{"code":"INVALID_ADMIN_TOKEN","message":"wrong token","status":401,"retryable":false}}`)
 		case replies[route] != "":
