@@ -44,15 +44,21 @@ func newNode(t *testing.T, status int, header http.Header, body string) *node {
 	return n
 }
 
-// deadAddr is an address that refuses connections.
+// deadAddr is an address that refuses connections: the own end of one that is
+// open, so that no other test comes to listen there.
 func deadAddr(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Cleanup(func() { _ = listener.Close() })
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn.LocalAddr().String()
 }
 
 // hangUp is the address of a server that takes requests and never answers them.

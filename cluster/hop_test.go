@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"testing"
+
+	"pipesync/internal/testcluster"
 )
 
 // fakePeer answers preambles with status, and then does serve.
@@ -47,17 +49,16 @@ func readRequest(t *testing.T, c net.Conn) {
 }
 
 func TestHopFailures(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, err := testcluster.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nobody.Close()
 	for _, c := range []struct {
 		name  string
 		addr  string
 		class string
 	}{
-		{"nobody listens", nobody.Addr().String(), "not applied"},
+		{"nobody listens", nobody[0], "not applied"},
 		{"another cluster", fakePeer(t, statusWrongCluster, func(net.Conn) {}), "not applied"},
 		{"not joined", fakePeer(t, statusNotJoined, func(net.Conn) {}), "not applied"},
 		{"closed after the preamble", fakePeer(t, statusOK, func(net.Conn) {}), "unknown"},

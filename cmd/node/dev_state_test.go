@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pipesync/internal/testcluster"
 )
 
 func TestDevPortsFollowTheRule(t *testing.T) {
@@ -26,7 +28,7 @@ func TestBusyPortMovesAllOnBy100(t *testing.T) {
 	base := quietBase(t)
 	busy, err := net.ListenPacket("udp", loopback(base+12)) // the second node's gossip
 	if err != nil {
-		t.Skipf("the port was taken meanwhile: %v", err)
+		t.Fatal(err)
 	}
 	defer func() { _ = busy.Close() }()
 	got, err := newDevPorts(3, base)
@@ -41,13 +43,11 @@ func TestBusyPortMovesAllOnBy100(t *testing.T) {
 // quietBase is a port from which on, and 100 above, all ports of three nodes are free.
 func quietBase(t *testing.T) int {
 	t.Helper()
-	for base := 18800; base < 30000; base += 200 {
-		if allFree(devPortsAt(3, base)) && allFree(devPortsAt(3, base+100)) {
-			return base
-		}
+	base, err := testcluster.FreeBase(2 * devBusyStep)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Skip("no quiet range of ports")
-	return 0
+	return base
 }
 
 func TestDevStateIsPrivateAndComesBack(t *testing.T) {

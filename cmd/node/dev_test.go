@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,7 +12,7 @@ import (
 func TestDevComesBackWithItsKeyAndData(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "dev")
-	args := []string{"dev", "-o", "json", "--http-port", "0", "--data-dir", dir}
+	args := []string{"dev", "-o", "json", "--http-port", strconv.Itoa(quietBase(t)), "--data-dir", dir}
 	var first, second devInfo
 	cluster := launch(t, nil, args...)
 	cluster.firstLine(&first)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"pipesync/internal/testcluster"
 )
 
 // TestScripts runs the binary as people and programs do. $NODE is the address of
@@ -20,14 +22,16 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	node := httptest.NewServer(cannedAPI())
 	t.Cleanup(node.Close)
-	dead := httptest.NewServer(nil)
-	dead.Close()
+	dead, err := testcluster.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("NODE", strings.TrimPrefix(node.URL, "http://"))
-			e.Setenv("DEAD", strings.TrimPrefix(dead.URL, "http://"))
+			e.Setenv("DEAD", dead[0])
 			e.Setenv("PIPESYNC_ADMIN_TOKEN", "a-token-of-the-tests")
 			e.Setenv("PIPESYNC_API_KEY", "psk_of_the_tests")
 			return nil

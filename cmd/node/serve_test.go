@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pipesync/client"
+	"pipesync/internal/testcluster"
 )
 
 func TestServeComesBackWithItsData(t *testing.T) {
@@ -116,11 +117,11 @@ func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
 	t.Parallel()
 	dir, gossipKey := t.TempDir(), mintGossipKey()
-	free, err := newDevPorts(1, 0)
+	free, err := testcluster.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	peer := free[0].Peer
+	peer := free[0]
 	const token = "a token that both are told"
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", peer, "--join-token", token)
 	n1 := &testServer{dir: filepath.Join(dir, "n1"), env: map[string]string{

@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 var testArrows = map[string][]string{
 	"api":           {"client", "fsm/admission"},
 	"cluster":       {"internal/testcluster"},
+	"cmd/node":      {"internal/testcluster"},
 	"client":        {},
 	"fsm/admission": {"fsm/contenthash"},
 	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},

@@ -157,3 +157,28 @@ func TestPortFree(t *testing.T) {
 		t.Error("a port that nobody listens on is told to be busy")
 	}
 }
+
+// Whoever else wants ports skips a block whose first port is taken.
+func TestPortsAreKeptFromOtherProcesses(t *testing.T) {
+	base, err := FreeBase(200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := FreeBase(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []int{base, base + 199, next} {
+		block := port - (port-firstPort)%blockPorts
+		if l, err := net.Listen("tcp", address(block)); err == nil {
+			t.Errorf("port %d is ours, and nobody listens on %d", port, block)
+			_ = l.Close()
+		}
+	}
+	if base <= next && next < base+200 {
+		t.Errorf("%d was given twice", next)
+	}
+	if _, err := FreeBase(blockPorts); err == nil {
+		t.Error("a whole block was given away, with the port that keeps it")
+	}
+}

@@ -73,19 +73,14 @@ func startDev(t *testing.T, dir string, port int) (*testcluster.Process, devLine
 	panic("unreachable")
 }
 
+// freeBase is a port from which on, and 100 above, all ports of three nodes are free.
 func freeBase(t *testing.T) int {
 	t.Helper()
-	for base := 20800; base < 30000; base += 100 {
-		free := true
-		for i := range 9 {
-			free = free && testcluster.PortFree(base+10*(i/3)+i%3)
-		}
-		if free {
-			return base
-		}
+	base, err := testcluster.FreeBase(200)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("found no free ports")
-	return 0
+	return base
 }
 
 // The cluster of one process is the same as three: ready when it says so, and
