@@ -16,7 +16,7 @@ func (s *server) handleCheckpoint(c *call) error {
 			return fmt.Errorf("reading a checkpoint: %w", err)
 		}
 		if !found {
-			return fail(codeCheckpointNotFound, "the organization has no checkpoint of this pipeline")
+			return refusal(fsm.CheckpointNotFound)
 		}
 		b := appendString([]byte(`{"pipeline":`), pipeline)
 		b = appendRaw(b, `,"state":`, row.State)
@@ -25,4 +25,32 @@ func (s *server) handleCheckpoint(c *call) error {
 		c.replyJSON(http.StatusOK, b)
 		return nil
 	})
+}
+
+type checkpointDeletedReply struct {
+	Pipeline string `json:"pipeline"`
+	Deleted  bool   `json:"deleted"`
+	Index    uint64 `json:"index"`
+}
+
+// handleCheckpointDelete forgets how far a pipeline has got. Whether it has a
+// checkpoint is decided in the log, since a sync may be on its way there.
+func (s *server) handleCheckpointDelete(c *call) error {
+	pipeline := c.param("pipeline")
+	if denial := c.caller.scope.DenyCheckpoint(); denial != nil {
+		return denied(denial)
+	}
+	if len(pipeline) > fsm.MaxNameBytes { // which no pipeline has
+		return refusal(fsm.CheckpointNotFound)
+	}
+	ctx, cancel := c.within(s.Limits.SyncTimeout)
+	defer cancel()
+	result, err := s.callerCommand(ctx, &fsm.CheckpointDelete{
+		RequestID: mintRequestID(), Org: c.caller.org, KeyID: c.caller.keyID, Pipeline: pipeline,
+	})
+	if err != nil {
+		return err
+	}
+	c.reply(http.StatusOK, checkpointDeletedReply{pipeline, true, result.Index})
+	return nil
 }

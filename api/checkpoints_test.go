@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pipesync/fsm"
 )
 
 func TestCheckpointByteForByte(t *testing.T) {
@@ -42,5 +44,25 @@ func TestLateCheckpointIsSkipped(t *testing.T) {
 	list := e.do("GET", "/v1/pipeline/syncs?limit=1", "").want(200, "").body
 	if !strings.Contains(list, `"idempotent":true,"pipeline":"p",`) || !strings.Contains(list, warnings) {
 		t.Errorf("got %s", list)
+	}
+}
+
+func TestCheckpointDelete(t *testing.T) {
+	e := newEdge(t)
+	const path = "/v1/pipeline/checkpoints/crm%2Fcontacts"
+	e.syncAt("11:00:02", `"checkpoint":{"pipeline":"crm/contacts","state":2},`).want(200, "")
+	e.do("DELETE", path, "", e.limited(`"actions":["read","delete_namespace"]`)).want(403, codeKeyScopeDenied)
+	e.do("DELETE", path, "", header{"X-API-Key", ""}).want(401, codeMissingAPIKey)
+	e.do("DELETE", path, "", header{"X-API-Key", e.makeKey("org_other", "")}).want(404, codeCheckpointNotFound)
+	var reply checkpointDeletedReply
+	e.do("DELETE", path, "", e.limited(`"actions":["delete"],"namespaces":["none"]`)).want(200, "").decode(&reply)
+	if reply.Pipeline != "crm/contacts" || !reply.Deleted || reply.Index == 0 {
+		t.Errorf("%+v", reply)
+	}
+	e.do("GET", path, "").want(404, codeCheckpointNotFound)
+	e.do("DELETE", path, "").want(404, codeCheckpointNotFound)
+	e.do("DELETE", "/v1/pipeline/checkpoints/"+strings.Repeat("p", fsm.MaxNameBytes+1), "").want(404, codeCheckpointNotFound)
+	if r := e.syncAt("11:00:01", `"checkpoint":{"pipeline":"crm/contacts","state":1},`).want(200, ""); strings.Contains(r.body, "warnings") {
+		t.Errorf("a pipeline that begins anew is told %s", r.body)
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 
 	"pipesync/fsm"
@@ -28,13 +29,9 @@ func (s *server) commandView(c *call, cmd fsm.Command) (*fsm.View, error) {
 // command proposes an administrator's command and returns its result, which is
 // fsm.OK.
 func (s *server) command(c *call, cmd fsm.Command) (*fsm.Result, error) {
-	body, err := fsm.Encode(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a command: %w", err)
-	}
 	ctx, cancel := c.within(s.Limits.SyncTimeout)
 	defer cancel()
-	result, err := s.propose(ctx, body)
+	result, err := s.decide(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -49,4 +46,26 @@ func (s *server) command(c *call, cmd fsm.Command) (*fsm.Result, error) {
 		return nil, fail(codeKeyEnded, "the key has expired")
 	}
 	return nil, refusal(result.Outcome)
+}
+
+// callerCommand proposes a command of the caller's API key and returns its result,
+// which is fsm.OK.
+func (s *server) callerCommand(ctx context.Context, cmd fsm.Command) (*fsm.Result, error) {
+	result, err := s.decide(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if result.Outcome != fsm.OK {
+		return nil, refusal(result.Outcome)
+	}
+	return result, nil
+}
+
+// decide has the cluster decide about a command.
+func (s *server) decide(ctx context.Context, cmd fsm.Command) (*fsm.Result, error) {
+	body, err := fsm.Encode(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a command: %w", err)
+	}
+	return s.propose(ctx, body)
 }

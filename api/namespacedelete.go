@@ -31,18 +31,11 @@ func (s *server) handleNamespaceDelete(c *call) error {
 	case len(namespace) > fsm.MaxNameBytes: // which no namespace has
 		return refusal(fsm.NamespaceNotFound)
 	}
-	body, err := fsm.Encode(&fsm.NamespaceDelete{
+	result, err := s.callerCommand(ctx, &fsm.NamespaceDelete{
 		RequestID: mintRequestID(), Org: c.caller.org, KeyID: c.caller.keyID, Store: store, Namespace: namespace,
 	})
 	if err != nil {
 		return err
-	}
-	result, err := s.propose(ctx, body)
-	if err != nil {
-		return err
-	}
-	if result.Outcome != fsm.OK {
-		return refusal(result.Outcome)
 	}
 	c.reply(http.StatusOK, namespaceDeletedReply{store, namespace, true, result.Index})
 	return nil

@@ -17,6 +17,7 @@ func (s *server) routes() []route {
 		{get, "/v1/pipeline/syncs", keyed, false, s.handleSyncs},
 		{get, "/v1/pipeline/syncs/:sync", keyed, false, s.handlePastSync},
 		{get, "/v1/pipeline/checkpoints/:pipeline", keyed, false, s.handleCheckpoint},
+		{del, "/v1/pipeline/checkpoints/:pipeline", keyed, false, s.handleCheckpointDelete},
 		{get, "/v1/pipeline/health", open, true, s.handleHealth},
 
 		{get, "/v1/vector-stores/:store/namespaces", keyed, false, s.handleNamespaces},

@@ -211,6 +211,11 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/pipeline/checkpoints/crm%2Fc",
 			want:    `{"pipeline":"crm/c","state":{"n":1},"sync_id":"s","index":7,"updated_at":"2026-01-02T03:04:05Z"}`,
 		}, {
+			name: "delete a checkpoint", reply: `{"pipeline":"crm/c","deleted":true,"index":7}`,
+			call:    func(c *Client) (any, error) { return c.DeleteCheckpoint(ctx, "crm/c") },
+			request: "DELETE /v1/pipeline/checkpoints/crm%2Fc",
+			want:    `{"pipeline":"crm/c","deleted":true,"index":7}`,
+		}, {
 			name: "a sync with a checkpoint and a guard", reply: `{"status":"success","processed":0}`,
 			call: func(c *Client) (any, error) {
 				reply, err := c.Sync(ctx, SyncRequest{OrganizationID: "org_a", Mode: Incremental, MaxDeletePercent: "2.5",

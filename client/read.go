@@ -131,6 +131,23 @@ func (c *Client) Checkpoint(ctx context.Context, pipeline string, o ReadOptions)
 	return stored, err
 }
 
+// DeletedCheckpoint says that a pipeline has no checkpoint any longer.
+type DeletedCheckpoint struct {
+	Pipeline string `json:"pipeline"`
+	Deleted  bool   `json:"deleted"`
+	Index    uint64 `json:"index"` // of its deletion
+}
+
+// DeleteCheckpoint forgets how far a pipeline has got: its next checkpoint is its
+// first. An error with the code CHECKPOINT_NOT_FOUND says that it has none.
+func (c *Client) DeleteCheckpoint(ctx context.Context, pipeline string) (DeletedCheckpoint, error) {
+	var out DeletedCheckpoint
+	_, err := c.do(ctx, call{
+		method: http.MethodDelete, path: "/v1/pipeline/checkpoints/" + segment(pipeline), credential: withAPIKey, out: &out,
+	})
+	return out, err
+}
+
 // Namespaces lists the namespaces of a vector store.
 func (c *Client) Namespaces(ctx context.Context, store string, o ReadOptions) (NamespacePage, error) {
 	var page NamespacePage

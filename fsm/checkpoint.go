@@ -57,3 +57,42 @@ func (w *syncWriter) storeCheckpoint(check *syncCheck) {
 		SyncID: w.entry.SyncID, Index: w.index, UpdatedAt: w.wall,
 	})
 }
+
+// decide forgets all about the pipeline, its order too: whoever deletes a checkpoint
+// wants to begin anew, with whatever timestamps.
+func (c *CheckpointDelete) decide(tx *transaction) (*Result, error) {
+	outcome, err := c.apply(tx)
+	if err != nil {
+		return nil, fmt.Errorf("delete checkpoint: %w", err)
+	}
+	if outcome != OK {
+		return tx.refuse(outcome), nil
+	}
+	return tx.done(false), nil
+}
+
+func (c *CheckpointDelete) apply(tx *transaction) (Outcome, error) {
+	outcome, err := checkKey(tx.db, c.KeyID, c.Org, tx.wall, Scope.DenyCheckpoint)
+	if err != nil || outcome != OK {
+		return outcome, err
+	}
+	org, _, err := tx.db.Org(c.Org)
+	if err != nil {
+		return 0, err
+	}
+	_, found, err := tx.db.PipelineCheckpoint(org.Num, c.Pipeline)
+	if err != nil || !found {
+		return CheckpointNotFound, err
+	}
+	head, err := tx.db.HistoryHead(org.Num)
+	if err == nil && head.Checkpoints == 0 {
+		err = fmt.Errorf("%w: a checkpoint isn't counted", storage.ErrCorrupt)
+	}
+	if err != nil {
+		return 0, err
+	}
+	head.Checkpoints--
+	tx.batch.DeletePipelineCheckpoint(org.Num, c.Pipeline)
+	tx.batch.PutHistoryHead(org.Num, head)
+	return OK, nil
+}

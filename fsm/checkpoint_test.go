@@ -86,4 +86,50 @@ func TestCheckpointsOfAnOrganizationAreBounded(t *testing.T) {
 	}
 	r.mustApply(newSync(Incremental).checkpointed("p7", "2"))
 	r.mustApply(newSync(Incremental, upsert("n", "a", "1")))
+	r.mustApply(&CheckpointDelete{Org: testOrg, KeyID: testKey, Pipeline: "p9"})
+	r.mustApply(more)
+}
+
+// A pipeline whose checkpoint was deleted begins anew, with a timestamp of any age, and
+// makes room for another.
+func TestCheckpointDelete(t *testing.T) {
+	r := newRig(t)
+	r.setUp(100)
+	r.mustApply(&KeyCreate{KeyID: "key_reader", Org: testOrg, Scope: Scope{Actions: MayRead | MayDeleteNamespace}})
+	r.mustApply(&KeyCreate{KeyID: "key_deleter", Org: testOrg, Scope: Scope{Actions: MayDelete, Stores: []string{"vs_other"}}})
+	r.mustApply(&KeyCreate{KeyID: "key_other", Org: "org_b"})
+	r.mustApply(&KeyCreate{KeyID: "key_gone", Org: testOrg})
+	r.mustApply(&KeyRevoke{KeyID: "key_gone"})
+	r.mustApply(newSync(Incremental).at(20).checkpointed("p", "2"))
+	before := dump(t, r.fsm)
+	for _, c := range []struct {
+		org, key, pipeline string
+		want               Outcome
+	}{
+		{testOrg, "key_none", "p", KeyNotFound},
+		{testOrg, "key_gone", "p", KeyRevoked},
+		{testOrg, "key_other", "p", OrgMismatch},
+		{testOrg, "key_reader", "p", KeyScopeDenied},
+		{testOrg, testKey, "q", CheckpointNotFound},
+		{"org_b", "key_other", "p", CheckpointNotFound},
+	} {
+		if got := r.apply(&CheckpointDelete{Org: c.org, KeyID: c.key, Pipeline: c.pipeline}); got.Outcome != c.want {
+			t.Errorf("%+v: outcome %d", c, got.Outcome)
+		}
+	}
+	after := dump(t, r.fsm)
+	after.seemsAt(before)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("refusals wrote %s", diff)
+	}
+	r.mustApply(&CheckpointDelete{Org: testOrg, KeyID: "key_deleter", Pipeline: "p"})
+	if got := r.apply(&CheckpointDelete{Org: testOrg, KeyID: testKey, Pipeline: "p"}); got.Outcome != CheckpointNotFound {
+		t.Errorf("again: outcome %d", got.Outcome)
+	}
+	if d := dump(t, r.fsm); d.HistoryHeads[testOrg].Checkpoints != 0 || len(d.Checkpoints) != 0 {
+		t.Errorf("left are %d, %v", d.HistoryHeads[testOrg].Checkpoints, d.Checkpoints)
+	}
+	if got := r.mustApply(newSync(Incremental).at(1).checkpointed("p", "1")); got.Sync.CheckpointSkipped {
+		t.Error("an older one was skipped")
+	}
 }

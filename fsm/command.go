@@ -26,6 +26,8 @@ const (
 	KindOrgDelete       Kind = 10
 	KindPurge           Kind = 17
 	KindChangeCollect   Kind = 11
+
+	KindCheckpointDelete Kind = 18
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -203,6 +205,15 @@ type NamespaceDelete struct {
 	KeyID     string
 	Store     string
 	Namespace string
+}
+
+// CheckpointDelete removes the checkpoint of a pipeline, as its key may. The pipeline's
+// next one is its first, however old.
+type CheckpointDelete struct {
+	RequestID RequestID
+	Org       string
+	KeyID     string
+	Pipeline  string
 }
 
 // StoreDelete removes a vector store and all that is in it. One that is made again

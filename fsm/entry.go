@@ -99,6 +99,8 @@ var decoders = [maxKinds]kindFormat{
 	KindOrgDelete:       decodes(decodeOrgDelete),
 	KindPurge:           decodes(decodePurge),
 	KindChangeCollect:   decodes(decodeChangeCollect),
+
+	KindCheckpointDelete: decodes(decodeCheckpointDelete),
 }
 
 // decodes is a kind that was there from version 1 on.

@@ -108,6 +108,8 @@ func (h *history) addAny() {
 		h.add(&StoreDelete{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_b", "vs_c")})
 	case 33:
 		h.add(&NamespaceDelete{Org: testOrg, KeyID: testKey, Store: testStore, Namespace: pick(h, "n", "m", "o")})
+	case 18:
+		h.add(&CheckpointDelete{Org: testOrg, KeyID: pick(h, testKey, limitedKeys[0]), Pipeline: pick(h, "p", "q")})
 	case 34, 35, 36, 37:
 		h.add(&Reconcile{Store: 1, Namespace: pick(h, "n", "m", "o"), Generation: storage.Generation(h.between(1, 5))})
 	case 38, 39:
@@ -220,6 +222,11 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *NamespaceDelete:
 		if want := h.model.delete(c, l.Index, at); got.Outcome != want {
+			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
+		}
+		return
+	case *CheckpointDelete:
+		if want := h.model.deleteCheckpoint(c, at); got.Outcome != want {
 			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
 		}
 		return

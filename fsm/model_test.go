@@ -246,6 +246,23 @@ func (m *model) store(s *Sync, index uint64, ts int64, stamp Stamp, done *SyncRe
 	}
 }
 
+// deleteCheckpoint is a CheckpointDelete.
+func (m *model) deleteCheckpoint(c *CheckpointDelete, at Stamp) Outcome {
+	m.clusterTime = max(m.clusterTime, at.ClusterTime)
+	k, before := m.apiKeys[c.KeyID], len(m.checkpoints)
+	if outcome := k.usable(at.WallTime); outcome != OK {
+		return outcome
+	}
+	if readers := MayRead | MayDeleteNamespace; k.scope.Actions != 0 && k.scope.Actions&^readers == 0 {
+		return KeyScopeDenied
+	}
+	delete(m.checkpoints, c.Pipeline)
+	if len(m.checkpoints) == before {
+		return CheckpointNotFound
+	}
+	return OK
+}
+
 func (m *model) checkpointIsStale(s *Sync) bool {
 	return s.Checkpoint != nil && s.HasTimestamp && s.Timestamp < m.checkpoints[s.Checkpoint.Pipeline].Timestamp
 }

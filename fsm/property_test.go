@@ -171,6 +171,13 @@ func TestAgainstModel(t *testing.T) {
 				if got := r.applyLog(l); got.Outcome != want {
 					rt.Fatalf("outcome %d of a deletion, want %d", got.Outcome, want)
 				}
+			case 6:
+				c := drawCheckpointDelete(rt)
+				l := r.entry(c)
+				want := m.deleteCheckpoint(c, Stamp{ClusterTime: r.now, WallTime: r.wall})
+				if got := r.applyLog(l); got.Outcome != want {
+					rt.Fatalf("outcome %d of a checkpoint's deletion, want %d", got.Outcome, want)
+				}
 			case 3, 4:
 				c := drawReconcile(rt)
 				l := r.entry(c)
@@ -217,6 +224,11 @@ func TestAgainstModel(t *testing.T) {
 func drawNamespaceDelete(t *rapid.T) *NamespaceDelete {
 	key := rapid.SampledFrom(append([]string{testKey, testKey, testKey}, limitedKeys...)).Draw(t, "key")
 	return &NamespaceDelete{Org: testOrg, KeyID: key, Store: testStore, Namespace: rapid.SampledFrom([]string{"n", "m", "o"}).Draw(t, "deleted")}
+}
+
+func drawCheckpointDelete(t *rapid.T) *CheckpointDelete {
+	key := rapid.SampledFrom(append([]string{testKey, testKey}, limitedKeys...)).Draw(t, "key")
+	return &CheckpointDelete{Org: testOrg, KeyID: key, Pipeline: rapid.SampledFrom(dumpPipelines).Draw(t, "pipeline")}
 }
 
 func drawReconcile(t *rapid.T) *Reconcile {
@@ -381,8 +393,13 @@ func compareHistory(t failer, v *View, m *model) {
 	}
 }
 
-// compareCheckpoints reads each pipeline's.
+// compareCheckpoints reads each pipeline's, and how many there are.
 func compareCheckpoints(t failer, v *View, m *model) {
+	org, _, err := v.snapshot.Org(testOrg)
+	head, headErr := v.snapshot.HistoryHead(org.Num)
+	if err := errors.Join(err, headErr); err != nil || int(head.Checkpoints) != len(m.checkpoints) {
+		t.Fatalf("%d checkpoints are counted, want %d: %v", head.Checkpoints, len(m.checkpoints), err)
+	}
 	for _, pipeline := range dumpPipelines {
 		got, found, err := v.Checkpoint(testOrg, pipeline)
 		want, there := m.checkpoints[pipeline]
@@ -483,6 +500,8 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		sent = append(sent, s)
 		var cmd Command = s
 		switch rapid.IntRange(0, 18).Draw(rt, "kind") {
+		case 7:
+			cmd = drawCheckpointDelete(rt)
 		case 6:
 			cmd = drawLimits(rt)
 		case 4:

@@ -43,9 +43,11 @@ const (
 
 	// ReconcileBacklog means that too many flips of a namespace wait for Reconciles.
 	ReconcileBacklog Outcome = 24
+
+	CheckpointNotFound Outcome = 25
 )
 
-func (o Outcome) known() bool { return o >= OK && o <= ReconcileBacklog }
+func (o Outcome) known() bool { return o >= OK && o <= CheckpointNotFound }
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.

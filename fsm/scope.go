@@ -67,8 +67,8 @@ func (s Scope) Deny(store string, mode Mode, uses []Use) *Denial {
 	switch {
 	case mode == FullRefresh && !s.Allows(MayFullRefresh):
 		return &Denial{Action: MayFullRefresh, Operation: -1}
-	case len(uses) == 0 && !s.Allows(MayUpsert|MayDelete|MayFullRefresh):
-		return &Denial{Action: MayUpsert, Operation: -1}
+	case len(uses) == 0 && s.DenyCheckpoint() != nil:
+		return s.DenyCheckpoint()
 	case !s.AllowsStore(store):
 		return &Denial{Store: store, Operation: -1}
 	}
@@ -81,6 +81,14 @@ func (s Scope) Deny(store string, mode Mode, uses []Use) *Denial {
 		}
 	}
 	return nil
+}
+
+// DenyCheckpoint is Deny for a checkpoint that is set without operations, or deleted.
+func (s Scope) DenyCheckpoint() *Denial {
+	if s.Allows(MayUpsert | MayDelete | MayFullRefresh) {
+		return nil
+	}
+	return &Denial{Action: MayUpsert, Operation: -1}
 }
 
 // DenyNamespaces is Deny for what is done to whole namespaces of a store.

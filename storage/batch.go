@@ -227,6 +227,11 @@ func (b *Batch) PutPipelineCheckpoint(org OrgNum, pipeline string, c PipelineChe
 	put(b, c)
 }
 
+func (b *Batch) DeletePipelineCheckpoint(org OrgNum, pipeline string) {
+	b.key = appendCheckpointKey(b.key[:0], org, pipeline)
+	b.delete()
+}
+
 func (b *Batch) PutIdempotency(org OrgNum, key KeyHash, i Idempotency) {
 	b.key = appendIdempotencyKey(b.key[:0], org, key)
 	put(b, i)

@@ -66,6 +66,8 @@ func writeRows(tb tester, db *DB) {
 		b.PutHistoryHead(1, aHistoryHead)
 		b.PutSyncID(1, "s", 7)
 		b.PutPipelineCheckpoint(1, "p", aCheckpoint)
+		b.PutPipelineCheckpoint(1, "q", aCheckpoint)
+		b.DeletePipelineCheckpoint(1, "q")
 		b.PutSyncID(1, "t", 8)
 		b.DeleteSyncID(1, "t")
 		b.PutIdempotency(1, KeyHash{1}, anIdempotency)

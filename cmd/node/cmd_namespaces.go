@@ -49,7 +49,7 @@ func newNamespacesDelete(a *app) *cobra.Command {
 		Example: "  pipesync namespaces delete vs_docs crm_contacts --yes --api-key-file key.txt",
 		Args:    exactArgs(2, "a vector store, vs_…, and a namespace of it"),
 	}
-	yesFlag(cmd, &yes)
+	yesFlag(cmd, &yes, recordsGone)
 	return keyCommand(a, cmd, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
 			return unconfirmed("the namespace " + args[1] + " of " + args[0] + " and all of its records")

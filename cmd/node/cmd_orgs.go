@@ -44,7 +44,7 @@ func newOrgsDelete(a *app) *cobra.Command {
 		Example: "  pipesync orgs delete org_acme --yes",
 		Args:    exactArgs(1, "the organization, org_…"),
 	}
-	yesFlag(cmd, &yes)
+	yesFlag(cmd, &yes, recordsGone)
 	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
 			return unconfirmed("the organization " + args[0] + " with its keys and vector stores")
@@ -59,9 +59,12 @@ func newOrgsDelete(a *app) *cobra.Command {
 	})
 }
 
-func yesFlag(cmd *cobra.Command, yes *bool) {
-	cmd.Flags().BoolVar(yes, "yes", false, "confirm that all of its records shall be gone")
+// yesFlag confirms what.
+func yesFlag(cmd *cobra.Command, yes *bool, what string) {
+	cmd.Flags().BoolVar(yes, "yes", false, "confirm that "+what)
 }
+
+const recordsGone = "all of its records shall be gone"
 
 // unconfirmed refuses what can't be undone.
 func unconfirmed(what string) error {

@@ -70,7 +70,7 @@ func newStoresDelete(a *app) *cobra.Command {
 		Args:    exactArgs(1, "the name of the vector store, vs_…"),
 	}
 	orgFlag(cmd, &org)
-	yesFlag(cmd, &yes)
+	yesFlag(cmd, &yes, recordsGone)
 	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, args []string) error {
 		if !yes {
 			return unconfirmed("the vector store " + args[0] + " and all of its records")

@@ -91,6 +91,8 @@ func cannedAPI() http.Handler {
 			"index":9,"updated_at":"2026-01-02T03:04:05Z"}],"next_cursor":"next"}`,
 		"GET /v1/vector-stores/vs_b/namespaces":        `{"namespaces":null,"next_cursor":null}`,
 		"DELETE /v1/vector-stores/vs_a/namespaces/a/b": `{"vector_store_id":"vs_a","namespace":"a/b","deleted":true,"index":10}`,
+		"GET /v1/pipeline/checkpoints/crm/c":           `{"pipeline":"crm/c","state":{"n":1},"sync_id":"sync_1","index":7,"updated_at":"2026-01-02T03:04:05Z"}`,
+		"DELETE /v1/pipeline/checkpoints/crm/c":        `{"pipeline":"crm/c","deleted":true,"index":8}`,
 		"GET /v1/admin/limits/org_a":                   `{"organization_id":"org_a","limits":{"requests_per_window":0},"effective":{"requests_per_window":100},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4}}`,
 		"PATCH /v1/admin/limits/org_a":                 `{"organization_id":"org_a","limits":{"requests_per_window":300},"effective":{"requests_per_window":300}}`,
 		"GET /v1/admin/settings":                       `{"requests_per_window":100,"window_ms":60060}`,

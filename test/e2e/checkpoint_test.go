@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -34,5 +36,14 @@ func TestCheckpoint(t *testing.T) {
 		if string(got.State) != `{"run":2}` || got.SyncID != quiet.SyncID || got.Index != quiet.Index || got.Pipeline != pipeline {
 			t.Errorf("%s: %+v", n.ID, got)
 		}
+	}
+	_, err := s.as(tn, s.follower()).DeleteCheckpoint(s.ctx, pipeline)
+	s.must(err)
+	for _, n := range s.Nodes {
+		s.refused(s.answer(n, request{path: "/v1/pipeline/checkpoints/" + url.PathEscape(pipeline), key: tn.key}), http.StatusNotFound, "CHECKPOINT_NOT_FOUND")
+	}
+	again := s.ok(s.sync(s.follower(), tn, run(1)))
+	if len(again.Warnings) != 0 {
+		t.Errorf("a pipeline that begins anew has warnings %+v", again.Warnings)
 	}
 }
