@@ -42,7 +42,8 @@ type ledger struct {
 
 // entry is what a node has made of the log's entry.
 type entry struct {
-	by          string   // whom first
+	by          string // whom first
+	term        uint64
 	sum         [32]byte // of all that it is
 	response    string
 	clusterTime int64 // after it
@@ -74,10 +75,11 @@ func (s watchedState) Apply(l *raft.Log) any {
 func (l *ledger) applied(p *process, log *raft.Log, response any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	met := &entry{by: p.m.name, sum: sumOf(log), response: fmt.Sprint(response)}
+	met := &entry{by: p.m.name, term: log.Term, sum: sumOf(log), response: fmt.Sprint(response)}
 	if first, ok := l.entries[log.Index]; ok {
 		if first.sum != met.sum {
-			l.w.violate("%s applied another entry %d than %s, of term %d", p.m.name, log.Index, first.by, log.Term)
+			l.w.violate("%s applied entry %d, of term %d and kind %d, with the result\n%s\nbut %s another one, of term %d, with\n%s",
+				p.m.name, log.Index, log.Term, log.Data[0], met.response, first.by, first.term, first.response)
 		} else if first.response != met.response {
 			l.w.violate("%s applied entry %d, of kind %d, with the result\n%s\nbut %s with\n%s",
 				p.m.name, log.Index, log.Data[0], met.response, first.by, first.response)

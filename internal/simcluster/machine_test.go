@@ -158,17 +158,27 @@ func (p *process) config(clocks *cluster.Clocks) cluster.Config {
 		NodeID: p.m.name, DataDir: p.m.dir, PeerBind: p.m.addr(), GossipBind: "127.0.0.1:0",
 		GossipKey: make([]byte, 32), Version: "sim", Clocks: clocks, Auditor: p.audit, Logger: p.m.w.logger(p.m.name), Fatal: p.fatal,
 		Simulation: cluster.Simulation{
-			Listen: p.m.w.net.listen,
-			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-				if p.dead() {
-					return nil, net.ErrClosed
-				}
-				return p.m.w.net.dial(ctx, p.m.name, addr)
-			},
+			Listen:   p.m.w.net.listen,
+			Dial:     p.dial,
 			OpenLog:  func(string) (cluster.LogFile, error) { return p.log, nil },
 			NoGossip: true, SnapshotBytes: snapshotBytes, TrailingEntries: trailingEntries,
 		},
 	}
+}
+
+// dial connects the process with another machine. One that dies while it dials, and
+// it may take as long as a hold, has no connection: its Raft, which is stopped only
+// then, would take part in elections with the log and the votes of before.
+func (p *process) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if p.dead() {
+		return nil, net.ErrClosed
+	}
+	c, err := p.m.w.net.dial(ctx, p.m.name, addr)
+	if err == nil && p.dead() {
+		_ = c.Close()
+		return nil, net.ErrClosed
+	}
+	return c, err
 }
 
 // fatal ends the run: nothing here is a reason for a node to stop.
