@@ -15,7 +15,7 @@ import (
 func (s *server) finish(c *call) {
 	c.body.release()
 	elapsed := time.Since(c.started)
-	s.metrics.observe(c.route, c.w.status, elapsed)
+	s.metrics.finished(c, elapsed)
 	level := slog.LevelInfo
 	if isProbe(c.route) {
 		level = slog.LevelDebug

@@ -42,6 +42,13 @@ func (b *heldBody) grow(n int) bool {
 	return h.of[b.org] <= maxPartOfFree*(h.bound-h.total)
 }
 
+// bytes are those of all bodies.
+func (h *heldBodies) bytes() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.total
+}
+
 // release is called once, when nothing refers to the body any more.
 func (b *heldBody) release() {
 	h := b.held

@@ -24,7 +24,8 @@ type server struct {
 }
 
 func newServer(d Deps) (*server, error) {
-	m, err := newMetrics(d.Registry)
+	held := newHeldBodies(d.Limits.MaxBufferedBodyBytes)
+	m, err := newMetrics(d.Registry, held)
 	if err != nil {
 		return nil, err
 	}
@@ -33,12 +34,12 @@ func newServer(d Deps) (*server, error) {
 		misses:  newMisses(maxMisses, missLifetime, time.Now),
 		lookups: make(chan struct{}, d.Limits.MaxLookups),
 		dryRuns: make(chan struct{}, d.Limits.MaxDryRuns),
-		held:    newHeldBodies(d.Limits.MaxBufferedBodyBytes),
+		held:    held,
 		start:   time.Now(),
 	}
 	s.router = newRouter(s.routes())
-	if err := d.Registry.Register(alarmCollector{s}); err != nil {
-		return nil, fmt.Errorf("registering the alarms' metrics: %w", err)
+	if err := d.Registry.Register(stateCollector{s}); err != nil {
+		return nil, fmt.Errorf("registering the state's metrics: %w", err)
 	}
 	return s, nil
 }
@@ -51,6 +52,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		id: requestID(r.Header), route: unmatchedRoute, started: time.Now(),
 	}
 	c.w.Header().Set("X-Request-ID", c.id)
+	s.metrics.inFlight.Inc()
 	defer s.finish(c)
 	defer s.rescue(c)
 	if err := s.dispatch(c); err != nil {

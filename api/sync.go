@@ -25,6 +25,9 @@ func (s *server) handleSync(c *call) error {
 		decide = s.drySync
 	}
 	result, err := decide(c)
+	if !dry {
+		s.metrics.synced(result, err, c.operations)
+	}
 	window, known := s.windowAfter(result, c.caller.org)
 	if known {
 		setRateLimit(c.w.Header(), window)
@@ -32,14 +35,10 @@ func (s *server) handleSync(c *call) error {
 	if err != nil {
 		return err
 	}
-	switch result.Outcome {
-	case fsm.OK:
-		if !dry {
-			s.metrics.operations.Add(float64(c.operations))
-		}
-	case fsm.Replayed:
+	switch {
+	case result.Outcome == fsm.Replayed:
 		c.w.Header().Set(headerReplayed, "true")
-	default:
+	case result.Outcome != fsm.OK:
 		return syncRefusal(result, window)
 	}
 	reply := newSyncReply(result, c.operations, time.Since(c.started))

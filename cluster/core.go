@@ -54,16 +54,17 @@ type coreConfig struct {
 	stream *raftStream
 	sm     StateMachine
 	gate   Gate
+	meters *meters
 }
 
 // startCore opens the log and starts Raft. A node whose bootstrap is pending
 // gets its first configuration here, once.
 func startCore(cfg coreConfig) (_ *core, err error) {
-	dir := filepath.Join(cfg.DataDir, "raft")
+	dir := filepath.Join(cfg.DataDir, raftDirName)
 	c := &core{
 		answers: newAnswers(), deliveries: newDeliveries(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
-		progress: newProgress(cfg.sm), succession: newSuccession(), stopped: make(chan struct{}),
+		progress: newProgress(cfg.sm, cfg.meters), succession: newSuccession(), stopped: make(chan struct{}),
 	}
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)

@@ -46,7 +46,7 @@ type identity struct {
 func loadIdentity(dir, nodeID string) (identity, error) {
 	id, err := readIdentity(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Join(dir, "raft", "raft.db")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, raftDirName, logFileName)); err == nil {
 			return identity{}, fmt.Errorf("reading identity: %s holds a log but no identity.json; restore the file, or join from an empty directory", dir)
 		}
 		if nodeID == "" {

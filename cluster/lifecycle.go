@@ -14,7 +14,7 @@ func (n *Node) enter(id identity) error {
 	if err := n.changeIdentity(func(now *identity) { *now = id }); err != nil {
 		return err
 	}
-	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, stream: &raftStream{
+	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, meters: n.meters, stream: &raftStream{
 		connQueue: n.mux.raft, dial: n.cfg.Simulation.Dial, clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
 	}})
 	if err != nil {
@@ -32,7 +32,7 @@ func (n *Node) enter(id identity) error {
 			return err
 		}
 	}
-	n.registerMetrics(c)
+	n.unregisterCore = n.register(n.coreCollectors(c))
 	ctx, cancel := context.WithCancel(context.Background())
 	n.endMember = cancel
 	n.background.Go(func() { n.watch(ctx, c) })
@@ -55,7 +55,7 @@ func (n *Node) exit() (bool, error) {
 		return false, nil
 	}
 	n.endMember()
-	n.unregisterMetrics()
+	n.unregisterCore()
 	err := errors.Join(c.shutdown(), g.stop(n.cfg.Logger))
 	n.mux.closeConns(func(pc *peerConn) bool { return pc.kind == kindRaft })
 	return true, err
@@ -126,6 +126,7 @@ func (n *Node) shutdown(ctx context.Context) error {
 	n.confirms.close()
 	n.background.Wait()
 	n.hop.close()
+	n.unregister()
 	return err
 }
 

@@ -13,6 +13,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// raftDirName in the data directory has Raft's log.
+const (
+	raftDirName = "raft"
+	logFileName = "raft.db"
+)
+
 // boltOpenTimeout bounds the wait for another process's lock on raft.db.
 const boltOpenTimeout = 3 * time.Second
 
@@ -30,7 +36,7 @@ type LogFile interface {
 
 func openBolt(dir string) (LogFile, error) {
 	store, err := raftboltdb.New(raftboltdb.Options{
-		Path: filepath.Join(dir, "raft.db"),
+		Path: filepath.Join(dir, logFileName),
 		BoltOptions: &bbolt.Options{
 			Timeout: boltOpenTimeout,
 			// The free list of a log that is cut often is large, and is rebuilt

@@ -33,38 +33,35 @@ var raftMetrics = sync.OnceValues(func() (*sink.PrometheusSink, error) {
 	return s, nil
 })
 
-// registerMetrics is best effort: a node without metrics still serves.
-func (n *Node) registerMetrics(c *core) {
-	reg := n.cfg.Registerer
-	if reg == nil {
-		return
-	}
+// coreCollectors tell of a running Raft.
+func (n *Node) coreCollectors(c *core) []prometheus.Collector {
 	var collectors []prometheus.Collector
 	if bolt, ok := c.store.file.(*raftboltdb.BoltStore); ok {
 		collectors = append(collectors, boltCollector{bolt.Stats})
 	}
 	raftSink, err := raftMetrics()
-	if err == nil {
-		collectors = append(collectors, raftSink)
-	}
-	for _, collector := range collectors {
-		if rerr := reg.Register(collector); err == nil {
-			err = rerr
-		}
-	}
 	if err != nil {
 		n.cfg.Logger.Warn("registering metrics", "error", err)
+		return collectors
 	}
-	n.unregister = func() {
+	return append(collectors, raftSink)
+}
+
+// register is best effort: a node without metrics still serves.
+func (n *Node) register(collectors []prometheus.Collector) (unregister func()) {
+	reg := n.cfg.Registerer
+	if reg == nil {
+		return func() {}
+	}
+	for _, collector := range collectors {
+		if err := reg.Register(collector); err != nil {
+			n.cfg.Logger.Warn("registering metrics", "error", err)
+		}
+	}
+	return func() {
 		for _, collector := range collectors {
 			reg.Unregister(collector)
 		}
-	}
-}
-
-func (n *Node) unregisterMetrics() {
-	if n.unregister != nil {
-		n.unregister()
 	}
 }
 

@@ -52,7 +52,9 @@ type Node struct {
 	core   *core   // nil: in no cluster
 	gossip *gossip // likewise
 
-	unregister func() // of the metrics; under lifecycle
+	meters         *meters
+	unregister     func() // of the node's metrics
+	unregisterCore func() // of those of core; under lifecycle
 }
 
 // Open binds the ports of cfg and, if the node already belongs to a cluster,
@@ -92,17 +94,21 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		hop:       newHopClient(cfg.Simulation.Dial),
 		changing:  make(chan struct{}, 1),
 		space:     &space{dirs: cfg.disks(), min: cfg.MinFreeBytes, probe: cfg.statFS},
+		meters:    newMeters(),
 		endMember: func() {},
-		leaveNow:  make(chan struct{}, 1),
-		settled:   make(chan struct{}),
-		removed:   make(chan struct{}),
-		life:      life,
-		endLife:   endLife,
-		stopping:  life.Done(),
+
+		unregisterCore: func() {},
+		leaveNow:       make(chan struct{}, 1),
+		settled:        make(chan struct{}),
+		removed:        make(chan struct{}),
+		life:           life,
+		endLife:        endLife,
+		stopping:       life.Done(),
 	}
 	n.forwards = &turns{room: maxForwards, maxWaitingBytes: n.budget.maxBody(), stopping: n.stopping}
 	n.reads = rounds{confirm: n.fetchReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
+	n.unregister = n.register(append(n.meters.collectors, standing{n}))
 	n.lookAtSpace()
 	n.mux = newPeerMux(p.peer, cfg.Logger, n.expect)
 	n.server = newHopServer(n)

@@ -152,6 +152,9 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 		return nil, err
 	}
 	if leader == c.self {
+		if name == opPropose {
+			n.meters.attempts[pathLocal].Inc()
+		}
 		return op.do(n, ctx, c, term, body, free)
 	}
 	defer free()
@@ -165,6 +168,7 @@ func (n *Node) attempt(ctx context.Context, name opName, op operation, body []by
 			return nil, err
 		}
 		defer leave()
+		n.meters.attempts[pathForwarded].Inc()
 	}
 	ctx, cancel := n.whileLeading(ctx, c, term)
 	defer cancel()

@@ -17,6 +17,7 @@ import (
 // the entries that it fences.
 type progress struct {
 	StateMachine
+	meters *meters
 
 	mu      sync.Mutex
 	reached uint64        // every command up to here has been applied or fenced
@@ -28,8 +29,8 @@ type progress struct {
 	restoring error // why the newest snapshot could not be restored meanwhile
 }
 
-func newProgress(sm StateMachine) *progress {
-	return &progress{StateMachine: sm, changed: make(chan struct{}), starting: true}
+func newProgress(sm StateMachine, m *meters) *progress {
+	return &progress{StateMachine: sm, meters: m, changed: make(chan struct{}), starting: true}
 }
 
 // Restore implements raft.FSM. Where Raft can't restore the newest snapshot when
@@ -49,6 +50,7 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 		p.restoring = err
 	}
 	if err == nil {
+		p.meters.restores.Inc()
 		p.restores++
 		close(p.changed)
 		p.changed = make(chan struct{})
@@ -66,7 +68,9 @@ func (p *progress) started() error {
 
 // Apply implements raft.FSM.
 func (p *progress) Apply(l *raft.Log) any {
+	began := time.Now()
 	response := p.StateMachine.Apply(l)
+	p.meters.applied(began, response)
 	p.reach(l.Index)
 	return response
 }

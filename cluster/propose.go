@@ -19,7 +19,9 @@ import (
 //
 // The node keeps body, also after it has returned: it must not change again.
 func (n *Node) Propose(ctx context.Context, body []byte) ([]byte, error) {
+	began := time.Now()
 	reply, _, err := n.onLeader(ctx, opPropose, body)
+	n.meters.proposed(began, err)
 	if err != nil {
 		return nil, fmt.Errorf("proposing %d bytes: %w", len(body), err)
 	}

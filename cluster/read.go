@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // ReadIndex returns an index such that a state machine which has applied it
@@ -10,6 +11,13 @@ import (
 // the call, anywhere in the cluster. The caller waits for its own state machine
 // to apply it. Errors match ErrNotApplied; a read can always be repeated.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
+	began := time.Now()
+	index, err := n.readIndex(ctx)
+	n.meters.read(began, err)
+	return index, err
+}
+
+func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, defaultOperationTimeout)

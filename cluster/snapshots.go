@@ -61,9 +61,13 @@ func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	if err := c.raft.ReloadConfig(reload); err != nil {
 		return err
 	}
+	began := time.Now()
 	err := await(ctx, func() error { return c.raft.Snapshot().Error() })
-	if err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-		return err
+	if !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		c.progress.meters.snapshot(began, err)
+		if err != nil {
+			return err
+		}
 	}
 	c.store.metered.bytes.Add(-bytes)
 	c.store.metered.entries.Add(-entries)

@@ -132,8 +132,12 @@ func TestMetricFamilies(t *testing.T) {
 	have := map[string]bool{}
 	for _, f := range families {
 		have[f.GetName()] = true
+		if f.GetName() == "pipesync_apply_duration_seconds" && f.GetMetric()[0].GetHistogram().GetSampleCount() == 0 {
+			t.Error("no entry was counted as applied")
+		}
 	}
-	for _, want := range []string{"raft_apply", "raft_commitTime", "raft_fsm_apply", "raft_state_leader", "raft_boltdb_free_pages", "raft_boltdb_writes_total"} {
+	for _, want := range []string{"raft_apply", "raft_commitTime", "raft_fsm_apply", "raft_state_leader", "raft_boltdb_free_pages", "raft_boltdb_writes_total",
+		"pipesync_apply_duration_seconds", "pipesync_raft_term"} {
 		if !have[want] {
 			t.Errorf("no %s among %d families", want, len(have))
 		}

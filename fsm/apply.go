@@ -88,6 +88,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 	}
 	f.countUnflushed(h, len(l.Data)+len(l.Extensions))
 	f.publish(tx.system)
+	f.opts.Decided(tx.kind, result.Outcome)
 	if tx.marked != nil {
 		f.opts.Marked(*tx.marked)
 	}

@@ -31,6 +31,10 @@ type Options struct {
 	// state. Raft waits for it. Nil: none.
 	Marked func(Marked)
 
+	// Decided is called after each entry that this process applied, with its kind and
+	// what became of it. Nil: none.
+	Decided func(Kind, Outcome)
+
 	// Restored is called when a snapshot has taken the place of the state, before
 	// the next entry. Nil: none.
 	Restored func()
@@ -63,6 +67,9 @@ func (o *Options) complete() error {
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}
+	}
+	if o.Decided == nil {
+		o.Decided = func(Kind, Outcome) {}
 	}
 	if o.Restored == nil {
 		o.Restored = func() {}

@@ -17,6 +17,7 @@ type events struct {
 	log    *slog.Logger
 	stop   func(error)
 	stalls atomic.Uint64
+	slow   atomic.Uint64
 }
 
 func newEvents(o Options) *events {
@@ -84,6 +85,7 @@ func (e *events) listener() *pebble.EventListener {
 }
 
 func (e *events) diskSlow(info pebble.DiskSlowInfo) {
+	e.slow.Add(1)
 	e.log.Warn("disk is slow", "event", info.String())
 }
 

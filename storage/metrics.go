@@ -13,7 +13,8 @@ type Metrics struct {
 	ReadSublevels  int    // levels that a lookup may have to touch
 	L0Files        int64
 	Tables         int64
-	WriteStalls    uint64 // since Open: commits that waited for flushes or compactions
+	WriteStalls    uint64 // since Open: times that commits had to wait for flushes or compactions
+	SlowDisk       uint64 // since Open: operations of the disk that took long
 	OpenSnapshots  int
 	FormatVersion  uint64 // Pebble's format major version
 	TombstoneCount uint64 // deletions that compactions have yet to drop
@@ -36,6 +37,7 @@ func (db *DB) Metrics() Metrics {
 		L0Files:        m.Levels[0].TablesCount,
 		Tables:         total.TablesCount,
 		WriteStalls:    db.events.stalls.Load(),
+		SlowDisk:       db.events.slow.Load(),
 		OpenSnapshots:  m.Snapshots.Count,
 		FormatVersion:  uint64(db.pebble.FormatMajorVersion()),
 		TombstoneCount: m.Keys.TombstoneCount,

@@ -37,16 +37,17 @@ type nodeConfig struct {
 // node is one running server: serve has one, dev several.
 type node struct {
 	nodeConfig
-	listener net.Listener
-	registry *prometheus.Registry
-	state    *fsm.FSM
-	gate     *admission.Gate
-	clocks   *cluster.Clocks
-	audit    *audit.Auditor
-	cluster  *cluster.Node
-	server   *http.Server
-	served   chan error // the end of the HTTP server
-	running  []part     // what has been started, in order
+	listener  net.Listener
+	registry  *prometheus.Registry
+	decisions *decisions
+	state     *fsm.FSM
+	gate      *admission.Gate
+	clocks    *cluster.Clocks
+	audit     *audit.Auditor
+	cluster   *cluster.Node
+	server    *http.Server
+	served    chan error // the end of the HTTP server
+	running   []part     // what has been started, in order
 }
 
 // part is something started, and how it is stopped.
@@ -66,6 +67,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"locking the data directory", func() error { return n.lockData(ctx) }},
 		{"making an admin token", n.makeAdminToken},
 		{"binding the HTTP port", n.bindHTTP},
+		{"starting the metrics", n.startMetrics},
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},

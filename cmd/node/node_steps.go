@@ -10,9 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-
 	"pipesync/api"
 	"pipesync/cluster"
 	"pipesync/fsm"
@@ -74,11 +71,13 @@ func (n *node) openState() error {
 		Observe:  func(index uint64, clusterTime int64) { n.gate.Observe(index, clusterTime) },
 		Marked:   func(m fsm.Marked) { n.audit.Marked(m) },
 		Restored: func() { n.audit.Restored() },
+		Decided:  n.decisions.decided,
 	})
 	if err != nil {
 		return err
 	}
 	n.state = state
+	n.registry.MustRegister(stateMetrics{state})
 	n.audit = audit.New(state, filepath.Join(n.DataDir, scrubsName), n.log)
 	n.clocks = cluster.NewClocks(admission.SystemClock{})
 	n.gate = admission.New(state, n.clocks)
@@ -97,8 +96,6 @@ func (n *node) openState() error {
 }
 
 func (n *node) openCluster() error {
-	n.registry = prometheus.NewRegistry()
-	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c, err := cluster.Open(cluster.Config{
 		NodeID:          n.NodeID,
 		DataDir:         n.DataDir,
@@ -118,7 +115,7 @@ func (n *node) openCluster() error {
 		Fatal:           n.fatal,
 		MinFreeBytes:    n.Disk.MinFreeBytes,
 		Disks:           []string{n.DataDir, filepath.Join(n.DataDir, stateName)},
-	}, n.state, auditedGate{n.gate, n.audit})
+	}, n.state, countedGate{auditedGate{n.gate, n.audit}, n.decisions})
 	if err != nil {
 		return err
 	}

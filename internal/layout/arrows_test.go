@@ -67,6 +67,7 @@ var keepers = map[string][]string{
 var testOnly = []string{
 	"github.com/getkin/kin-openapi", "github.com/google/go-cmp", "go.uber.org/goleak",
 	"pgregory.net/rapid", "github.com/rogpeppe/go-internal", "github.com/cockroachdb/datadriven",
+	"github.com/prometheus/client_model",
 }
 
 // testKeepers are packages whose tests apply entries to a real state machine.
