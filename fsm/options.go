@@ -14,7 +14,8 @@ type Options struct {
 	Dir string
 	// Logger gets what storage has to say. Nil: none.
 	Logger *slog.Logger
-	// CacheBytes is the size of the block cache; 0 means storage's default.
+	// CacheBytes is memory for what was read or written last; 0 means storage's
+	// default.
 	CacheBytes int64
 	// Fatal is told why the state machine can't go on: an entry that can't be
 	// applied, a storage failure, a restore that failed half-way. It ends the

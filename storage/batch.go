@@ -12,8 +12,9 @@ import (
 // before Commit. A Batch belongs to one goroutine; it copies what it is given.
 type Batch struct {
 	pebble *pebble.Batch
-	key    []byte // of the row being added; used again for the next
-	end    []byte // of the range being dropped; likewise
+	table  *fingerprintTable // of the database
+	key    []byte            // of the row being added; used again for the next
+	end    []byte            // of the range being dropped; likewise
 	w      writer
 	chain  chain
 	ended  bool // by SetSystem
@@ -21,7 +22,7 @@ type Batch struct {
 
 // NewBatch gives an empty batch, to be closed when done with, committed or not.
 func (db *DB) NewBatch() *Batch {
-	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes))}
+	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes)), table: db.table}
 	b.chain.digest.Reset()
 	return b
 }
@@ -29,7 +30,14 @@ func (db *DB) NewBatch() *Batch {
 // Commit makes the batch visible at once and whole. It returns before the batch
 // is on disk: see DB.Flush. It may be called once.
 func (b *Batch) Commit() error {
-	if err := b.pebble.Commit(pebble.NoSync); err != nil {
+	b.table.mu.Lock()
+	defer b.table.mu.Unlock()
+	err := b.table.follow(b.pebble)
+	if err == nil {
+		err = b.pebble.Commit(pebble.NoSync)
+	}
+	if err != nil {
+		b.table.forget()
 		return fmt.Errorf("commit storage batch: %w", corruption(err))
 	}
 	return nil

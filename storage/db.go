@@ -15,6 +15,7 @@ import (
 type DB struct {
 	rows
 	pebble *pebble.DB
+	table  *fingerprintTable
 	events *events
 	watch  io.Closer // of the disk's health
 }
@@ -31,7 +32,11 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	ev := newEvents(o)
 	po := pebbleOptions(o, ev)
-	cache := pebble.NewCache(o.CacheBytes)
+	table, err := newFingerprintTable(o.CacheBytes / 4 * tableQuarters)
+	if err != nil {
+		return nil, fmt.Errorf("open storage in %s: %w", dir, err)
+	}
+	cache := pebble.NewCache(o.CacheBytes / 4 * (4 - tableQuarters))
 	defer cache.Unref() // the database holds a reference of its own
 	po.Cache = cache
 	// Pebble would watch the disk itself, but leaves its watch running where
@@ -40,14 +45,14 @@ func Open(dir string, o Options) (*DB, error) {
 	po.FS = disk
 	db, err := pebble.Open(dir, po)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", dir, corruption(err)), watch.Close())
+		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", dir, corruption(err)), watch.Close(), table.close())
 	}
 	if v := db.FormatMajorVersion(); v > formatMajorVersion {
 		err := fmt.Errorf("open storage in %s: format %d, this program knows only up to %d: it is older than the directory",
 			dir, v, formatMajorVersion)
-		return nil, errors.Join(err, db.Close(), watch.Close())
+		return nil, errors.Join(err, db.Close(), watch.Close(), table.close())
 	}
-	return &DB{rows: rows{db}, pebble: db, events: ev, watch: watch}, nil
+	return &DB{rows: rows{db}, pebble: db, table: table, events: ev, watch: watch}, nil
 }
 
 // Snapshot gives a consistent view of what has been committed so far. It holds
@@ -81,7 +86,7 @@ func (db *DB) Checkpoint(dir string) error {
 // Close flushes and closes the database. It fails, but closes all the same,
 // when a Snapshot is still open.
 func (db *DB) Close() error {
-	if err := errors.Join(db.Flush(), db.pebble.Close(), db.watch.Close()); err != nil {
+	if err := errors.Join(db.Flush(), db.pebble.Close(), db.watch.Close(), db.table.close()); err != nil {
 		return fmt.Errorf("close storage: %w", err)
 	}
 	return nil

@@ -15,34 +15,31 @@ import (
 // of the blocks. So lookup begins with steps, and gives up on them after
 // stepsWastedMax that ended before the key.
 type lookup struct {
-	it      *pebble.Iterator
-	key     []byte // looked for
-	prefix  int    // bytes of key before the id
+	rows    rows
+	table   *fingerprintTable // nil: none; its mu is held
+	key     []byte            // looked for
+	prefix  int               // bytes of key before the id
+	it      *pebble.Iterator  // nil before the first id that isn't in the table
 	started bool
 	wasted  int
 }
 
 const stepsWastedMax = 16
 
-// newLookup takes over the iterator, whose bounds are the generation's.
-func newLookup(it *pebble.Iterator, prefix []byte) lookup {
-	return lookup{it: it, key: bytes.Clone(prefix), prefix: len(prefix)}
+// newLookup is a lookup in the generation whose keys begin with prefix.
+func newLookup(rs rows, prefix []byte, table *fingerprintTable) lookup {
+	return lookup{rows: rs, table: table, key: bytes.Clone(prefix), prefix: len(prefix)}
 }
 
 // at gives the fingerprint of the id, which must be greater than those before.
 func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 	l.key = append(l.key[:l.prefix], id...)
-	found = l.find()
-	// What isn't found may be what couldn't be read.
-	if err := l.it.Error(); err != nil {
-		return Fingerprint{}, false, readError(l.key, err)
-	}
-	if !found {
-		return Fingerprint{}, false, nil
-	}
-	value, err := l.it.ValueAndErr()
+	value, err := l.value()
 	if err != nil {
 		return Fingerprint{}, false, readError(l.key, err)
+	}
+	if value == nil {
+		return Fingerprint{}, false, nil
 	}
 	r := reader{b: value, what: "value"}
 	f.decode(&r)
@@ -50,6 +47,47 @@ func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 		return Fingerprint{}, false, readError(l.key, err)
 	}
 	return f, true, nil
+}
+
+// value is that of the row at l.key, or nil.
+func (l *lookup) value() ([]byte, error) {
+	if l.table == nil {
+		return l.read()
+	}
+	tag := l.table.tag(l.key)
+	if value := l.table.get(tag); value != nil {
+		return value, nil
+	}
+	value, err := l.read()
+	if value != nil {
+		l.table.put(tag, value)
+	}
+	return value, err
+}
+
+func (l *lookup) read() (value []byte, err error) {
+	if l.it == nil {
+		prefix := l.key[:l.prefix]
+		l.it, err = l.rows.src.NewIter(&pebble.IterOptions{
+			LowerBound:   bytes.Clone(prefix),
+			UpperBound:   appendPrefixEnd(nil, prefix),
+			UseL6Filters: true,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if !l.find() {
+		// What isn't found may be what couldn't be read.
+		return nil, l.it.Error()
+	}
+	return l.it.ValueAndErr()
+}
+
+func (l *lookup) close(err *error) {
+	if l.it != nil {
+		closeIter(l.it, l.key[:l.prefix], err)
+	}
 }
 
 // find moves the iterator to the row at l.key and tells whether there is one.

@@ -14,6 +14,9 @@ const flagTombstone byte = 1 << 0
 //	flags: bit 0 = tombstone; the others are 0
 //	index, offset: the seq of the last change
 
+// fingerprintMaxBytes is the longest that a fingerprint's value gets.
+const fingerprintMaxBytes = 1 + 1 + 8 + 8 + 4 + 16 + 5
+
 func (f Fingerprint) encode(w *writer) {
 	var flags byte
 	if f.Tombstone {

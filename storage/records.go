@@ -11,18 +11,25 @@ var errNoFingerprint = fmt.Errorf("missing beside its content: %w", ErrCorrupt)
 
 func (rs rows) Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
 	visit func(i int, f Fingerprint, found bool) error,
+) error {
+	return rs.fingerprints(appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), nil, ids, visit)
+}
+
+// Fingerprints of a DB come from its table, where they are in it. Meanwhile nobody
+// commits: visit must not.
+func (db *DB) Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
+	visit func(i int, f Fingerprint, found bool) error,
+) error {
+	db.table.mu.Lock()
+	defer db.table.mu.Unlock()
+	return db.rows.fingerprints(appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), db.table, ids, visit)
+}
+
+func (rs rows) fingerprints(prefix []byte, table *fingerprintTable, ids []string,
+	visit func(i int, f Fingerprint, found bool) error,
 ) (err error) {
-	prefix := appendRecordKey(nil, kindFingerprint, store, ns, gen, "")
-	it, err := rs.src.NewIter(&pebble.IterOptions{
-		LowerBound:   prefix,
-		UpperBound:   appendPrefixEnd(nil, prefix),
-		UseL6Filters: true,
-	})
-	if err != nil {
-		return readError(prefix, err)
-	}
-	defer closeIter(it, prefix, &err)
-	l := newLookup(it, prefix)
+	l := newLookup(rs, prefix, table)
+	defer l.close(&err)
 	for i, id := range ids {
 		if i > 0 && id <= ids[i-1] {
 			return fmt.Errorf("look up fingerprints: ids not ascending at %d", i)
@@ -87,15 +94,16 @@ func (rs rows) ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, afte
 	}
 	prefix := appendRecordKey(nil, kindFingerprint, store, ns, gen, "")
 	defer closeIter(contents, prefix, &err)
-	it, err := contents.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
+	fingerprints := newLookup(rs, prefix, nil)
+	// A clone, so that both read the same moment.
+	fingerprints.it, err = contents.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
 		LowerBound: prefix,
 		UpperBound: appendPrefixEnd(nil, prefix),
 	}})
 	if err != nil {
 		return readError(prefix, err)
 	}
-	defer closeIter(it, prefix, &err)
-	fingerprints := newLookup(it, prefix)
+	defer fingerprints.close(&err)
 	for ok := contents.First(); ok && limit > 0; ok, limit = contents.Next(), limit-1 {
 		value, err := contents.ValueAndErr()
 		if err != nil {

@@ -1,0 +1,168 @@
+package storage
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// A slot is a fingerprint under the tag of its key. A bucket's slots are in the
+// order in which they were filled, the newest first.
+//
+//	+--------+-----------+--------------+
+//	| tag 16 | length u8 | value, of 43 |   length 0: empty
+//	+--------+-----------+--------------+
+const (
+	tagBytes        = 16
+	slotValue       = tagBytes + 1
+	slotBytes       = slotValue + fingerprintMaxBytes
+	slotsPerBucket  = 8
+	bucketBytes     = slotBytes * slotsPerBucket
+	generationBytes = 13 // of a fingerprint's key, before the id
+	// droppedMax bounds the generations of which it is known that rows are gone.
+	droppedMax = 1024
+)
+
+type tag [tagBytes]byte
+
+// fingerprintTable has the fingerprints that were written or read last, in memory of
+// a fixed size outside of Go's heap. It is never behind the database: whoever commits
+// a batch holds mu until both have all of it, and so does whoever looks up ids.
+//
+// A row's tag are the first 128 bits of a SHA-256 over its key and a secret of this
+// table: that two rows have the same is as unlikely as that two contents have the
+// same hash, and nobody can search for such a pair.
+type fingerprintTable struct {
+	mu      sync.Mutex
+	memory  []byte // of whole buckets
+	secret  [16]byte
+	dropped map[[generationBytes]byte]uint32 // how often a range of a generation's rows was
+	hashed  []byte                           // used again for the next tag
+}
+
+func newFingerprintTable(size int64) (*fingerprintTable, error) {
+	size = max(size/bucketBytes, 1) * bucketBytes
+	memory, err := syscall.Mmap(-1, 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("getting %d bytes of memory for fingerprints: %w", size, err)
+	}
+	t := &fingerprintTable{memory: memory}
+	t.forget()
+	return t, nil
+}
+
+func (t *fingerprintTable) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	memory := t.memory
+	t.memory = nil
+	if err := syscall.Munmap(memory); err != nil {
+		return fmt.Errorf("giving back the memory of fingerprints: %w", err)
+	}
+	return nil
+}
+
+// forget makes all tags others than they were.
+func (t *fingerprintTable) forget() {
+	_, _ = rand.Read(t.secret[:]) // never fails
+	t.dropped = map[[generationBytes]byte]uint32{}
+}
+
+// tag names the row with this key; so do the calls of the other methods.
+func (t *fingerprintTable) tag(key []byte) tag {
+	t.hashed = append(t.hashed[:0], t.secret[:]...)
+	t.hashed = binary.BigEndian.AppendUint32(t.hashed, t.dropped[[generationBytes]byte(key)])
+	sum := sha256.Sum256(append(t.hashed, key...))
+	return tag(sum[:])
+}
+
+func (t *fingerprintTable) bucket(g tag) []byte {
+	buckets := uint64(len(t.memory) / bucketBytes)
+	i := binary.LittleEndian.Uint64(g[:]) % buckets * bucketBytes
+	return t.memory[i : i+bucketBytes]
+}
+
+// find returns the row's slot in the bucket, or nil.
+func (g tag) find(bucket []byte) []byte {
+	for ; len(bucket) > 0; bucket = bucket[slotBytes:] {
+		if bucket[tagBytes] != 0 && tag(bucket) == g {
+			return bucket[:slotBytes]
+		}
+	}
+	return nil
+}
+
+// get returns the row's value, which holds until the next put; nil: not known.
+func (t *fingerprintTable) get(g tag) []byte {
+	slot := g.find(t.bucket(g))
+	if slot == nil {
+		return nil
+	}
+	return slot[slotValue:][:slot[tagBytes]]
+}
+
+// put remembers a value. Where the bucket is full, its oldest slot goes.
+func (t *fingerprintTable) put(g tag, value []byte) {
+	bucket := t.bucket(g)
+	slot := g.find(bucket)
+	if slot == nil {
+		end := slotBytes
+		for end < bucketBytes && bucket[end-slotBytes+tagBytes] != 0 {
+			end += slotBytes
+		}
+		copy(bucket[slotBytes:end], bucket)
+		slot = bucket[:slotBytes]
+	}
+	copy(slot, g[:])
+	slot[tagBytes] = byte(len(value))
+	copy(slot[slotValue:], value)
+}
+
+func (t *fingerprintTable) remove(g tag) {
+	if slot := g.find(t.bucket(g)); slot != nil {
+		slot[tagBytes] = 0
+	}
+}
+
+// dropRange forgets the rows from start up to, but without, end.
+func (t *fingerprintTable) dropRange(start, end []byte) {
+	if start[0] > byte(kindFingerprint) || bytes.Compare(end, []byte{byte(kindFingerprint)}) <= 0 {
+		return
+	}
+	oneGeneration := len(start) >= generationBytes && start[0] == byte(kindFingerprint) &&
+		bytes.Compare(end, appendPrefixEnd(nil, start[:generationBytes])) <= 0
+	if !oneGeneration || len(t.dropped) == droppedMax {
+		t.forget()
+		return
+	}
+	t.dropped[[generationBytes]byte(start)]++
+}
+
+// follow does what a batch does to fingerprints; mu is held.
+func (t *fingerprintTable) follow(batch *pebble.Batch) error {
+	for r := batch.Reader(); ; {
+		kind, key, value, ok, err := r.Next()
+		switch {
+		case err != nil:
+			return err
+		case !ok:
+			return nil
+		case kind == pebble.InternalKeyKindRangeDelete:
+			t.dropRange(key, value)
+		case key[0] != byte(kindFingerprint):
+		case kind == pebble.InternalKeyKindSet:
+			t.put(t.tag(key), value)
+		case kind == pebble.InternalKeyKindDelete:
+			t.remove(t.tag(key))
+		default:
+			return errors.New("a batch does to fingerprints what their table doesn't know")
+		}
+	}
+}
