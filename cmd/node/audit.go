@@ -5,6 +5,7 @@ import (
 
 	"pipesync/fsm/admission"
 	"pipesync/fsm/audit"
+	"pipesync/fsm/upkeep"
 )
 
 // auditedGate admits nothing while this node's state can't be trusted: what it
@@ -25,10 +26,17 @@ func (g auditedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byt
 // leadingTime is cluster time while this node leads, else 0.
 func (n *node) leadingTime() int64 { return n.gate.ClusterTime(n.cluster.Status().Term) }
 
-// auditState starts the marker, and what scrubs the state when a mark says so.
+// auditState starts what scrubs the state when a mark says so.
 func (n *node) auditState() error {
 	n.inBackground("the scrubber", n.audit.Run)
-	m := &marker{state: n.state, clusterTime: n.leadingTime, propose: n.propose, log: n.log}
-	n.inBackground("the marker", m.run)
+	return nil
+}
+
+// startUpkeep starts what a leader does from time to time.
+func (n *node) startUpkeep() error {
+	leader := upkeep.Leader{State: n.state, ClusterTime: n.leadingTime, Propose: n.propose, Pace: upkeep.DefaultPace, Log: n.log}
+	for _, job := range leader.Jobs() {
+		n.inBackground(job.Name, job.Run)
+	}
 	return nil
 }

@@ -71,8 +71,8 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
-		{"starting the upkeep", n.startUpkeep},
 		{"auditing the state", n.auditState},
+		{"starting the upkeep", n.startUpkeep},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {

@@ -15,6 +15,7 @@ import (
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
 	"pipesync/fsm/audit"
+	"pipesync/fsm/upkeep"
 )
 
 const (
@@ -85,7 +86,7 @@ func (n *node) openState() error {
 	flushed := make(chan struct{})
 	go func() {
 		defer close(flushed)
-		keepFlushed(flushing, state, n.log)
+		upkeep.KeepFlushed(flushing, state, n.log)
 	}()
 	n.started("the state", func(context.Context) error {
 		stopFlushing()

@@ -22,9 +22,10 @@ var arrows = map[string][]string{
 	"fsm/contenthash": {"storage"},
 	"fsm/admission":   {"fsm", "storage", "internal/planted"},
 	"fsm/audit":       {"fsm", "storage"},
+	"fsm/upkeep":      {"fsm", "storage"},
 	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
-	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "storage", "client"},
+	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "client"},
 
 	"internal/layout":       {},
 	"internal/planted":      {},
@@ -47,7 +48,7 @@ var testArrows = map[string][]string{
 	"fsm/admission": {"fsm/contenthash"},
 	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
 	"internal/simcluster": {
-		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "storage", "internal/crashfs", "internal/seeds",
+		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "internal/crashfs", "internal/seeds",
 	},
 }
 
@@ -72,7 +73,7 @@ var testOnly = []string{
 
 // testKeepers are packages whose tests apply entries to a real state machine.
 var testKeepers = map[string][]string{
-	"github.com/hashicorp/raft": {"api", "cmd/node", "fsm/admission", "fsm/audit", "internal/simcluster"},
+	"github.com/hashicorp/raft": {"api", "fsm/admission", "fsm/audit", "fsm/upkeep", "internal/simcluster"},
 }
 
 // checkImport returns why a file of package pkg may not import target, or "".

@@ -1,4 +1,4 @@
-package main
+package upkeep
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func TestStateIsFlushedByTimeAndBytes(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			keepFlushed(ctx, state, slog.New(slog.DiscardHandler))
+			KeepFlushed(ctx, state, slog.New(slog.DiscardHandler))
 		}()
 		expect := func(when string, want int32) {
 			t.Helper()

@@ -1,8 +1,7 @@
-package main
+package upkeep
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 // TestMarksAreDue: after so many entries, or after so long if there were any.
 func TestMarksAreDue(t *testing.T) {
 	c := newCollecting(t)
-	m := &marker{state: c.state, clusterTime: c.clusterTime, propose: c.propose, log: slog.New(slog.DiscardHandler)}
+	m := &marker{Leader: c.Leader}
 	step := func(when string, want int) {
 		t.Helper()
 		before := c.proposed
@@ -25,7 +24,7 @@ func TestMarksAreDue(t *testing.T) {
 	}
 	entry := func() { c.command(&fsm.StoreCreate{Org: "org", Store: "vs"}) }
 	step("a few entries", 0)
-	c.now += int64(markEvery) - 1
+	c.now += int64(DefaultPace.Mark) - 1
 	step("just not long after", 0)
 	c.now++
 	step("long after", 1)
@@ -34,19 +33,19 @@ func TestMarksAreDue(t *testing.T) {
 	step("nothing came since", 0)
 	entry()
 	step("long after the mark, but seen only since", 1)
-	for range markEntries - 1 {
+	for range DefaultPace.MarkEntries - 1 {
 		entry()
 	}
 	step("just not enough", 0)
 	entry()
 	step("enough", 1)
 	entry()
-	c.now += int64(markEvery)
+	c.now += int64(DefaultPace.Mark)
 	c.leads = false
 	step("not the leader", 0)
 	c.leads = true
 	step("the leader again, since now", 0)
-	c.now += int64(markEvery)
+	c.now += int64(DefaultPace.Mark)
 	step("for long enough", 1)
 	view, err := c.state.View()
 	if err != nil {
@@ -62,9 +61,9 @@ func TestMarksAreDue(t *testing.T) {
 // TestScrubsAreDue once a day of cluster time, whether or not anything came.
 func TestScrubsAreDue(t *testing.T) {
 	c := newCollecting(t)
-	m := &marker{state: c.state, clusterTime: c.clusterTime, propose: c.propose, log: slog.New(slog.DiscardHandler)}
+	m := &marker{Leader: c.Leader}
 	for day := range int64(3) {
-		for _, at := range []int64{int64(scrubEvery)*(day+1) - 1, int64(scrubEvery) * (day + 1)} {
+		for _, at := range []int64{int64(DefaultPace.Scrub)*(day+1) - 1, int64(DefaultPace.Scrub) * (day + 1)} {
 			c.now = at
 			if err := m.step(context.Background()); err != nil {
 				t.Fatal(err)
@@ -76,7 +75,7 @@ func TestScrubsAreDue(t *testing.T) {
 		}
 		marks, err := view.Marks()
 		view.Close()
-		if err != nil || marks.ScrubAt != int64(scrubEvery)*(day+1) || marks.ScrubIndex != c.index {
+		if err != nil || marks.ScrubAt != int64(DefaultPace.Scrub)*(day+1) || marks.ScrubIndex != c.index {
 			t.Errorf("day %d: %+v, %v", day, marks, err)
 		}
 	}
@@ -85,9 +84,9 @@ func TestScrubsAreDue(t *testing.T) {
 // Each mark tells what its proposer had noted at the one before.
 func TestMarksTellTheOneBefore(t *testing.T) {
 	c := newCollecting(t)
-	m := &marker{state: c.state, clusterTime: c.clusterTime, log: slog.New(slog.DiscardHandler)}
+	m := &marker{Leader: c.Leader}
 	var marks []*fsm.Mark
-	m.propose = func(_ context.Context, body []byte) error {
+	m.Propose = func(_ context.Context, body []byte) error {
 		cmd, err := fsm.Decode(body)
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +99,7 @@ func TestMarksTellTheOneBefore(t *testing.T) {
 		if err := m.step(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		c.now += int64(markEvery)
+		c.now += int64(DefaultPace.Mark)
 		if err := m.step(context.Background()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package main
+package upkeep
 
 import (
 	"context"
@@ -15,10 +15,10 @@ type flushable interface {
 	Flush() error
 }
 
-// keepFlushed flushes the state in the background until ctx is done, so that the
+// KeepFlushed flushes the state in the background until ctx is done, so that the
 // replay after a crash is bounded. A failure is the storage's to tell: it ends
 // the process.
-func keepFlushed(ctx context.Context, state flushable, log *slog.Logger) {
+func KeepFlushed(ctx context.Context, state flushable, log *slog.Logger) {
 	tick := time.NewTicker(maxUnflushedTime)
 	defer tick.Stop()
 	for {

@@ -1,4 +1,4 @@
-package main
+package upkeep
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -34,24 +35,25 @@ func newCollecting(t *testing.T) *collecting {
 	}
 	t.Cleanup(func() { _ = state.Close() })
 	c := &collecting{t: t, state: state, leads: true, now: 1}
-	c.upkeep = &upkeep{
-		due:   dueTombstones,
-		state: state,
-		clusterTime: func() int64 {
+	c.upkeep = &upkeep{due: dueTombstones, Leader: Leader{
+		State: state,
+		ClusterTime: func() int64 {
 			if !c.leads {
 				return 0
 			}
 			return c.now
 		},
-		propose: func(_ context.Context, body []byte) error {
+		Propose: func(_ context.Context, body []byte) error {
 			c.proposed++
 			if c.fault == nil {
 				c.apply(body)
 			}
 			return c.fault
 		},
-		log: slog.New(slog.DiscardHandler),
-	}
+		Pace: DefaultPace,
+		Log:  slog.New(slog.DiscardHandler),
+	}}
+	c.Pace.Gap = 0
 	c.command(&fsm.Bootstrap{ClusterID: "c", Epoch: storage.Epoch{1}, Settings: storage.Settings{
 		Limits: storage.Limits{RequestsPerWindow: 100}, HistorySyncsMax: 100, WindowMillis: 1000, TombstoneRetentionSeconds: uint32(collectRetention / 1e9),
 	}})
@@ -153,7 +155,7 @@ func TestUpkeepStops(t *testing.T) {
 	cancel()
 	c := newCollecting(t)
 	c.now += 2 * collectRetention
-	c.gap = maxTestWait
+	c.Pace.Gap = time.Hour
 	if err := c.round(ctx); !errors.Is(err, context.Canceled) || c.proposed != 1 {
 		t.Errorf("%v after %d proposals", err, c.proposed)
 	}

@@ -1,35 +1,22 @@
-package main
+package upkeep
 
 import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"pipesync/fsm"
 	"pipesync/storage"
 )
 
-const (
-	// A mark is due after so many entries, or after so long if there was any. Both
-	// bound how much is answered from a state that has gone wrong.
-	markEntries = 1024
-	markEvery   = 60 * time.Second
-	// scrubEvery is how often all rows are hashed, in cluster time.
-	scrubEvery = 24 * time.Hour
-	// markPoll is how often it is looked whether one is due.
-	markPoll = time.Second
-)
+// markPoll is how often it is looked whether a mark is due.
+const markPoll = time.Second
 
 // marker has the nodes note, while this one leads, what their states are worth:
 // see package audit.
 type marker struct {
-	state interface{ View() (*fsm.View, error) }
-	// clusterTime is 0 while this node doesn't lead.
-	clusterTime func() int64
-	propose     func(ctx context.Context, body []byte) error
-	log         *slog.Logger
+	Leader
 
 	last  uint64 // the newest mark that was seen
 	since int64  // cluster time at which it was seen first
@@ -39,14 +26,14 @@ type marker struct {
 func (m *marker) run(ctx context.Context) {
 	for pause(ctx, markPoll) == nil {
 		if err := m.step(ctx); err != nil && ctx.Err() == nil {
-			m.log.Warn("could not mark the log; trying again", "error", err)
+			m.Log.Warn("could not mark the log; trying again", "error", err)
 		}
 	}
 }
 
 // step proposes a mark if one is due.
 func (m *marker) step(ctx context.Context) error {
-	now := m.clusterTime()
+	now := m.ClusterTime()
 	if now == 0 {
 		m.last, m.since = 0, 0
 		return nil
@@ -60,12 +47,12 @@ func (m *marker) step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return m.propose(ctx, body)
+	return m.Propose(ctx, body)
 }
 
 // due returns the next mark; nil: not yet.
 func (m *marker) due(now int64) (*fsm.Mark, error) {
-	view, err := m.state.View()
+	view, err := m.State.View()
 	if err != nil {
 		return nil, fmt.Errorf("looking for the last mark: %w", err)
 	}
@@ -81,11 +68,11 @@ func (m *marker) due(now int64) (*fsm.Mark, error) {
 	if last.Index != m.last || m.since == 0 {
 		m.last, m.since = last.Index, now
 	}
-	if now-marks.ScrubAt >= int64(scrubEvery) {
+	if now-marks.ScrubAt >= int64(m.Pace.Scrub) {
 		return &fsm.Mark{Previous: last, Scrub: true}, nil
 	}
 	entries := view.Applied() - last.Index // fenced and Raft's own ones included
-	if entries == 0 || entries < markEntries && now-m.since < int64(markEvery) {
+	if entries == 0 || entries < m.Pace.MarkEntries && now-m.since < int64(m.Pace.Mark) {
 		return nil, nil
 	}
 	return &fsm.Mark{Previous: last}, nil
