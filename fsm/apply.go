@@ -64,7 +64,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 		batch:  h.db.NewBatch(),
 		system: f.system,
 		index:  l.Index,
-		bounds: f.opts.bounds,
+		bounds: f.opts.Bounds,
 		wall:   stamp.WallTime,
 		kind:   Kind(l.Data[0]),
 
@@ -110,7 +110,7 @@ type transaction struct {
 	batch  *storage.Batch
 	system storage.System // as it will be after the entry
 	index  uint64
-	bounds bounds
+	bounds Bounds
 	wall   int64 // entry wall time
 	kind   Kind
 	marked *Marked // by a Mark

@@ -39,7 +39,7 @@ func (c *NamespaceDelete) apply(tx *transaction) (Outcome, error) {
 	if err != nil || !found || row.Deleted {
 		return NamespaceNotFound, err
 	}
-	old := oldRows{known: row.Count+row.Tombstones <= tx.bounds.flipRows}
+	old := oldRows{known: row.Count+row.Tombstones <= tx.bounds.FlipRows}
 	if old.known {
 		old.gone, err = readGeneration(tx.db, store.Num, row.Num, row.Live, "", scanAll)
 	} else if may, mayErr := mayRetire(tx.db, store.Num, row.Num); mayErr != nil || !may {

@@ -29,11 +29,11 @@ func (c *Reconcile) apply(tx *transaction) error {
 	if err != nil {
 		return err
 	}
-	rows, err := readGeneration(tx.db, c.Store, row.Num, c.Generation, retired.After, tx.bounds.reconcileRows)
+	rows, err := readGeneration(tx.db, c.Store, row.Num, c.Generation, retired.After, tx.bounds.ReconcileRows)
 	if err != nil {
 		return err
 	}
-	more := len(rows) == tx.bounds.reconcileRows
+	more := len(rows) == tx.bounds.ReconcileRows
 	retired.After = ""
 	if more {
 		retired.After = rows[len(rows)-1].id

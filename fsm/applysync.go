@@ -89,7 +89,7 @@ type syncWriter struct {
 }
 
 func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter, error) {
-	w := &syncWriter{entry: e, usage: check.usage, flipRows: tx.bounds.flipRows}
+	w := &syncWriter{entry: e, usage: check.usage, flipRows: tx.bounds.FlipRows}
 	var err error
 	w.storeWriter, err = tx.write(check.store, len(e.Operations))
 	return w, err

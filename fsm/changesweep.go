@@ -6,9 +6,6 @@ import (
 	"pipesync/storage"
 )
 
-// minStaleChanges that hold no longer make a change index worth sweeping.
-const minStaleChanges = 10_000
-
 // ChangeSweep is a pass over the change index of one store in search of entries
 // that hold no longer. It may be given up, and begun anew, at any time.
 type ChangeSweep struct {
@@ -22,9 +19,10 @@ type ChangeSweep struct {
 // costs three that are read.
 func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 	var due []*ChangeSweep
+	least := v.fsm.opts.Bounds.StaleChanges
 	err := v.eachStore(func(store storage.StoreNum) error {
 		head, err := v.snapshot.ChangeHead(store)
-		if err != nil || head.Rows < minStaleChanges {
+		if err != nil || head.Rows < least {
 			return err
 		}
 		var hold uint64
@@ -32,7 +30,7 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 			hold += row.Count + row.Tombstones
 			return nil
 		})
-		if err != nil || head.Rows < hold+max(minStaleChanges, hold/2) {
+		if err != nil || head.Rows < hold+max(least, hold/2) {
 			return err
 		}
 		due = append(due, &ChangeSweep{store: store})

@@ -51,7 +51,7 @@ func (r *rig) crash() *rig {
 // crashRig is a rig of the crash tests; it isn't open yet.
 func crashRig(t testing.TB, seed uint64, fs storage.FS) *rig {
 	return &rig{t: t, dir: crashHome, next: 10, wall: testWall, opts: func(o *Options) {
-		o.FS, o.bounds = fs, testBounds
+		o.FS, o.Bounds = fs, testBounds
 		o.Fatal = func(err error) { panic(fmt.Sprintf("%s: %v", replayCrash(seed), err)) }
 	}}
 }

@@ -24,7 +24,7 @@ func (v *View) DryRun(body []byte, at Stamp) (*Result, error) {
 		system: v.system,
 		index:  v.system.AppliedIndex + 1,
 		wall:   at.WallTime,
-		bounds: v.fsm.opts.bounds,
+		bounds: v.fsm.opts.Bounds,
 	}
 	tx.system.ClusterTime = v.effective(at.ClusterTime)
 	result, err := tx.decide(cmd)

@@ -20,16 +20,19 @@ import (
 // changes may have to look into each.
 const maxRetired = 4
 
-// bounds are constants, but for tests, for which they are too large.
-type bounds struct {
-	// flipRows are how many rows of old generations an entry that flips goes
+// Bounds are constants, but for tests, for which they are too large.
+type Bounds struct {
+	// FlipRows are how many rows of old generations an entry that flips goes
 	// through at most.
-	flipRows uint64
-	// reconcileRows are how many rows a Reconcile goes through at most.
-	reconcileRows int
+	FlipRows uint64
+	// ReconcileRows are how many rows a Reconcile goes through at most.
+	ReconcileRows int
+	// StaleChanges are how many changes that hold no longer make a change index worth
+	// sweeping.
+	StaleChanges uint64
 }
 
-var defaultBounds = bounds{flipRows: 5000, reconcileRows: 2000}
+var defaultBounds = Bounds{FlipRows: 5000, ReconcileRows: 2000, StaleChanges: 10_000}
 
 // goneRow is a row of an old generation whose id has none in a newer one.
 type goneRow struct {

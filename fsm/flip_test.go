@@ -12,7 +12,7 @@ import (
 func smallRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), next: 10, wall: testWall, opts: func(o *Options) {
-		o.bounds = bounds{flipRows: 1, reconcileRows: 2}
+		o.Bounds = Bounds{FlipRows: 1, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges}
 	}}
 	r.open()
 	t.Cleanup(r.close)

@@ -197,7 +197,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	}
 	m.admitted = append(m.admitted, modelAdmitted{m.clusterTime, rawBytes(s)})
 	result.Sync.Window = m.windowResult()
-	f := modelFlips{index: index, offset: uint32(len(s.Operations)), rows: int(testBounds.flipRows)}
+	f := modelFlips{index: index, offset: uint32(len(s.Operations)), rows: int(testBounds.FlipRows)}
 	for _, name := range m.name(s, ts, result.Sync) {
 		ns := m.namespaces[name]
 		want := m.outcome(s, index, ts, name)
@@ -685,7 +685,7 @@ func (m *model) wouldHave(s *Sync, ts int64) storage.Usage {
 		copied.changed, copied.retired = maps.Clone(ns.changed), slices.Clone(ns.retired)
 		after.namespaces[name] = &copied
 	}
-	f := modelFlips{rows: int(testBounds.flipRows)}
+	f := modelFlips{rows: int(testBounds.FlipRows)}
 	for _, name := range after.name(s, ts, &SyncResult{}) {
 		ns := after.namespaces[name]
 		was := *ns

@@ -145,7 +145,7 @@ func (m *model) backlog(s *Sync) Outcome {
 	if s.Mode != FullRefresh {
 		return OK
 	}
-	rows := int(testBounds.flipRows)
+	rows := int(testBounds.FlipRows)
 	for _, name := range s.Outline().Namespaces {
 		ns := m.namespaces[name]
 		if ns == nil {
@@ -174,7 +174,7 @@ func (m *model) delete(c *NamespaceDelete, index uint64, stamp Stamp) Outcome {
 		return KeyScopeDenied
 	case ns == nil || ns.deleted:
 		return NamespaceNotFound
-	case len(ns.live)+len(ns.tombstones) > int(testBounds.flipRows) && len(ns.retired) >= 4:
+	case len(ns.live)+len(ns.tombstones) > int(testBounds.FlipRows) && len(ns.retired) >= 4:
 		return ReconcileBacklog
 	}
 	was := *ns
@@ -182,7 +182,7 @@ func (m *model) delete(c *NamespaceDelete, index uint64, stamp Stamp) Outcome {
 	ns.floor, ns.refreshed, ns.deleted = ns.maxTS, nil, true
 	ns.generation++
 	ns.lastIndex, ns.updatedAt = index, stamp.WallTime
-	m.flip(&modelFlips{index: index, rows: int(testBounds.flipRows)}, c.Namespace, &was)
+	m.flip(&modelFlips{index: index, rows: int(testBounds.FlipRows)}, c.Namespace, &was)
 	return OK
 }
 
@@ -198,7 +198,7 @@ func (m *model) reconcile(c *Reconcile, index uint64, stamp Stamp) {
 	}
 	g, f := ns.retired[at], modelFlips{index: index}
 	ids := slices.Sorted(maps.Keys(g.rows))
-	ids = ids[:min(len(ids), testBounds.reconcileRows)]
+	ids = ids[:min(len(ids), testBounds.ReconcileRows)]
 	for _, id := range ids {
 		newer := slices.ContainsFunc(ns.retired[at+1:], func(g modelGeneration) bool { _, found := g.rows[id]; return found })
 		if !newer && !ns.has(id) {
@@ -206,7 +206,7 @@ func (m *model) reconcile(c *Reconcile, index uint64, stamp Stamp) {
 		}
 		delete(g.rows, id)
 	}
-	if len(ids) < testBounds.reconcileRows {
+	if len(ids) < testBounds.ReconcileRows {
 		ns.retired = slices.Delete(ns.retired, at, at+1)
 	}
 }

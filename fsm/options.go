@@ -47,7 +47,8 @@ type Options struct {
 	// MemtableBytes is storage's, for tests alone.
 	MemtableBytes uint64
 
-	bounds bounds // where zero, the default ones
+	// Bounds are for tests alone; the zero ones mean the default.
+	Bounds Bounds
 }
 
 func (o *Options) complete() error {
@@ -63,8 +64,8 @@ func (o *Options) complete() error {
 	if o.FS == nil {
 		o.FS = storage.OSFS()
 	}
-	if o.bounds == (bounds{}) {
-		o.bounds = defaultBounds
+	if o.Bounds == (Bounds{}) {
+		o.Bounds = defaultBounds
 	}
 	if o.Observe == nil {
 		o.Observe = func(uint64, int64) {}

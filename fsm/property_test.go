@@ -23,7 +23,7 @@ func rapidRig(t *testing.T, rt *rapid.T) *rig {
 		rt.Fatal(err)
 	}
 	r := &rig{t: t, dir: dir, next: 10, wall: testWall}
-	r.opts = func(o *Options) { o.bounds = testBounds }
+	r.opts = func(o *Options) { o.Bounds = testBounds }
 	r.open()
 	return r
 }

@@ -37,7 +37,7 @@ const (
 )
 
 // testBounds are small enough for a few records to be over them.
-var testBounds = bounds{flipRows: 4, reconcileRows: 2}
+var testBounds = Bounds{FlipRows: 4, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges}
 
 // fatalCall is what the rig's Fatal panics with.
 type fatalCall struct{ err error }
