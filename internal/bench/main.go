@@ -94,9 +94,10 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 
 func print(out io.Writer, r report) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tsyncs\tp50 ms\tp90 ms\tmax ms\trecords/s\tratio\t")
+	fmt.Fprintln(table, "workload\tsyncs\tp50 ms\tp90 ms\tmax ms\trecords/s\tratio\tprocessor ms\t")
 	for _, x := range r.Results {
-		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t%.2f\t\n", x.Workload, x.Syncs, x.P50, x.P90, x.Max, x.RecordsPerSecond, x.Ratio)
+		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t%.2f\t%.1f\t\n",
+			x.Workload, x.Syncs, x.P50, x.P90, x.Max, x.RecordsPerSecond, x.Ratio, x.ProcessorPerSync)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("printing the table: %w", err)

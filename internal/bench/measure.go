@@ -26,6 +26,9 @@ type result struct {
 	P90              float64 `json:"p90_ms"`
 	Max              float64 `json:"max_ms"`
 	RecordsPerSecond float64 `json:"records_per_second"`
+	// ProcessorPerSync is the processor time of all nodes together, what they do in
+	// the background meanwhile included.
+	ProcessorPerSync float64 `json:"processor_ms_per_sync"`
 	// Ratio is RecordsPerSecond as a multiple of the first workload's.
 	Ratio float64 `json:"ratio"`
 }
@@ -76,10 +79,14 @@ func measure(ctx context.Context, c *testcluster.Cluster, o options, progress io
 			return nil, fmt.Errorf("loading: %w", err)
 		}
 	}
-	times := make([][]time.Duration, len(all))
+	times, processor := make([][]time.Duration, len(all)), make([]time.Duration, len(all))
 	fmt.Fprintf(progress, "%d workloads in turn, %d syncs of %d operations each\n", len(all), o.syncs, o.operations)
 	for done := 0; done < o.syncs; done += blockSyncs {
 		for i, w := range all {
+			before, err := processorTime(c)
+			if err != nil {
+				return nil, err
+			}
 			for range min(blockSyncs, o.syncs-done) {
 				took, err := b.sync(ctx, w)
 				if err != nil {
@@ -87,11 +94,17 @@ func measure(ctx context.Context, c *testcluster.Cluster, o options, progress io
 				}
 				times[i] = append(times[i], took)
 			}
+			after, err := processorTime(c)
+			if err != nil {
+				return nil, err
+			}
+			processor[i] += after - before
 		}
 	}
 	results := make([]result, len(all))
 	for i, w := range all {
 		results[i] = b.result(w, times[i])
+		results[i].ProcessorPerSync = milliseconds(processor[i]) / float64(o.syncs)
 		results[i].Ratio = results[i].RecordsPerSecond / results[0].RecordsPerSecond
 	}
 	return results, nil
