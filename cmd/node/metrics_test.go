@@ -40,6 +40,7 @@ func TestMetrics(t *testing.T) {
 		}
 	})
 	t.Run("names nobody", func(t *testing.T) { namesNobody(t, families) })
+	t.Run("alerts and dashboard", func(t *testing.T) { namesServedAlone(t, families) })
 }
 
 // sameAsDocumented wants docs/metrics.md to have what a running node serves, and of
