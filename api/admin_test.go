@@ -93,7 +93,8 @@ func TestStores(t *testing.T) {
 	e.do("POST", "/v1/admin/stores", body).want(200, "").
 		wantBody(`{"organization_id":"org_b","vector_store_id":"vs_1","created":false}`)
 	e.do("GET", "/v1/admin/stores?organization_id=org_b", "").want(200, "").
-		wantBody(`{"stores":[{"organization_id":"org_b","vector_store_id":"vs_1","created_at":"2026-03-01T12:00:00Z"}],"next_cursor":null}`)
+		wantBody(`{"stores":[{"organization_id":"org_b","vector_store_id":"vs_1","created_at":"2026-03-01T12:00:00Z",`+
+		`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"}}],"next_cursor":null}`)
 	e.do("GET", "/v1/admin/stores?organization_id=org_none", "").want(200, "").wantBody(`{"stores":[],"next_cursor":null}`)
 }
 
@@ -189,7 +190,7 @@ func TestMembers(t *testing.T) {
 	e.do("GET", "/v1/admin/status", "").want(200, "").wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","version":"test",` +
 		`"role":"leader","term":1,"leader":{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800"},` +
 		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"ready":true,` +
-		`"last_contact_ms":0,"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0},"alarms":[],"state":{"cluster_version":1,"mark":null,"scrub":null},"members":[` + member + `]}`)
+		`"last_contact_ms":0,"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"},"alarms":[],"state":{"cluster_version":1,"index":2,"mark":null,"scrub":null},"members":[` + member + `]}`)
 }
 
 func TestMembershipChanges(t *testing.T) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 
@@ -19,6 +20,11 @@ type usageReply struct {
 	Bytes      uint64 `json:"bytes"`
 	Tombstones uint64 `json:"tombstones"`
 	Namespaces uint64 `json:"namespaces"`
+	Digest     string `json:"digest"`
+}
+
+func newUsageReply(u fsm.Usage) usageReply {
+	return usageReply{u.Records, u.Bytes, u.Tombstones, u.Namespaces, hex.EncodeToString(u.Digest[:])}
 }
 
 func (s *server) handleLimits(c *call) error {
@@ -62,7 +68,7 @@ func replyLimits(c *call, view *fsm.View) error {
 		OrganizationID: org,
 		Limits:         newFigures(fsm.LimitsFigures, limits.Own),
 		Effective:      newFigures(fsm.LimitsFigures, limits.Effective),
-		Usage:          usageReply(limits.Usage),
+		Usage:          newUsageReply(limits.Usage),
 	})
 	return nil
 }

@@ -11,7 +11,7 @@ func TestLimits(t *testing.T) {
 	body := func(org string, own, effective int) string {
 		const quotas = `,"bytes_per_window":0,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0`
 		return fmt.Sprintf(`{"organization_id":%q,"limits":{"requests_per_window":%d`+quotas+`},"effective":{"requests_per_window":%d`+quotas+`},`+
-			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0}}`, org, own, effective)
+			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"}}`, org, own, effective)
 	}
 	e.do("GET", "/v1/admin/limits/org_acme", "").want(200, "").wantBody(body("org_acme", 0, 5))
 	e.do("PATCH", "/v1/admin/limits/org_acme", `{"requests_per_window":2}`).want(200, "").wantBody(body("org_acme", 2, 2))
@@ -52,8 +52,12 @@ func TestUsage(t *testing.T) {
 	e := newEdge(t)
 	e.push(`{"action":"upsert","id":"äß","namespace":"n","data":{"a": 1},"source_system":"crm","file":{},"created_at":"2026-01-01T00:00:00Z"}`)
 	e.push(`{"action":"upsert","id":"2","namespace":"m"},{"action":"delete","id":"3","namespace":"m"}`)
-	const usage = `"usage":{"records":2,"bytes":38,"tombstones":1,"namespaces":2}`
-	for _, path := range []string{"/v1/admin/limits/org_acme", "/v1/admin/status"} {
+	for path, digest := range map[string]string{
+		"/v1/admin/limits/org_acme": "20b06f6f48138dab8995662a0a99d72f",
+		"/v1/admin/status":          "8be927213413a8220152b5965bd473e1",
+		"/v1/admin/stores":          "ee9e5ff054de7427baf7ad40c7a5c7aa",
+	} {
+		usage := `"usage":{"records":2,"bytes":38,"tombstones":1,"namespaces":2,"digest":"` + digest + `"}`
 		if got := e.do("GET", path, "").want(200, "").body; !strings.Contains(got, usage) {
 			t.Errorf("%s: %s", path, got)
 		}

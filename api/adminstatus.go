@@ -42,11 +42,10 @@ func (s *server) handleStatus(c *call) error {
 		NodeID: st.NodeID, ClusterID: st.ClusterID, Version: st.Version, Role: st.Role, Term: st.Term,
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
 		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP,
-		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(),
-		Usage: s.usage(), Alarms: s.alarms(st),
+		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
 	}
 	var err error
-	if reply.State, err = s.stateReply(); err != nil {
+	if reply.State, reply.Usage, err = s.readState(); err != nil {
 		return err
 	}
 	var members []cluster.Member
@@ -66,20 +65,4 @@ func (s *server) handleStatus(c *call) error {
 	}
 	c.reply(http.StatusOK, reply)
 	return nil
-}
-
-// usage is what the state of this node has; nil where it can't be read just now,
-// of which the rest of the status says why.
-func (s *server) usage() *usageReply {
-	view, err := s.State.View()
-	if err != nil {
-		return nil
-	}
-	defer view.Close()
-	usage, err := view.Usage()
-	if err != nil {
-		return nil
-	}
-	reply := usageReply(usage)
-	return &reply
 }

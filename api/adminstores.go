@@ -23,6 +23,8 @@ type storeReply struct {
 	OrganizationID string `json:"organization_id"`
 	VectorStoreID  string `json:"vector_store_id"`
 	CreatedAt      string `json:"created_at"`
+
+	Usage usageReply `json:"usage"`
 }
 
 func (s *server) handleStoreCreate(c *call) error {
@@ -132,7 +134,11 @@ func appendStores(found []storeReply, v *fsm.View, org, after string, limit int)
 		return nil, fmt.Errorf("listing vector stores: %w", err)
 	}
 	for _, st := range stores {
-		found = append(found, storeReply{org, st.Name, timestamp(st.CreatedAt)})
+		usage, err := v.StoreUsage(org, st.Name)
+		if err != nil {
+			return nil, fmt.Errorf("reading what a vector store has: %w", err)
+		}
+		found = append(found, storeReply{org, st.Name, timestamp(st.CreatedAt), newUsageReply(usage)})
 	}
 	return found, nil
 }

@@ -139,7 +139,7 @@ func TestScrubs(t *testing.T) {
 	}
 	audit.scrub.Index, audit.scrub.Hash, audit.scrub.Rows = begun.Index, "ab", 7
 	audit.scrub.FinishedAt = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	want := fmt.Sprintf(`"alarms":[],"state":{"cluster_version":1,"mark":{"index":%d,"chain":"%016x"},"scrub":{"index":%d,"hash":"ab","rows":7,"bytes":0,`+
+	want := fmt.Sprintf(`"alarms":[],"state":{"cluster_version":1,"index":3,"mark":{"index":%d,"chain":"%016x"},"scrub":{"index":%d,"hash":"ab","rows":7,"bytes":0,`+
 		`"finished_at":"2026-03-01T12:00:00Z","verdict":"agrees","problems":[]}}`, begun.Index, marks.Last[0].Chain, begun.Index)
 	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, want) {
 		t.Errorf("status %s, want %s", body, want)

@@ -14,6 +14,7 @@ import (
 // mark have written the same, and those with the same hash have the same rows.
 type stateReply struct {
 	ClusterVersion uint32 `json:"cluster_version"`
+	Index          uint64 `json:"index"` // of the last entry in it
 
 	Mark  *markReply  `json:"mark"`
 	Scrub *scrubReply `json:"scrub"`
@@ -34,21 +35,24 @@ type scrubReply struct {
 	Problems   []string      `json:"problems"`
 }
 
-func (s *server) stateReply() (stateReply, error) {
-	var reply stateReply
+// readState is the state and what it has, as of one entry; nil where that can't be
+// read just now, of which the rest of a status says why.
+func (s *server) readState() (reply stateReply, usage *usageReply, err error) {
 	view, err := s.State.View()
 	if errors.Is(err, fsm.ErrNotReady) || errors.Is(err, fsm.ErrClosed) {
-		return reply, nil // a status is told all the same
+		return reply, nil, nil
 	}
 	if err != nil {
-		return reply, fmt.Errorf("opening a view: %w", err)
+		return reply, nil, fmt.Errorf("opening a view: %w", err)
 	}
 	defer view.Close()
-	reply.ClusterVersion = view.System().ClusterVersion
-	marks, err := view.Marks()
-	if err != nil {
-		return reply, fmt.Errorf("reading the marks: %w", err)
+	reply.ClusterVersion, reply.Index = view.System().ClusterVersion, view.Applied()
+	marks, marksErr := view.Marks()
+	total, usageErr := view.Usage()
+	if err := errors.Join(marksErr, usageErr); err != nil {
+		return reply, nil, fmt.Errorf("reading the state: %w", err)
 	}
+	told := newUsageReply(total)
 	if n := len(marks.Last); n > 0 {
 		reply.Mark = &markReply{marks.Last[n-1].Index, fmt.Sprintf("%016x", marks.Last[n-1].Chain)}
 	}
@@ -58,7 +62,7 @@ func (s *server) stateReply() (stateReply, error) {
 			FinishedAt: scrub.FinishedAt.Format(time.RFC3339), Verdict: verdict, Problems: append([]string{}, scrub.Problems...),
 		}
 	}
-	return reply, nil
+	return reply, &told, nil
 }
 
 // handleScrub has every node scrub its state as it is at one entry.

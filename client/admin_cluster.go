@@ -43,6 +43,7 @@ type Status struct {
 // made the same writes, those with the same hash at an index have the same rows.
 type State struct {
 	ClusterVersion uint32 `json:"cluster_version"`
+	Index          uint64 `json:"index"` // of the last entry in it, and in Status.Usage
 
 	Mark  *Mark  `json:"mark"`  // nil: none yet
 	Scrub *Scrub `json:"scrub"` // nil: none yet

@@ -22,12 +22,13 @@ type Limits struct {
 	Usage          Usage   `json:"usage"`
 }
 
-// Usage is what an organization or the whole cluster has.
+// Usage is what a vector store, an organization or the whole cluster has.
 type Usage struct {
 	Records    uint64 `json:"records"`
 	Bytes      uint64 `json:"bytes"`      // of the records' ids and fields, as they were sent
 	Tombstones uint64 `json:"tombstones"` // deletions that are still remembered
 	Namespaces uint64 `json:"namespaces"`
+	Digest     string `json:"digest"` // hex; equal digests mean equal names and content
 }
 
 // Limits returns an organization's limits.

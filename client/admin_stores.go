@@ -25,6 +25,7 @@ type Store struct {
 	OrganizationID string    `json:"organization_id"`
 	VectorStoreID  string    `json:"vector_store_id"`
 	CreatedAt      time.Time `json:"created_at"`
+	Usage          Usage     `json:"usage"`
 }
 
 // StorePage is ordered by organization and name.

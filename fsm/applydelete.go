@@ -60,7 +60,7 @@ func (c *NamespaceDelete) flip(tx *transaction, org storage.OrgNum, store storag
 	if err != nil {
 		return err
 	}
-	had := usageOf(&row)
+	had, digest := usageOf(&row), row.Digest
 	w.flip(&row, row.MaxTS, old)
 	row.Count, row.Bytes, row.Digest = 0, 0, storage.Digest{}
 	row.Refreshed, row.RefreshDigest = false, storage.Digest{}
@@ -68,6 +68,8 @@ func (c *NamespaceDelete) flip(tx *transaction, org storage.OrgNum, store storag
 	row.LastIndex, row.UpdatedAt = tx.index, tx.wall
 	tx.batch.PutNamespace(store, c.Namespace, row)
 	usage.move(had, usageOf(&row))
+	usage.digest.replace(c.Namespace, digest, row.Digest)
+	usage.settleDigests(c.Org, c.Store)
 	usage.put(tx.batch)
 	w.finish()
 	return nil
@@ -93,6 +95,8 @@ func (c *StoreDelete) decide(tx *transaction) (*Result, error) {
 		return nil, fmt.Errorf("delete store: %w", err)
 	}
 	usage.move(usage.inStore, storage.Usage{})
+	usage.digest = digestSum{}
+	usage.settleDigests(c.Org, c.Store)
 	usage.put(tx.batch)
 	tx.batch.DropStore(org.Num, c.Store, store.Num)
 	return tx.done(false), nil

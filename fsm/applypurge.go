@@ -27,6 +27,7 @@ func (c *OrgDelete) decide(tx *transaction) (*Result, error) {
 		return nil, fmt.Errorf("delete organization: %w", err)
 	}
 	usage.move(usage.inOrg, storage.Usage{})
+	usage.replaceOrg(c.Org, storage.Digest{})
 	usage.put(tx.batch)
 	tx.batch.DropOrg(c.Org, org.Num)
 	return tx.done(false), nil

@@ -176,6 +176,7 @@ func (w *syncWriter) settleTimestamp(rows []storage.Namespace) {
 func (w *syncWriter) write() {
 	w.countOperations()
 	for i, part := range w.parts {
+		before := part.row.Digest
 		if part.row.Num == 0 {
 			part.row.Num, part.row.Next = w.system.NextNamespace, firstGeneration
 			part.row.Org = w.usage.org
@@ -191,9 +192,11 @@ func (w *syncWriter) write() {
 		part.row.Deleted = part.after.Namespaces == 0
 		part.row.LastIndex, part.row.UpdatedAt = w.index, w.wall
 		w.batch.PutNamespace(w.store, w.entry.names[i], part.row)
+		w.usage.digest.replace(w.entry.names[i], before, part.row.Digest)
 	}
 	w.finish()
 	if len(w.parts) > 0 {
+		w.usage.settleDigests(w.entry.Org, w.entry.Sync.Store)
 		w.usage.put(w.batch)
 	}
 }

@@ -8,9 +8,11 @@ import (
 	"pipesync/storage"
 )
 
-// digestSum is a generation's digest while it is being changed: the sum modulo
-// 2^128 of one term for each live record. Sums don't depend on order, so that
-// the digest is kept in place without reading the other records.
+// digestSum is a digest while it is being changed: the sum modulo 2^128 of one term
+// for each live record of a generation, or for each part of something larger: the
+// namespaces of a store, the stores of an organization, the organizations. Sums don't
+// depend on order, so that a digest is kept in place without reading the other
+// records or parts.
 type digestSum struct {
 	hi, lo uint64
 	buf    []byte // of digestTerm's input, used again
@@ -40,8 +42,22 @@ func (s *digestSum) digest() (d storage.Digest) {
 	return d
 }
 
+// replace has the part of that name have another digest. What has no records counts
+// for nothing, as what isn't there.
+func (s *digestSum) replace(name string, before, after storage.Digest) {
+	if before == after {
+		return
+	}
+	if before != (storage.Digest{}) {
+		s.remove(name, storage.Hash(before))
+	}
+	if after != (storage.Digest{}) {
+		s.add(name, storage.Hash(after))
+	}
+}
+
 // term is the first 16 bytes of SHA-256(length of id, 4 bytes big-endian ‖ id ‖
-// content hash), as a big-endian number.
+// content hash, or the digest of the part), as a big-endian number.
 func (s *digestSum) term(id string, h storage.Hash) (hi, lo uint64) {
 	s.buf = binary.BigEndian.AppendUint32(s.buf[:0], uint32(len(id)))
 	s.buf = append(s.buf, id...)

@@ -701,9 +701,13 @@ func (m *model) wouldHave(s *Sync, ts int64) storage.Usage {
 	return after.usage()
 }
 
-// usage is what the organization has.
+// usage is what the organization has, with the digest of its store.
 func (m *model) usage() (u storage.Usage) {
-	for _, ns := range m.namespaces {
+	digests := map[string]storage.Digest{}
+	for name, ns := range m.namespaces {
+		if len(ns.live) > 0 {
+			digests[name] = modelDigest(ns.live)
+		}
 		u.Records += uint64(len(ns.live))
 		u.Bytes += ns.bytes()
 		u.Tombstones += uint64(len(ns.tombstones))
@@ -711,6 +715,7 @@ func (m *model) usage() (u storage.Usage) {
 			u.Namespaces++
 		}
 	}
+	u.Digest = modelSum(digests)
 	return u
 }
 
@@ -723,11 +728,20 @@ func (ns *modelNamespace) records() []Record {
 	return list
 }
 
-func modelDigest(live map[string]Record) (d storage.Digest) {
-	sum := new(big.Int)
+func modelDigest(live map[string]Record) storage.Digest {
+	hashes := map[string]storage.Digest{}
 	for id, rec := range live {
-		in := binary.BigEndian.AppendUint32(nil, uint32(len(id)))
-		in = append(append(in, id...), rec.Hash[:]...)
+		hashes[id] = storage.Digest(rec.Hash)
+	}
+	return modelSum(hashes)
+}
+
+// modelSum is the digest of what has parts with these hashes.
+func modelSum(parts map[string]storage.Digest) (d storage.Digest) {
+	sum := new(big.Int)
+	for name, part := range parts {
+		in := binary.BigEndian.AppendUint32(nil, uint32(len(name)))
+		in = append(append(in, name...), part[:]...)
 		full := sha256.Sum256(in)
 		sum.Add(sum, new(big.Int).SetBytes(full[:16]))
 	}

@@ -6,6 +6,9 @@ import (
 	"pipesync/storage"
 )
 
+// Usage is what a vector store has, an organization, or the cluster.
+type Usage = storage.Usage
+
 // usageRows are what a vector store has, its organization, and the cluster. Each is
 // the sum over its namespaces, so whatever changes a namespace moves all three. An
 // entry opens them once: what it reads is the state before it.
@@ -15,6 +18,9 @@ type usageRows struct {
 	inStore storage.Usage
 	inOrg   storage.Usage
 	inAll   storage.Usage
+	// digest is the store's: whoever changes a namespace's replaces that in it, and
+	// calls settleDigests.
+	digest digestSum
 }
 
 func readUsage(r storage.Reader, org storage.OrgNum, store storage.StoreNum) (*usageRows, error) {
@@ -29,6 +35,7 @@ func readUsage(r storage.Reader, org storage.OrgNum, store storage.StoreNum) (*u
 	if err != nil {
 		return nil, fmt.Errorf("read usage: %w", err)
 	}
+	u.digest = newDigestSum(u.inStore.Digest)
 	return u, nil
 }
 
@@ -41,6 +48,22 @@ func (u *usageRows) move(before, after storage.Usage) {
 		total.Tombstones += after.Tombstones - before.Tombstones
 		total.Namespaces += after.Namespaces - before.Namespaces
 	}
+}
+
+// settleDigests has the digests of organization and cluster follow that of the store,
+// after digest has changed. The names are those of organization and store.
+func (u *usageRows) settleDigests(org, store string) {
+	after := newDigestSum(u.inOrg.Digest)
+	after.replace(store, u.inStore.Digest, u.digest.digest())
+	u.inStore.Digest = u.digest.digest()
+	u.replaceOrg(org, after.digest())
+}
+
+// replaceOrg gives the organization of that name another digest.
+func (u *usageRows) replaceOrg(name string, after storage.Digest) {
+	all := newDigestSum(u.inAll.Digest)
+	all.replace(name, u.inOrg.Digest, after)
+	u.inOrg.Digest, u.inAll.Digest = after, all.digest()
 }
 
 func (u *usageRows) put(b *storage.Batch) {

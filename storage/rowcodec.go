@@ -243,9 +243,9 @@ func (n *Namespace) decode(r *reader) {
 	n.Org = OrgNum(r.u32())
 }
 
-//	+---------+-------------+-----------+----------------+----------------+
-//	| version | records u64 | bytes u64 | tombstones u64 | namespaces u64 |
-//	+---------+-------------+-----------+----------------+----------------+
+//	+---------+-------------+-----------+----------------+----------------+-----------+
+//	| version | records u64 | bytes u64 | tombstones u64 | namespaces u64 | digest 16 |
+//	+---------+-------------+-----------+----------------+----------------+-----------+
 
 func (u Usage) encode(w *writer) {
 	w.u8(rowVersion)
@@ -253,6 +253,7 @@ func (u Usage) encode(w *writer) {
 	w.u64(u.Bytes)
 	w.u64(u.Tombstones)
 	w.u64(u.Namespaces)
+	w.raw(u.Digest[:])
 }
 
 func (u *Usage) decode(r *reader) {
@@ -261,6 +262,7 @@ func (u *Usage) decode(r *reader) {
 	u.Bytes = r.u64()
 	u.Tombstones = r.u64()
 	u.Namespaces = r.u64()
+	copy(u.Digest[:], r.take(16))
 }
 
 // namespaceName is the name of a namespace, by (store, number).

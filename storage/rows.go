@@ -16,8 +16,8 @@ type (
 // and recover; the zero Epoch means that no entry has been applied yet.
 type Epoch [16]byte
 
-// Digest is the order-free 128-bit sum over (id, content hash) of the live
-// records of one generation.
+// Digest is an order-free 128-bit sum: over (id, content hash) of the live records
+// of one generation, or over (name, digest) of what has such generations.
 type Digest [16]byte
 
 // Hash is the first 16 bytes of the SHA-256 of a record's canonical content.
@@ -231,6 +231,9 @@ type Usage struct {
 	Bytes      uint64 // their sizes
 	Tombstones uint64
 	Namespaces uint64
+	// Digest is of the namespaces of a store, the stores of an organization, or the
+	// organizations.
+	Digest Digest
 }
 
 // WindowHead says which slots an organization's rate window has: one for each

@@ -39,7 +39,7 @@ var (
 	aRequestHead      = RequestHead{First: 1, Next: 2}
 
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
-	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4}
+	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4, Digest: Digest{5}}
 	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8, Bytes: 7}
 	aFingerprint = Fingerprint{Hash: Hash{1}, SyncTimestamp: 2, Changed: Seq{3, 4}, Size: 5}
 	aTombstone   = Fingerprint{SyncTimestamp: -2, Changed: Seq{3, 5}, Tombstone: true, BuriedAt: 4}

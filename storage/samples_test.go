@@ -62,7 +62,7 @@ func samples() []sample {
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(empty{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
-		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2})},
+		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2, Digest: Digest(fill(16, 0x80))})},
 		{"window head", appendWindowHeadKey(nil, 1), encodeRow(WindowHead{Admitted: 101, First: 7, Forgotten: 59_999_999_998, Bytes: 1 << 40})},
 		{"window slot", appendWindowSlotKey(nil, 0x0a0b0c0d, 0x0102030405060708), encodeRow(WindowSlot{At: 59_999_999_999, Before: 0x0102030405060708})},
 		{"history", appendHistoryKey(nil, 2, 0x0102030405060708), encodeRow(History{

@@ -49,7 +49,7 @@ func newLimitsSet(a *app) *cobra.Command {
 }
 
 func describeUsage(u client.Usage) string {
-	return fmt.Sprintf("%d records of %d bytes, %d tombstones, %d namespaces", u.Records, u.Bytes, u.Tombstones, u.Namespaces)
+	return fmt.Sprintf("%d records of %d bytes, %d tombstones, %d namespaces, digest %s", u.Records, u.Bytes, u.Tombstones, u.Namespaces, u.Digest)
 }
 
 func (a *app) printLimits(limits client.Limits) error {

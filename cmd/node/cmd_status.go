@@ -138,7 +138,7 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
 		if s.Usage != nil {
-			fmt.Fprintf(w, "stored\t%s\n", describeUsage(*s.Usage))
+			fmt.Fprintf(w, "stored\tat entry %d: %s\n", s.State.Index, describeUsage(*s.Usage))
 		}
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
 		fmt.Fprintf(w, "cluster version\t%d\n", s.State.ClusterVersion)

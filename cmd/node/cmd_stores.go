@@ -52,9 +52,10 @@ func newStoresList(a *app) *cobra.Command {
 		}
 		a.tellMore(page.NextCursor)
 		return a.print(page, func(w *tabwriter.Writer) {
-			fmt.Fprintln(w, "ORGANIZATION\tVECTOR STORE\tCREATED")
+			fmt.Fprintln(w, "ORGANIZATION\tVECTOR STORE\tCREATED\tNAMESPACES\tRECORDS\tBYTES\tDIGEST")
 			for _, s := range page.Stores {
-				fmt.Fprintf(w, "%s\t%s\t%s\n", s.OrganizationID, s.VectorStoreID, s.CreatedAt.Format(time.RFC3339))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.OrganizationID, s.VectorStoreID, s.CreatedAt.Format(time.RFC3339),
+					s.Usage.Namespaces, s.Usage.Records, s.Usage.Bytes, s.Usage.Digest)
 			}
 		})
 	})
