@@ -93,8 +93,8 @@ func TestStores(t *testing.T) {
 	e.do("POST", "/v1/admin/stores", body).want(200, "").
 		wantBody(`{"organization_id":"org_b","vector_store_id":"vs_1","created":false}`)
 	e.do("GET", "/v1/admin/stores?organization_id=org_b", "").want(200, "").
-		wantBody(`{"stores":[{"organization_id":"org_b","vector_store_id":"vs_1","created_at":"2026-03-01T12:00:00Z",`+
-		`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"}}],"next_cursor":null}`)
+		wantBody(`{"stores":[{"organization_id":"org_b","vector_store_id":"vs_1","created_at":"2026-03-01T12:00:00Z",` +
+			`"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"}}],"next_cursor":null}`)
 	e.do("GET", "/v1/admin/stores?organization_id=org_none", "").want(200, "").wantBody(`{"stores":[],"next_cursor":null}`)
 }
 

@@ -53,6 +53,9 @@ func TestOrgDelete(t *testing.T) {
 	s.KeyID = "key_new"
 	r.mustApply(s)
 	before := stateOf(t, r)
+	if s := scrubOf(t, r.fsm); len(s.Problems) > 0 {
+		t.Errorf("of what is counted: %q", s.Problems)
+	}
 	// A reconcile that is on its way changes nothing that counts.
 	r.mustApply(&Reconcile{Store: 1, Namespace: "n", Generation: 1})
 	if n := purgeAll(t, r); n != 2 {

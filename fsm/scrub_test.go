@@ -25,15 +25,30 @@ func TestScrubFindsWhatContradicts(t *testing.T) {
 		spoil func(*storage.Batch)
 		want  []string
 	}{
-		"a fingerprint that is lost": {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "a") }, []string{"1 live fingerprints, and should have 2", "the digest"}},
-		"a content that is lost":     {func(b *storage.Batch) { b.DeleteContent(1, 1, 1, "a") }, []string{"1 contents, and should have 2"}},
-		"a tombstone that is lost":   {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "c") }, []string{"0 tombstones, and should have 1"}},
+		"a fingerprint that is lost": {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "a") },
+			[]string{"1 live fingerprints, and should have 2", "2 bytes by its fingerprints, and should have 4", "the digest"}},
+		"a content that is lost": {func(b *storage.Batch) { b.DeleteContent(1, 1, 1, "a") },
+			[]string{"1 contents, and should have 2", "2 bytes by its contents, and should have 4"}},
+		"a content of another size": {func(b *storage.Batch) {
+			b.PutContent(1, 1, 1, "a", storage.Content{Data: []byte("1"), File: []byte("2"), SourceSystem: []byte("3"), CreatedAt: []byte("4"), UpdatedAt: []byte("5")})
+		}, []string{"8 bytes by its contents, and should have 4"}},
+		"a size in a fingerprint": {func(b *storage.Batch) {
+			b.PutFingerprint(1, 1, 1, "a", storage.Fingerprint{Hash: testHash("1"), Size: 7})
+		}, []string{"9 bytes by its fingerprints, and should have 4"}},
+		"the usage of a store": {func(b *storage.Batch) { b.PutUsage(1, 1, storage.Usage{}) },
+			[]string{"organization 1, store 1 is 0 records of 0 bytes, 0 tombstones, 0 namespaces, digest 00000000000000000000000000000000, and should be 3 records of 6 bytes, 1 tombstones, 2 namespaces, digest "}},
+		"the usage of an organization": {func(b *storage.Batch) { b.PutUsage(1, 0, storage.Usage{Tombstones: 7}) }, []string{"organization 1, store 0 is "}},
+		"the usage of all":             {func(b *storage.Batch) { b.PutUsage(0, 0, storage.Usage{Namespaces: 7}) }, []string{"organization 0, store 0 is "}},
+		"the usage of nothing":         {func(b *storage.Batch) { b.PutUsage(1, 9, storage.Usage{Records: 1}) }, []string{"organization 1, store 9 is "}},
+		"a tombstone that is lost":     {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "c") }, []string{"0 tombstones, and should have 1"}},
 		"another hash": {func(b *storage.Batch) {
-			b.PutFingerprint(1, 1, 1, "a", storage.Fingerprint{Hash: testHash("2")})
+			b.PutFingerprint(1, 1, 1, "a", storage.Fingerprint{Hash: testHash("2"), Size: 2})
 		}, []string{"the digest"}},
 		"another namespace's": {func(b *storage.Batch) {
-			b.PutNamespace(1, "m", storage.Namespace{Num: 2, Live: 1, Next: 2, Count: 7})
-		}, []string{"namespace 2 of store 1 has 1 live", "contents", "the digest"}},
+			b.PutNamespace(1, "m", storage.Namespace{Num: 2, Live: 1, Next: 2, Count: 7, Bytes: 2, Org: 1})
+		}, []string{"namespace 2 of store 1 has 1 live", "contents", "the digest", "organization 0, store 0", "organization 1, store 0", "organization 1, store 1"}},
+		// The rest is read all the same, and hashed.
+		"a row that can't be read": {func(b *storage.Batch) { b.PutRetired(1, 0, 1, storage.Retired{}) }, []string{"decode key"}},
 		"of no live generation": {func(b *storage.Batch) {
 			b.PutFingerprint(1, 1, 9, "a", storage.Fingerprint{Hash: testHash("2")})
 		}, nil},

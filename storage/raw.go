@@ -30,45 +30,75 @@ func (rs rows) Raw(visit func(key, value []byte) error) (err error) {
 	return nil
 }
 
-// Visitor is given rows, of the kinds that it has a function for.
+// Visitor is given rows. Each function must be there.
 type Visitor struct {
-	// Any is given every row, as Raw gives it.
-	Any         func(key, value []byte) error
-	Namespace   func(store StoreNum, n Namespace) error
-	Fingerprint func(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) error
-	Content     func(store StoreNum, ns NamespaceNum, gen Generation) error
+	// Any is given every row, as Raw gives it, before any other function is.
+	Any func(key, value []byte) error
+	// Unreadable is told of a row whose key, or whose value where it is of a kind
+	// below, can't be decoded. The error matches ErrCorrupt, and doesn't say whose it is.
+	Unreadable func(err error)
+
+	Org         func(name string, o Org)
+	DeletedOrg  func(org OrgNum)
+	Store       func(org OrgNum, name string, s Store)
+	Usage       func(org OrgNum, store StoreNum, u Usage)
+	Namespace   func(store StoreNum, name string, n Namespace)
+	Fingerprint func(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint)
+	// Content is told the size of the record: the bytes of its id and of its fields.
+	Content func(store StoreNum, ns NamespaceNum, gen Generation, size uint64)
 }
 
 // Visit visits every row of the database in the order of Raw: a store's namespaces
-// come before all fingerprints, and those before all contents. A key that can't be
-// read, and a row of these kinds, is an error that matches ErrCorrupt.
+// come before all fingerprints, and those before all contents. It fails where
+// reading does, or Any.
 func (rs rows) Visit(v Visitor) error {
 	return rs.Raw(func(key, value []byte) error {
 		if err := v.Any(key, value); err != nil {
 			return err
 		}
-		k, err := parseKey(key)
-		if err != nil {
-			return err
-		}
-		switch k.kind {
-		case kindNamespace:
-			var n Namespace
-			if err := decodeRow(key, value, &n); err != nil {
-				return err
-			}
-			return v.Namespace(k.store, n)
-		case kindFingerprint:
-			var f Fingerprint
-			if err := decodeRow(key, value, &f); err != nil {
-				return err
-			}
-			return v.Fingerprint(k.store, k.ns, k.gen, k.name, f)
-		case kindContent:
-			return v.Content(k.store, k.ns, k.gen)
+		if err := v.visit(key, value); err != nil {
+			v.Unreadable(err)
 		}
 		return nil
 	})
+}
+
+func (v *Visitor) visit(key, value []byte) error {
+	k, err := parseKey(key)
+	if err != nil {
+		return err
+	}
+	switch k.kind {
+	case kindOrg:
+		return visitRow(key, value, func(o Org) { v.Org(k.name, o) })
+	case kindDeletedOrg:
+		return visitRow(key, value, func(empty) { v.DeletedOrg(k.org) })
+	case kindStore:
+		return visitRow(key, value, func(s Store) { v.Store(k.org, k.name, s) })
+	case kindUsage:
+		return visitRow(key, value, func(u Usage) { v.Usage(k.org, k.store, u) })
+	case kindNamespace:
+		return visitRow(key, value, func(n Namespace) { v.Namespace(k.store, k.name, n) })
+	case kindFingerprint:
+		return visitRow(key, value, func(f Fingerprint) { v.Fingerprint(k.store, k.ns, k.gen, k.name, f) })
+	case kindContent:
+		return visitRow(key, value, func(c Content) { v.Content(k.store, k.ns, k.gen, uint64(len(k.name))+c.size()) })
+	}
+	return nil
+}
+
+func visitRow[T any, P decodable[T]](key, value []byte, visit func(T)) error {
+	var row T
+	err := decodeRow(key, value, P(&row))
+	if err == nil {
+		visit(row)
+	}
+	return err
+}
+
+// size is the bytes of the fields.
+func (c *Content) size() uint64 {
+	return uint64(len(c.Data) + len(c.File) + len(c.SourceSystem) + len(c.CreatedAt) + len(c.UpdatedAt))
 }
 
 // RowHash is the SHA-256 of rows, each key and value preceded by their lengths.

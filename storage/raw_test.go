@@ -2,6 +2,8 @@ package storage
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -75,4 +77,58 @@ func TestHashIsOfTheRowsAlone(t *testing.T) {
 		t.Error("a snapshot's hash is of a later state")
 	}
 	check(t, s.Close())
+}
+
+// TestVisitGoesOnBehindWhatItCantRead: rows are told by their kinds, and those that
+// can't be decoded hide none of the others, nor do they go unseen by Any.
+func TestVisitGoesOnBehindWhatItCantRead(t *testing.T) {
+	db := openMem(t)
+	write(t, db, func(b *Batch) {
+		b.PutOrg("o", Org{Num: 7})
+		b.PutStore(7, "s", Store{Num: 3})
+		b.PutUsage(7, 3, Usage{Records: 1})
+		b.PutNamespace(3, "n", Namespace{Num: 4, Live: 5})
+		b.PutFingerprint(3, 4, 5, "id", Fingerprint{Size: 6})
+		b.PutContent(3, 4, 5, "id", Content{Data: []byte("12"), File: []byte("3"), SourceSystem: []byte("4"), CreatedAt: []byte("5"), UpdatedAt: []byte("678"), SyncID: "not counted"})
+		b.PutHistoryHead(7, HistoryHead{Count: 1})
+		b.DropOrg("gone", 8)
+	})
+	check(t, db.pebble.Set(appendRecordKey(nil, kindFingerprint, 3, 4, 5, "bad"), []byte{rowVersion + 1}, pebble.NoSync))
+	check(t, db.pebble.Set([]byte{0xff}, nil, pebble.NoSync))
+	var got []string
+	told := func(format string, args ...any) { got = append(got, fmt.Sprintf(format, args...)) }
+	rows := 0
+	v := Visitor{
+		Any: func(_, _ []byte) error { rows++; return nil },
+		Unreadable: func(err error) {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%v", err)
+			}
+			told("unreadable")
+		},
+		Org:        func(name string, o Org) { told("org %s %d", name, o.Num) },
+		DeletedOrg: func(org OrgNum) { told("deleted org %d", org) },
+		Store:      func(org OrgNum, name string, s Store) { told("store %d %s %d", org, name, s.Num) },
+		Usage:      func(org OrgNum, store StoreNum, u Usage) { told("usage %d %d %d", org, store, u.Records) },
+		Namespace:  func(store StoreNum, name string, n Namespace) { told("namespace %d %s %d", store, name, n.Num) },
+		Fingerprint: func(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) {
+			told("fingerprint %d %d %d %s %d", store, ns, gen, id, f.Size)
+		},
+		Content: func(store StoreNum, ns NamespaceNum, gen Generation, size uint64) {
+			told("content %d %d %d %d", store, ns, gen, size)
+		},
+	}
+	check(t, db.Visit(v))
+	want := []string{
+		"org o 7", "store 7 s 3", "namespace 3 n 4", "usage 7 3 1", "deleted org 8",
+		"unreadable", "fingerprint 3 4 5 id 6", "content 3 4 5 10", "unreadable",
+	}
+	if diff := cmp.Diff(want, got); diff != "" || rows != 10 {
+		t.Errorf("%d rows, %s", rows, diff)
+	}
+	enough := errors.New("enough")
+	v.Any = func(_, _ []byte) error { return enough }
+	if err := db.Visit(v); !errors.Is(err, enough) {
+		t.Errorf("%v", err)
+	}
 }
