@@ -37,6 +37,7 @@ type core struct {
 	leadership *leadership
 	succession *succession
 	questions  flights // of verify
+	heartbeats flights // that have come, see numberedTransport
 	self       raft.ServerID
 	logger     *slog.Logger
 	simulation Simulation
@@ -99,7 +100,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	})
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
 	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
-	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, backlog: c.backlog}
+	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, backlog: c.backlog, heartbeats: &c.heartbeats}
 	defer func() {
 		if err != nil {
 			_ = c.transport.Close()
@@ -213,6 +214,7 @@ func (c *core) shutdown() error {
 	close(c.stopped)
 	c.transport.CloseStreams()
 	c.wg.Wait()
+	c.heartbeats.drain(context.Background()) // each ends with its write, which diskGuard bounds
 	if cerr := c.store.file.Close(); err == nil && cerr != nil {
 		err = fmt.Errorf("closing the log: %w", cerr)
 	}

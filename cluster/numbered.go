@@ -86,6 +86,7 @@ type numberedTransport struct {
 	answers    *answers
 	deliveries *deliveries
 	backlog    *backlog
+	heartbeats *flights // that are being handled: see SetHeartbeatHandler
 }
 
 // Consumer implements raft.Transport.
