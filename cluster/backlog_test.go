@@ -127,7 +127,10 @@ func TestRestoredEntriesAreNotWaitedFor(t *testing.T) {
 // A follower that applies nothing any more keeps its leader, takes only so much of
 // its log, and catches up afterwards.
 func TestASlowFollowerBoundsWhatItTakes(t *testing.T) {
-	const bodyBytes, proposals = 64 << 10, 64
+	const bodyBytes, proposals = 16 << 10, 160
+	// Those within the bound, and the requests that were under way when it was met,
+	// each with all that the follower lagged behind.
+	const taken = 8 + 3*maxAppendEntries
 	all := newCluster(t, 3, func(c *Config) { c.maxUnappliedBytes = 8 * bodyBytes })
 	leader := leaderOf(t, all)
 	slow := followerOf(all, leader)
@@ -138,10 +141,8 @@ func TestASlowFollowerBoundsWhatItTakes(t *testing.T) {
 	for i := range proposals {
 		leader.mustPropose(fmt.Sprintf("%0*d", bodyBytes, i))
 	}
-	// The requests under way when the bound was met have 8 MiB at most, here what
-	// one proposal after another makes of them.
 	behind := leader.Status().LastLogIndex - slow.Status().LastLogIndex
-	if behind < proposals/2 {
+	if behind < proposals-taken {
 		t.Errorf("the follower has all but %d of %d entries, which are %d bytes each", behind, proposals, bodyBytes)
 	}
 	if s := slow.Status(); s.LeaderID != leader.name() || s.Term != leader.Status().Term {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // Bootstrap and wiped logs: a directory is never taken for what it is not.
@@ -111,11 +110,7 @@ func TestHalfABootstrapIsResumed(t *testing.T) {
 	}
 	m.gate = &testGate{}
 	m.start()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	if _, err := m.Propose(ctx, []byte("a")); err != nil {
-		t.Errorf("after a bootstrap cut in half: %v", err)
-	}
+	m.mustPropose("a")
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -42,7 +42,7 @@ func TestUnjoinedNode(t *testing.T) {
 func TestJoinRefusals(t *testing.T) {
 	all := newCluster(t, 2)
 	follower := followerOf(all, leaderOf(t, all))
-	stranger := newMember(t, "n9")
+	stranger := newMember(t, "n9", patient)
 	if err := stranger.Join(stranger.ctx(), follower.ports.peerAdvertise, "guess", false); !errors.Is(err, ErrUnauthorized) {
 		t.Errorf("wrong token: %v", err)
 	}
@@ -145,7 +145,7 @@ func TestJoinIsResumed(t *testing.T) {
 }
 
 func TestRemoveAndLeave(t *testing.T) {
-	all := newCluster(t, 4)
+	all := newCluster(t, 4, impatient)
 	leader := leaderOf(t, all)
 
 	// A follower, asked for through another follower.
@@ -214,7 +214,7 @@ func saysRemoved(t *testing.T, m, through *member) {
 
 // A node that was away while it was removed finds out when it comes back.
 func TestRemovedWhileAway(t *testing.T) {
-	all := newCluster(t, 3)
+	all := newCluster(t, 3, impatient)
 	leader := leaderOf(t, all)
 	away := followerOf(all, leader)
 	away.stop()
@@ -228,7 +228,7 @@ func TestRemovedWhileAway(t *testing.T) {
 }
 
 func TestQuorumArithmetic(t *testing.T) {
-	all := newCluster(t, 3)
+	all := newCluster(t, 3, func(c *Config) { c.HeartbeatTimeout, c.ElectionTimeout = time.Second, time.Second })
 	leader := leaderOf(t, all)
 	down := followerOf(all, leader)
 	up := followerOf(without(all, down), leader)
@@ -274,7 +274,7 @@ func TestTransferRefusals(t *testing.T) {
 
 // A node that comes back at other ports is found again by its id.
 func TestAddressChange(t *testing.T) {
-	all := newCluster(t, 3)
+	all := newCluster(t, 3, impatient)
 	for _, m := range []*member{followerOf(all, leaderOf(t, all)), leaderOf(t, all)} {
 		before := m.ports.peerAdvertise
 		m.stop()

@@ -53,7 +53,7 @@ func TestSnapshotBringsBackOneThatWasAway(t *testing.T) {
 		t.Error("no snapshot was installed: the test proves nothing")
 	}
 	// A newcomer starts from the snapshot too.
-	fresh := newMember(t, "n9")
+	fresh := newMember(t, "n9", patient)
 	if err := fresh.Join(fresh.ctx(), away.ports.peerAdvertise, testToken, false); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func testConfig(t *testing.T, name string) Config {
 		NodeID: name, DataDir: t.TempDir(), PeerBind: addrs[0], GossipBind: addrs[1],
 		HTTPAdvertise: name + ".example:8800", GossipKey: testGossipKey, Version: "v-test",
 		Logger:           slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
-		HeartbeatTimeout: 500 * time.Millisecond, ElectionTimeout: 500 * time.Millisecond,
+		HeartbeatTimeout: impatientTimeout, ElectionTimeout: impatientTimeout,
 		Fatal: func(err error) { t.Errorf("fatal: %v", err) },
 	}
 }
@@ -88,7 +88,7 @@ func newMember(t *testing.T, name string, change ...func(*Config)) *member {
 		f(&m.cfg)
 	}
 	m.start()
-	t.Cleanup(m.stop)
+	t.Cleanup(m.end)
 	return m
 }
 
@@ -121,7 +121,21 @@ func (m *member) snapshots() raft.SnapshotStore {
 
 func (m *member) stop() {
 	m.t.Helper()
-	if err := m.Shutdown(m.ctx()); err != nil {
+	m.stopBy(m.ctx())
+}
+
+// end is stop without patience: at the end of a test nobody goes on whom it would
+// spare an election to hand leadership over.
+func (m *member) end() {
+	m.t.Helper()
+	now, cancel := context.WithCancel(m.ctx())
+	cancel()
+	m.stopBy(now)
+}
+
+func (m *member) stopBy(ctx context.Context) {
+	m.t.Helper()
+	if err := m.Shutdown(ctx); err != nil {
 		m.t.Errorf("stopping %s: %v", m.cfg.NodeID, err)
 	}
 	if _, bad := m.gate.state(); len(bad) > 0 {
@@ -149,10 +163,25 @@ func (m *member) ctx() context.Context {
 
 func (m *member) name() string { return m.cfg.NodeID }
 
+// mustPropose returns when body is in the log. Where leadership was lost meanwhile,
+// so that the outcome is unknown, it looks, and proposes again what isn't there.
 func (m *member) mustPropose(body string) {
 	m.t.Helper()
-	if _, err := m.Propose(m.ctx(), []byte(body)); err != nil {
-		m.t.Fatalf("proposing through %s: %v", m.name(), err)
+	for {
+		term := m.Status().Term
+		_, err := m.Propose(m.ctx(), []byte(body))
+		if err == nil {
+			return
+		}
+		if class(m.t, err) != "unknown" {
+			m.t.Fatalf("proposing through %s: %v", m.name(), err)
+		}
+		if slices.Contains(m.read(), body) {
+			return
+		}
+		if m.Status().Term == term {
+			m.t.Fatalf("proposing through %s, all in term %d: %v", m.name(), term, err)
+		}
 	}
 }
 
@@ -182,16 +211,48 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// newCluster bootstraps the first node and joins the others to it.
+// patient nodes keep their leader also where a busy machine lets none of them run
+// for a while.
+func patient(c *Config) { c.HeartbeatTimeout, c.ElectionTimeout = 4*time.Second, 4*time.Second }
+
+// impatient nodes soon have another leader when theirs is gone, and now and then
+// when it isn't.
+func impatient(c *Config) {
+	c.HeartbeatTimeout, c.ElectionTimeout = impatientTimeout, impatientTimeout
+}
+
+const impatientTimeout = 500 * time.Millisecond
+
+// bootstrap has the node found a cluster, without awaiting that its first election
+// is due.
+func (m *member) bootstrap() {
+	m.t.Helper()
+	founded := make(chan error, 1)
+	go func() { founded <- m.Bootstrap(m.ctx()) }()
+	eventually(m.t, "Raft to run", func() bool {
+		c, err := m.running()
+		if err == nil {
+			c.backlog.to <- raft.RPC{
+				Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
+				RespChan: make(chan raft.RPCResponse, 1),
+			}
+		}
+		return err == nil
+	})
+	if err := <-founded; err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// newCluster bootstraps the first node and joins the others to it. They are patient,
+// so that the test knows who leads; one that has leaders die has them impatient.
 func newCluster(t *testing.T, size int, change ...func(*Config)) []*member {
 	t.Helper()
 	var all []*member
 	for i := range size {
-		all = append(all, newMember(t, fmt.Sprintf("n%d", i+1), change...))
+		all = append(all, newMember(t, fmt.Sprintf("n%d", i+1), append([]func(*Config){patient}, change...)...))
 	}
-	if err := all[0].Bootstrap(all[0].ctx()); err != nil {
-		t.Fatal(err)
-	}
+	all[0].bootstrap()
 	for _, m := range all[1:] {
 		if err := m.Join(m.ctx(), all[0].ports.peerAdvertise, testToken, false); err != nil {
 			t.Fatal(err)

@@ -39,18 +39,16 @@ func versioned(t *testing.T, name string, supported uint32) (*member, *testVersi
 	t.Helper()
 	v := &testVersions{}
 	v.supported.Store(supported)
-	m := newMember(t, name, func(c *Config) { c.Versions = v })
+	m := newMember(t, name, patient, func(c *Config) { c.Versions = v })
 	v.sm.Store(m.sm)
 	return m, v
 }
 
 func TestVersionFollowsTheOldestMember(t *testing.T) {
 	n1, v1 := versioned(t, "n1", 1)
-	if err := n1.Bootstrap(n1.ctx()); err != nil {
-		t.Fatal(err)
-	}
+	n1.bootstrap()
 	n2, v2 := versioned(t, "n2", 3)
-	n3, v3 := versioned(t, "n3", 2)
+	n3, v3 := versioned(t, "n3", 1)
 	for _, m := range []*member{n2, n3} {
 		if err := m.Join(m.ctx(), n1.ports.peerAdvertise, testToken, m == n3); err != nil {
 			t.Fatal(err)
@@ -75,6 +73,7 @@ func TestVersionFollowsTheOldestMember(t *testing.T) {
 	if got := v1.Current(); got != 1 {
 		t.Fatalf("version %d, and n3 hasn't reported", got)
 	}
+	v3.supported.Store(2)
 	// Reports come by themselves; the non-voter has a say.
 	eventually(t, "version 2", func() bool { return v1.Current() == 2 && v2.Current() == 2 && v3.Current() == 2 })
 	v3.supported.Store(3)
@@ -98,9 +97,7 @@ func TestVersionFollowsTheOldestMember(t *testing.T) {
 // A joiner that supports less waits until the raise is through, and is refused.
 func TestNobodyJoinsWhileTheVersionIsRaised(t *testing.T) {
 	n1, v1 := versioned(t, "n1", 1)
-	if err := n1.Bootstrap(n1.ctx()); err != nil {
-		t.Fatal(err)
-	}
+	n1.bootstrap()
 	eventually(t, "a leader", func() bool { return n1.Status().Ready })
 	applying, goOn := make(chan struct{}), make(chan struct{})
 	n1.sm.setStall(func(body []byte) {
