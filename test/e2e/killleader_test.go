@@ -125,12 +125,18 @@ func expectedFailure(err error) bool {
 // killLeaderOnce returns how long after the kill the first sync was acknowledged.
 func (s *suite) killLeaderOnce(kill int, promised *acked) time.Duration {
 	s.Helper()
-	leader := s.leader()
-	status, err := s.admin(leader).Status(s.ctx)
-	s.must(err)
-	if status.Role != "leader" || status.NodeID != leader.ID {
-		s.Fatalf("kill %d: %s is %s, not the leader", kill, leader.ID, status.Role)
-	}
+	var leader *testcluster.Node
+	var status client.Status
+	s.await("a leader that says so", func(ctx context.Context) (err error) {
+		if leader, err = s.Leader(ctx); err != nil {
+			return err
+		}
+		status, err = s.admin(leader).Status(ctx)
+		if err == nil && (status.Role != "leader" || status.NodeID != leader.ID) {
+			return fmt.Errorf("%s is %s", leader.ID, status.Role)
+		}
+		return err
+	})
 	pid := leader.Process().Pid()
 	s.must(leader.Kill9())
 	killed, before := time.Now(), promised.count()

@@ -56,8 +56,8 @@ func TestJoinAndLeave(t *testing.T) {
 	s.must(err)
 	t.Logf("join: %s", out)
 	// join returned: the node is a voter and has everything, with no waiting here
-	if m := s.member(s.Nodes[0], fourth.ID); m == nil || !m.Voter {
-		t.Fatalf("the joined node is %+v to the others", m)
+	if m := s.member(s.leader(), fourth.ID); m == nil || !m.Voter {
+		t.Fatalf("the joined node is %+v to the leader", m)
 	}
 	if found := s.all(fourth, tn, "ns"); len(found) != 500 {
 		t.Errorf("the joined node has %d records", len(found))

@@ -183,12 +183,13 @@ func TestRateLimitedSyncsAreNotLogged(t *testing.T) {
 	for i := range syncsAMinute {
 		s.ok(s.sync(s.Nodes[i%3], tn, tn.batch(client.Incremental, upsert("ns", fmt.Sprint(i), `{}`))))
 	}
-	before := s.lastLogIndex()
-	for i := range 30 {
-		s.limited(s.Nodes[i%3], tn)
-	}
-	if after := s.lastLogIndex(); after != before {
-		t.Errorf("30 refusals wrote %d log entries", after-before)
+	entries := s.entriesOf(tn, func() {
+		for i := range 30 {
+			s.limited(s.Nodes[i%3], tn)
+		}
+	})
+	if entries != 0 {
+		t.Errorf("30 refusals wrote %d log entries", entries)
 	}
 }
 
@@ -198,22 +199,25 @@ func TestRefusalsOfAKeyAreLimited(t *testing.T) {
 	s := shared(t)
 	tn := s.tenant(s.Nodes[0])
 	s.ok(s.sync(s.Nodes[0], tn, tn.at(2, client.Incremental, upsert("ns", "a", `{}`))))
-	before := s.lastLogIndex()
-	stale, limited := uint64(0), 0
-	for i := range 60 {
-		got := s.sync(s.Nodes[i%3], tn, rejecting(tn.at(1, client.Incremental, upsert("ns", "a", `{}`))))
-		if got.status != http.StatusTooManyRequests {
-			s.refused(got, http.StatusConflict, "STALE_SYNC")
-			stale++
-			continue
+	var stale uint64
+	var limited int
+	entries := s.entriesOf(tn, func() {
+		stale, limited = 0, 0
+		for i := range 60 {
+			got := s.sync(s.Nodes[i%3], tn, rejecting(tn.at(1, client.Incremental, upsert("ns", "a", `{}`))))
+			if got.status != http.StatusTooManyRequests {
+				s.refused(got, http.StatusConflict, "STALE_SYNC")
+				stale++
+				continue
+			}
+			limited++
+			s.refused(got, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
+			if after, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || after < 1 || after > 3 {
+				s.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
+			}
 		}
-		limited++
-		s.refused(got, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED")
-		if after, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || after < 1 || after > 3 {
-			s.Errorf("Retry-After: %q", got.header.Get("Retry-After"))
-		}
-	}
-	if entries := s.lastLogIndex() - before; entries != stale || stale < 20 || limited == 0 {
+	})
+	if entries != stale || stale < 20 || limited == 0 {
 		t.Errorf("%d log entries for %d refusals by stored records; %d were told to wait", entries, stale, limited)
 	}
 	other, err := s.admin(s.Nodes[0]).CreateKey(s.ctx, client.KeyRequest{OrganizationID: tn.org, Name: s.Name(), VectorStoreID: tn.store})
@@ -222,19 +226,48 @@ func TestRefusalsOfAKeyAreLimited(t *testing.T) {
 	s.ok(s.sync(s.Nodes[1], tn, tn.batch(client.Incremental, upsert("ns", "b", `{}`))))
 }
 
-func (s *suite) lastLogIndex() (last uint64) {
+// entriesOf returns how many entries the log gets while do runs. Marks come by
+// themselves once a minute, and others with each leader: where it was one of those
+// times, do runs again.
+func (s *suite) entriesOf(tn tenant, do func()) uint64 {
 	s.Helper()
-	leader := s.leader()
+	for {
+		before := s.idleLog(tn)
+		do()
+		after := s.idleLog(tn)
+		if after.Term == before.Term && after.State.Mark.Index == before.State.Mark.Index {
+			return after.LastLogIndex - before.LastLogIndex
+		}
+		s.Logf("a mark or a change of leader is among entries %d to %d", before.LastLogIndex+1, after.LastLogIndex)
+	}
+}
+
+// idleLog is the leader's status when it has applied all of its log.
+func (s *suite) idleLog(tn tenant) (status client.Status) {
+	s.Helper()
 	s.await("an idle log", func(ctx context.Context) error {
-		status, err := s.admin(leader).Status(ctx)
+		leader, err := s.Leader(ctx)
 		if err != nil {
 			return err
 		}
-		if status.LastLogIndex != status.CommitIndex {
-			return fmt.Errorf("%d of %d committed", status.CommitIndex, status.LastLogIndex)
+		first, err := s.admin(leader).Status(ctx)
+		if err != nil {
+			return err
 		}
-		last = status.LastLogIndex
+		// A linearizable read waits for what is committed to be applied.
+		if _, err := s.as(tn, leader).Namespaces(ctx, tn.store, client.ReadOptions{Consistency: client.Linearizable}); err != nil {
+			return err
+		}
+		if status, err = s.admin(leader).Status(ctx); err != nil {
+			return err
+		}
+		if status.LastLogIndex != first.CommitIndex || status.Term != first.Term {
+			return fmt.Errorf("%d of %d were committed", first.CommitIndex, status.LastLogIndex)
+		}
+		if status.State.Mark == nil {
+			status.State.Mark = &client.Mark{} // none yet
+		}
 		return nil
 	})
-	return last
+	return status
 }

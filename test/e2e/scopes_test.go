@@ -53,9 +53,13 @@ func TestKeyScopes(t *testing.T) {
 	}
 }
 
-// floodBefore is how many syncs of a flood are committed before its key ends:
-// few enough that the rate limit doesn't end the flood first.
-const floodBefore = 20
+const (
+	// floodBefore is how many syncs of a flood are committed before its key ends.
+	floodBefore = 20
+	// floodLimit of requests a minute doesn't end the flood first, however long that
+	// takes.
+	floodLimit = 10_000
+)
 
 // flood sends syncs with a key to two nodes until the key is refused.
 type flood struct {
@@ -70,6 +74,9 @@ type flood struct {
 }
 
 func (s *suite) flood(tn tenant, nodes ...*testcluster.Node) *flood {
+	s.Helper()
+	_, err := s.admin(nodes[0]).SetLimits(s.ctx, tn.org, client.Figures{"requests_per_window": floodLimit})
+	s.must(err)
 	f := &flood{suite: s, tn: tn, enough: make(chan struct{})}
 	for worker := range 6 {
 		f.running.Go(func() { f.work(nodes[worker%len(nodes)], fmt.Sprint("worker ", worker)) })
