@@ -39,8 +39,8 @@ func (s *server) finish(c *call) {
 		slog.String("node", s.NodeID),
 		slog.String("leader", s.Cluster.Status().LeaderID),
 	}
-	if trace := traceID(c.r.Header); trace != "" {
-		attrs = append(attrs, slog.String("trace_id", trace))
+	if id := c.traceID(); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	s.log.LogAttrs(ctx, level, "request", attrs...)
 }

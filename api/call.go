@@ -9,7 +9,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/julienschmidt/httprouter"
+	"go.opentelemetry.io/otel/trace"
 
+	"pipesync/cluster"
 	"pipesync/fsm"
 )
 
@@ -20,6 +22,7 @@ type call struct {
 	r       *http.Request
 	params  httprouter.Params // unescaped
 	id      string            // request id
+	trace   trace.SpanContext // that the client sent, if it is valid
 	route   string            // method and pattern; "unmatched"
 	started time.Time
 	caller  caller // set on routes that take an API key
@@ -39,9 +42,23 @@ type caller struct {
 
 func (c *call) param(name string) string { return c.params.ByName(name) }
 
+// traceID is empty where the client sent none.
+func (c *call) traceID() string {
+	if !c.trace.IsValid() {
+		return ""
+	}
+	return c.trace.TraceID().String()
+}
+
 // within bounds the rest of the call's work.
+//
+// What is done for it on other nodes is done under its id and its trace.
 func (c *call) within(d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(c.r.Context(), d)
+	ctx := cluster.WithRequestID(c.r.Context(), c.id)
+	if c.trace.IsValid() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, c.trace)
+	}
+	return context.WithTimeout(ctx, d)
 }
 
 // jsonOptions let an id that is not UTF-8 be told in an error.

@@ -90,7 +90,7 @@ func (s *server) tell(c *call, err error) {
 	row := errorRows[f.code]
 	c.code = f.code
 	if row.status == http.StatusInternalServerError {
-		s.log.Error("request failed", "request_id", c.id, "route", c.route, "error", err)
+		s.log.Error("request failed", "request_id", c.id, "trace_id", c.traceID(), "route", c.route, "error", err)
 	}
 	if c.w.status != 0 {
 		panic(http.ErrAbortHandler)

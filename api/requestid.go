@@ -1,11 +1,14 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"net/http"
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const maxRequestIDBytes = 128
@@ -37,16 +40,12 @@ func mintULID() string {
 	return strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String())
 }
 
-// traceID is the trace id of a W3C traceparent header, empty where there is no
-// valid one. See https://www.w3.org/TR/trace-context/.
-func traceID(h http.Header) string {
-	parent := h.Get("traceparent")
-	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' || parent[52] != '-' {
-		return ""
+// traceOf is the trace context of a valid traceparent header, else an invalid one.
+// See https://www.w3.org/TR/trace-context/.
+func traceOf(h http.Header) trace.SpanContext {
+	if h.Get("traceparent") == "" {
+		return trace.SpanContext{}
 	}
-	id := parent[3:35]
-	if strings.Trim(id, "0123456789abcdef") != "" || strings.Trim(id, "0") == "" {
-		return ""
-	}
-	return id
+	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(h))
+	return trace.SpanContextFromContext(ctx)
 }

@@ -49,7 +49,7 @@ func newServer(d Deps) (*server, error) {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{
 		w: &responseWriter{ResponseWriter: w}, r: r,
-		id: requestID(r.Header), route: unmatchedRoute, started: time.Now(),
+		id: requestID(r.Header), trace: traceOf(r.Header), route: unmatchedRoute, started: time.Now(),
 	}
 	c.w.Header().Set("X-Request-ID", c.id)
 	s.metrics.inFlight.Inc()

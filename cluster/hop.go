@@ -23,6 +23,8 @@ import (
 //	Pipesync-Term: 7                 the term that the request addresses
 //	Pipesync-Timeout-Ms: 4870        how long the sender still waits
 //	Pipesync-Flow: org_acme          whose turn it takes; escaped as in a query
+//	X-Request-ID: req_01…            of the client's request, if there is one
+//	traceparent: 00-4bf9…-01         likewise
 //	body                             the operation's own bytes
 //
 // and its reply:
@@ -121,6 +123,7 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 	if r.flow != "" {
 		req.Header.Set(headerFlow, url.QueryEscape(r.flow))
 	}
+	sendOrigin(ctx, req.Header)
 	if deadline, ok := ctx.Deadline(); ok {
 		req.Header.Set(headerTimeout, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
 	}

@@ -47,7 +47,9 @@ func newHopServer(n *Node) *http.Server {
 // ServeHTTP serves the peer port's HTTP connections: the hops of other nodes.
 // It is not meant for any other listener.
 func (n *Node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
 	reply, err := n.serveHop(w, r)
+	defer n.logHop(r, began, err)
 	o, cause := outcomeOf(err)
 	w.Header().Set(headerOutcome, string(o))
 	w.Header().Set("Content-Type", "application/octet-stream")
@@ -117,7 +119,7 @@ func hopContext(r *http.Request) (context.Context, context.CancelFunc, error) {
 		timeout = min(time.Duration(min(ms, maxHopTimeout.Milliseconds()))*time.Millisecond, maxHopTimeout)
 	}
 	timeout -= min(timeout/10, maxHopMargin)
-	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	ctx, cancel := context.WithTimeout(withOrigin(r.Context(), r.Header), timeout)
 	return ctx, cancel, nil
 }
 
