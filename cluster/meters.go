@@ -20,6 +20,7 @@ type meters struct {
 	snapshots   map[bool]prometheus.Counter // by success
 	snapshoting prometheus.Histogram
 	restores    prometheus.Counter
+	queues      map[queueName]*queueMeters
 
 	collectors []prometheus.Collector
 }
@@ -66,6 +67,7 @@ func newMeters() *meters {
 	}
 	m.snapshoting = m.histogram("pipesync_snapshot_duration_seconds", "Time to take one snapshot.", snapshotBuckets)
 	m.restores = m.counter("pipesync_snapshot_restores_total", "Snapshots of another member, or of this node's last run, that have taken the place of the state.")
+	m.addQueues()
 	return m
 }
 

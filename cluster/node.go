@@ -105,7 +105,8 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 		endLife:        endLife,
 		stopping:       life.Done(),
 	}
-	n.forwards = &turns{room: maxForwards, maxWaitingBytes: n.budget.maxBody(), stopping: n.stopping}
+	n.forwards = &turns{room: maxForwards, maxWaitingBytes: n.budget.maxBody(), stopping: n.stopping, meters: n.meters.queues[queueForwards]}
+	n.budget.turns.meters = n.meters.queues[queueMemory]
 	n.reads = rounds{confirm: n.fetchReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.unregister = n.register(append(n.meters.collectors, standing{n}))

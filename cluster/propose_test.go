@@ -211,10 +211,8 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 func awaitTurns(t *testing.T, m *member, n int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d to wait", n), func() bool {
-		q := &m.budget.turns
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		return q.waiting == n
+		waiting, _, _ := m.budget.turns.length()
+		return waiting == n
 	})
 }
 

@@ -75,6 +75,9 @@ func (standing) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range coreMetrics {
 		out <- m.desc
 	}
+	for _, d := range []*prometheus.Desc{waitingDesc, waitingBytesDesc, usedDesc} {
+		out <- d
+	}
 	out <- roleDesc
 	out <- membersDesc
 	out <- logFileDesc
@@ -99,6 +102,12 @@ func (s standing) Collect(out chan<- prometheus.Metric) {
 			value = m.value(c)
 		}
 		gauge(m.desc, value)
+	}
+	for name, q := range map[queueName]*turns{queueMemory: &s.node.budget.turns, queueForwards: s.node.forwards} {
+		waiting, bytes, used := q.length()
+		gauge(waitingDesc, float64(waiting), string(name))
+		gauge(waitingBytesDesc, float64(bytes), string(name))
+		gauge(usedDesc, used, string(name))
 	}
 	alive, silent := 0, 0
 	members, _ := s.node.Members() // in no cluster: none

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 const (
@@ -27,6 +28,7 @@ type turns struct {
 	room            int64           // in units of the owner
 	maxWaitingBytes int64           // of bodies
 	stopping        <-chan struct{} // nil: never
+	meters          *queueMeters
 
 	mu           sync.Mutex
 	used         int64   // of room
@@ -57,9 +59,21 @@ type waiter struct {
 // never waits. The error matches ErrOverloaded, when the queue is full or at ctx's
 // deadline, or ErrStopped.
 func (t *turns) take(ctx context.Context, name string, room, bytes int64) (free func(), err error) {
-	w, err := t.enter(name, room, bytes)
+	began := time.Now()
+	err = t.await(ctx, name, room, bytes)
+	if room > 0 {
+		t.meters.waited(ctx, began, err)
+	}
 	if err != nil {
 		return nil, err
+	}
+	return sync.OnceFunc(func() { t.giveBack(room) }), nil
+}
+
+func (t *turns) await(ctx context.Context, name string, room, bytes int64) error {
+	w, err := t.enter(name, room, bytes)
+	if err != nil {
+		return err
 	}
 	select {
 	case <-w.decided:
@@ -68,10 +82,7 @@ func (t *turns) take(ctx context.Context, name string, room, bytes int64) (free 
 	case <-t.stopping:
 		t.giveUp(w, fmt.Errorf("waiting for a turn: %w", ErrStopped))
 	}
-	if w.err != nil {
-		return nil, w.err
-	}
-	return sync.OnceFunc(func() { t.giveBack(room) }), nil
+	return w.err
 }
 
 func (t *turns) giveBack(room int64) {
