@@ -100,21 +100,31 @@ type boundPorts struct {
 	HTTP   string `json:"http"` // URL
 	Peer   string `json:"peer"`
 	Gossip string `json:"gossip"`
+	Debug  string `json:"debug,omitzero"` // URL; empty: none
 }
 
 func (n *node) bound() boundPorts {
 	peer, gossip := n.cluster.Bound()
+	debug := ""
+	if n.debug != nil {
+		debug = "http://" + n.debug.Addr().String()
+	}
 	return boundPorts{
 		NodeID: n.cluster.Status().NodeID,
 		HTTP:   "http://" + n.listener.Addr().String(),
 		Peer:   peer,
 		Gossip: gossip,
+		Debug:  debug,
 	}
 }
 
 func (a *app) announce(n *node) error {
 	b := n.bound()
 	return a.print(b, func(w *tabwriter.Writer) {
-		fmt.Fprintf(w, "node %s: http %s, peer %s, gossip %s\n", b.NodeID, b.HTTP, b.Peer, b.Gossip)
+		fmt.Fprintf(w, "node %s: http %s, peer %s, gossip %s", b.NodeID, b.HTTP, b.Peer, b.Gossip)
+		if b.Debug != "" {
+			fmt.Fprintf(w, ", debug %s", b.Debug)
+		}
+		fmt.Fprintln(w)
 	})
 }

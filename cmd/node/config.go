@@ -26,6 +26,7 @@ type Config struct {
 	Peer   PortConfig   `yaml:"peer"`
 	Gossip GossipConfig `yaml:"gossip"`
 	Disk   DiskConfig   `yaml:"disk"`
+	Debug  DebugConfig  `yaml:"debug"`
 	Log    LogConfig    `yaml:"log"`
 
 	Insecure     bool `yaml:"insecure"`
@@ -59,6 +60,11 @@ type GossipConfig struct {
 type DiskConfig struct {
 	MinFreeBytes int64 `yaml:"min_free_bytes"`
 	CacheBytes   int64 `yaml:"cache_bytes"`
+}
+
+// DebugConfig is where Go's profiles are served.
+type DebugConfig struct {
+	Addr string `yaml:"addr"` // empty: nowhere
 }
 
 // LogConfig is how much is logged, and in which form.

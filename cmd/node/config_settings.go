@@ -70,6 +70,8 @@ var settings = []setting{
 		pick: func(c *Config) any { return &c.Insecure }},
 	{key: "insecure_http", usage: "allow the HTTP port beyond loopback without TLS",
 		pick: func(c *Config) any { return &c.InsecureHTTP }},
+	{key: "debug.addr", usage: "loopback address of Go's profiles (pprof), such as 127.0.0.1:8803 (default: none)",
+		pick: func(c *Config) any { return &c.Debug.Addr }},
 	{key: "log.level", usage: "debug, info, warn or error",
 		pick: func(c *Config) any { return &c.Log.Level }},
 	{key: "log.format", usage: "text or json",

@@ -28,6 +28,7 @@ func (c *Config) validate() error {
 		checkAddr("peer.advertise", c.Peer.Advertise),
 		checkAddr("gossip.advertise", c.Gossip.Advertise),
 		checkAddr("join", c.Join),
+		checkDebug(c.Debug.Addr),
 	}
 	if v := c.HTTP.UnknownFields; v != refuseUnknownFields && v != ignoreUnknownFields {
 		faults = append(faults, fmt.Errorf("http.unknown_fields is %q: it must be refuse or ignore", v))

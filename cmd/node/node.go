@@ -46,8 +46,9 @@ type node struct {
 	audit     *audit.Auditor
 	cluster   *cluster.Node
 	server    *http.Server
-	served    chan error // the end of the HTTP server
-	running   []part     // what has been started, in order
+	debug     net.Listener // nil: none
+	served    chan error   // the end of the HTTP server
+	running   []part       // what has been started, in order
 }
 
 // part is something started, and how it is stopped.
@@ -68,6 +69,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"making an admin token", n.makeAdminToken},
 		{"binding the HTTP port", n.bindHTTP},
 		{"starting the metrics", n.startMetrics},
+		{"serving the debug port", n.serveDebug},
 		{"opening the state", n.openState},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},

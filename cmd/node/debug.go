@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+)
+
+// debugWriteTimeout bounds what a profile may take, its seconds included.
+const debugWriteTimeout = 10 * time.Minute
+
+// serveDebug serves Go's profiles, where that is asked for. They show memory and may
+// take much time: the port is this machine's alone, and asks for no token.
+func (n *node) serveDebug() error {
+	if n.Debug.Addr == "" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", n.Debug.Addr)
+	if err != nil {
+		return err
+	}
+	n.debug = listener
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      debugWriteTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			n.log.Warn("the debug port is closed", "error", err) // the node does without
+		}
+	}()
+	n.started("the debug port", func(context.Context) error {
+		err := server.Close() // nobody waits for a profile of a node that stops
+		<-ended
+		return err
+	})
+	return nil
+}
+
+// checkDebug wants an address that only this machine reaches.
+func checkDebug(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	if err := checkAddr("debug.addr", addr); err != nil {
+		return err
+	}
+	if host, _, _ := net.SplitHostPort(addr); !isLoopback(host) {
+		return fmt.Errorf("debug.addr is %s, beyond loopback: profiles show memory and ask for no token; bind 127.0.0.1 and reach it by 'ssh -L'", addr)
+	}
+	return nil
+}
