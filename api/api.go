@@ -130,8 +130,8 @@ type Deps struct {
 	// Audit is asked before anything is read from this node's state. Nil: every
 	// state is trusted.
 	Audit Audit
-	// Now is the wall clock by which this node judges whether a key has expired;
-	// where a sync is committed, its entry's does. Nil: time.Now.
+	// Now is the wall clock by which this node judges whether a key has expired, and
+	// decides in dry runs; where a sync is committed, its entry's does. Nil: time.Now.
 	Now func() time.Time
 }
 

@@ -116,6 +116,11 @@ func (s *server) viewFor(c *call) (*fsm.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.view(c, want)
+}
+
+// view is viewFor of whom wants that.
+func (s *server) view(c *call, want freshnessWanted) (*fsm.View, error) {
 	if err := s.Audit.Refusal(); err != nil {
 		return nil, fail(codeNotReady, "%v", err)
 	}

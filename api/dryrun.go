@@ -3,14 +3,21 @@ package api
 import (
 	"fmt"
 	"net/url"
-	"time"
 
 	"pipesync/fsm"
 )
 
 // drySync decides about the batch as if it came next, on this node's state at a
-// read index. Nothing is proposed, so an Idempotency-Key means nothing.
+// read index. Its times are those that the leader would stamp, as well as this node
+// knows them: the estimated cluster time, and the median of the members' clocks.
+// Nothing is proposed, so an Idempotency-Key means nothing.
 func (s *server) drySync(c *call) (*fsm.Result, error) {
+	switch want, err := parseFreshness(c.r.URL.Query()); {
+	case err != nil:
+		return nil, err
+	case want.stale:
+		return nil, invalidParam("consistency", "must not be stale where dry_run is true: what would come next is decided on the latest state")
+	}
 	request, err := s.readSync(c)
 	if err != nil {
 		return nil, err
@@ -32,12 +39,12 @@ func (s *server) drySync(c *call) (*fsm.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a sync: %w", err)
 	}
-	view, err := s.viewFor(c)
+	view, err := s.view(c, freshnessWanted{})
 	if err != nil {
 		return nil, err
 	}
 	defer view.Close()
-	at := fsm.Stamp{WallTime: time.Now().UnixNano()}
+	at := fsm.Stamp{WallTime: s.Now().UnixNano()}
 	if s.ClusterTime != nil {
 		at.ClusterTime = s.ClusterTime()
 	}

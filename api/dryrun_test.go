@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -31,8 +32,26 @@ func TestDryRun(t *testing.T) {
 	e.do("POST", dryRun, guarded).want(409, codeDeleteGuard)
 	e.do("POST", dryRun, strings.Replace(body, "11:00:02", "11:00:00", 1)).want(409, codeStaleRefresh)
 	e.do("POST", dryRun, `{}`).want(400, codeValidationFailed)
+	for _, param := range []string{"stale", "stale&max_staleness=1s", "newest"} {
+		if f := e.do("POST", dryRun+"&consistency="+param, body).want(400, codeValidationFailed).failure(); f.Details[0].Field != "consistency" {
+			t.Errorf("%s: %+v", param, f)
+		}
+	}
+	e.do("POST", dryRun+"&consistency=linearizable", body).want(200, "")
 	e.do("POST", "/v1/pipeline/sync?dry_run=1", body).want(400, codeValidationFailed)
 	e.do("POST", "/v1/pipeline/sync?dry_run=false", body).want(200, "").wantHeader("X-RateLimit-Remaining", "3")
+}
+
+// What is in the future is told by the members' clocks, not by this machine's alone.
+func TestWallTimeOfADryRun(t *testing.T) {
+	e := newEdge(t)
+	at := func(time string) string {
+		return strings.Replace(goodSync, "{", `{"sync_timestamp":"2026-03-01T`+time+`Z",`, 1)
+	}
+	e.do("POST", dryRun, at("12:05:00")).want(200, "")
+	e.do("POST", dryRun, at("12:05:01")).want(400, codeTimestampInFuture)
+	e.log.advance(time.Second)
+	e.do("POST", dryRun, at("12:05:01")).want(200, "")
 }
 
 func TestDryRunsAtOnceAreBounded(t *testing.T) {
