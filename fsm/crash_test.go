@@ -88,7 +88,10 @@ func TestCrashes(t *testing.T) {
 	})
 	t.Logf("crashes: %d, of which %d lost entries, %d in the middle of something; %d openings were crashed, %d restores repeated at a start",
 		total.crashes.Load(), total.lost.Load(), total.inside.Load(), total.openings.Load(), total.restarts.Load())
-	if n >= crashSeedsShort && !t.Failed() && (total.lost.Load() == 0 || total.inside.Load() == 0 || total.openings.Load() == 0 || total.restarts.Load() == 0) {
+	never := total.lost.Load() == 0 || total.inside.Load() == 0 || total.openings.Load() == 0
+	// About one in ten seeds repeats a restore: of a few, by chance none does.
+	never = never || n >= crashSeedsRace && total.restarts.Load() == 0
+	if n >= crashSeedsShort && !t.Failed() && never {
 		t.Error("something never happened: the test shows less than it says")
 	}
 }

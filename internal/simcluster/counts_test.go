@@ -3,6 +3,7 @@ package simcluster
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -65,12 +66,13 @@ func sum(by map[string]int) (total int64) {
 }
 
 // check fails a run that shows less than it should. A short one may fall behind the
-// average.
+// average, and by a larger part of what is few.
 func (c *counts) check(t *testing.T) {
 	const whole = seedsRun * rounds
 	least := func(figure int64) int64 {
 		if done := c.rounds.Load(); done < whole {
-			return figure * done / (whole * 5 / 4)
+			share := float64(figure*done) / whole
+			return int64(share*4/5 - 1.5*math.Sqrt(share))
 		}
 		return figure
 	}
