@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/internal/durable"
 )
 
 const (
@@ -67,7 +69,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
 		progress: newProgress(cfg.sm, cfg.meters), succession: newSuccession(), stopped: make(chan struct{}),
 	}
-	if err := makeDir(dir); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
 	if err := refuseForeign(dir); err != nil {

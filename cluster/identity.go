@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/oklog/ulid/v2"
+
+	"pipesync/internal/durable"
 )
 
 // identityFormat is the version of identity.json that this program writes.
@@ -92,52 +94,10 @@ func (id identity) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("writing identity: %w", err)
 	}
-	if err := replaceFile(dir, "identity.json", append(raw, '\n')); err != nil {
+	if err := durable.Replace(dir, "identity.json", append(raw, '\n')); err != nil {
 		return fmt.Errorf("writing identity: %w", err)
 	}
 	return nil
-}
-
-func replaceFile(dir, name string, content []byte) error {
-	tmp, err := os.OpenFile(filepath.Join(dir, name+".tmp"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// makeDir makes a directory that is there after a crash, too, if its parent is. A
-// parent that this process may not read had it before.
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := syncDir(filepath.Dir(dir)); !errors.Is(err, fs.ErrPermission) {
-		return err
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // checkID bounds ids to what is safe in addresses, labels and logs.

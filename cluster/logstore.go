@@ -11,6 +11,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"pipesync/internal/durable"
 )
 
 // raftDirName in the data directory has Raft's log.
@@ -48,7 +50,7 @@ func openBolt(dir string) (LogFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
-	if err := syncDir(dir); err != nil { // bbolt syncs the file alone
+	if err := durable.SyncDir(dir); err != nil { // bbolt syncs the file alone
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), store.Close())
 	}
 	return store, nil

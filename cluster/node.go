@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"pipesync/internal/durable"
 )
 
 // Node is one member, or future member, of a cluster. Its methods may be called
@@ -76,7 +78,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(cfg.DataDir); err != nil {
+	if err := durable.MakeDir(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
 	id, err := loadIdentity(cfg.DataDir, cfg.NodeID)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/internal/durable"
 )
 
 // A snapshot's index counts barriers, which the state machine never sees. A
@@ -84,7 +86,7 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			}},
 		{name: "snapshots of another version", want: "which it can't read",
 			spoil: func(*bytelog) {
-				if err := makeDir(foreign); err != nil {
+				if err := durable.MakeDir(foreign); err != nil {
 					t.Fatal(err)
 				}
 			},

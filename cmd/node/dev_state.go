@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"pipesync/internal/durable"
 )
 
 const (
@@ -63,22 +65,7 @@ func (s devState) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, devStateName)
-	if err := os.Remove(path + ".new"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	file, err := newSecretFile(path + ".new")
-	if err != nil {
-		return err
-	}
-	defer file.discardUnwritten()
-	if err := file.write(string(text)); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return durable.Replace(dir, devStateName, append(text, '\n'))
 }
 
 // newDevPorts gives each of count nodes its ports, base + 10·i, moved on by 100

@@ -3,10 +3,11 @@ package main
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"pipesync/internal/durable"
 )
 
 // secretFile is a new file, mode 0600, that is removed again unless a secret
@@ -52,36 +53,8 @@ func readOrMakeSecret(path string, mint func() string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return text, err
 	}
-	// Under another name first: a crash must not leave an empty file behind.
-	unfinished := path + ".new"
-	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
-	}
-	file, err := newSecretFile(unfinished)
-	if err != nil {
-		return "", err
-	}
-	defer file.discardUnwritten()
 	text = mint()
-	if err := file.write(text); err != nil {
-		return "", err
-	}
-	if err := os.Rename(unfinished, path); err != nil {
-		return "", err
-	}
-	return text, syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("syncing %s: %w", path, err)
-	}
-	return nil
+	return text, durable.Replace(filepath.Dir(path), filepath.Base(path), []byte(text+"\n"))
 }
 
 // mintAdminToken makes a token of 256 random bits.

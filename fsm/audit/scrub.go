@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pipesync/fsm"
+	"pipesync/internal/durable"
 )
 
 const (
@@ -145,7 +146,7 @@ func (a *Auditor) LastScrub() (Scrub, Verdict, bool) {
 func (a *Auditor) save() {
 	b, err := json.MarshalIndent(a.scrubs, "", "  ")
 	if err == nil {
-		err = replaceFile(a.file, append(b, '\n'))
+		err = durable.Replace(filepath.Dir(a.file), filepath.Base(a.file), append(b, '\n'))
 	}
 	if err != nil {
 		a.log.Error("writing down what a scrub found", "error", err)
@@ -169,25 +170,4 @@ func readScrubs(file string, log *slog.Logger) []Scrub {
 		return nil
 	}
 	return scrubs
-}
-
-// replaceFile writes the whole file or leaves it as it was.
-func replaceFile(name string, content []byte) error {
-	temp := name + ".tmp"
-	file, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
