@@ -189,7 +189,7 @@ func TestMembers(t *testing.T) {
 	e.do("GET", "/v1/admin/members", "").want(200, "").wantBody(`{"members":[` + member + `]}`)
 	e.do("GET", "/v1/admin/status", "").want(200, "").wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","version":"test",` +
 		`"role":"leader","term":1,"leader":{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800"},` +
-		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"ready":true,` +
+		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"certificate":null,"ready":true,` +
 		`"last_contact_ms":0,"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"},"alarms":[],"state":{"cluster_version":1,"index":2,"mark":null,"scrub":null},"members":[` + member + `]}`)
 }
 

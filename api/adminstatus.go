@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"pipesync/cluster"
 )
@@ -20,12 +21,33 @@ type statusReply struct {
 	Voters            int           `json:"voters"`
 	FailuresTolerated int           `json:"failures_tolerated"`
 	Insecure          bool          `json:"insecure"`
+	Certificate       *certReply    `json:"certificate"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
 	Usage             *usageReply   `json:"usage"`
 	Alarms            []alarm       `json:"alarms"`
 	State             stateReply    `json:"state"`
 	Members           []memberReply `json:"members"`
+}
+
+type certReply struct {
+	NotAfter   *time.Time `json:"not_after"`
+	TrustedCAs []string   `json:"trusted_cas"`
+}
+
+func certificate(st cluster.Status) *certReply {
+	if st.Certificate == nil {
+		return nil
+	}
+	reply := &certReply{TrustedCAs: st.Certificate.CAs}
+	if reply.TrustedCAs == nil {
+		reply.TrustedCAs = []string{}
+	}
+	if at := st.Certificate.NotAfter; !at.IsZero() {
+		at = at.UTC()
+		reply.NotAfter = &at
+	}
+	return reply
 }
 
 type leaderReply struct {
@@ -41,7 +63,7 @@ func (s *server) handleStatus(c *call) error {
 	reply := statusReply{
 		NodeID: st.NodeID, ClusterID: st.ClusterID, Version: st.Version, Role: st.Role, Term: st.Term,
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
-		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP,
+		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP, Certificate: certificate(st),
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
 	}
 	var err error

@@ -9,6 +9,8 @@ import (
 
 // Codes of alarms: what no retry cures, and somebody has to look at.
 const (
+	alarmCertExpiring  = "CERTIFICATE_EXPIRING"
+	alarmCertInvalid   = "CERTIFICATE_INVALID"
 	alarmClockSkew     = "CLOCK_SKEW"
 	alarmDiskFull      = "DISK_FULL"
 	alarmStateDiverged = "STATE_DIVERGED"
@@ -21,10 +23,16 @@ type alarm struct {
 	Message string `json:"message"`
 }
 
-var alarmCodes = []string{alarmClockSkew, alarmDiskFull, alarmStateDiverged, alarmInconsistent}
+var alarmCodes = []string{alarmCertExpiring, alarmCertInvalid, alarmClockSkew, alarmDiskFull, alarmStateDiverged, alarmInconsistent}
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
+	if c := st.Certificate; c != nil && c.Problem != nil {
+		alarms = append(alarms, alarm{alarmCertInvalid, c.Problem.Error() + ": put a certificate there that is right; the node takes it without a restart"})
+	} else if c != nil && c.Late {
+		alarms = append(alarms, alarm{alarmCertExpiring, fmt.Sprintf(
+			"this node's certificate for the peer port ends at %s: put a new one in its place", c.NotAfter.UTC().Format(time.RFC3339))})
+	}
 	if st.ClockSkewed {
 		alarms = append(alarms, alarm{alarmClockSkew, fmt.Sprintf(
 			"this node's clock is %s off the median of the members': set it right, and look after its time service", st.ClockOffset.Round(time.Millisecond))})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm/audit"
 )
 
@@ -30,6 +31,42 @@ func TestAlarms(t *testing.T) {
 	body := e.do("GET", "/v1/admin/status", "").want(200, "").body
 	if !strings.Contains(body, `"alarms":[{"code":"CLOCK_SKEW","message":"this node's clock is -31s off`) {
 		t.Errorf("status: %s", body)
+	}
+}
+
+func TestAlarmsOfCertificates(t *testing.T) {
+	e := newEdge(t)
+	healthy := e.cluster.Status()
+	with := func(c *certs.Status) {
+		e.cluster.status = func() cluster.Status {
+			st := healthy
+			st.Certificate = c
+			return st
+		}
+	}
+	end := time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		have  *certs.Status
+		alarm string
+		reply string
+		gauge string
+	}{
+		{nil, `"alarms":[]`, `"certificate":null`, ""},
+		{&certs.Status{NotAfter: end, CAs: []string{strings.Repeat("a", 64)}}, `"alarms":[]`,
+			`"certificate":{"not_after":"2026-05-30T12:00:00Z","trusted_cas":["` + strings.Repeat("a", 64) + `"]}`, "1.7801424e+09"},
+		{&certs.Status{NotAfter: end, Late: true}, `"code":"CERTIFICATE_EXPIRING","message":"this node's certificate for the peer port ends at 2026-05-30T12:00:00Z`, `"trusted_cas":[]`, "1.7801424e+09"},
+		{&certs.Status{NotAfter: end, Late: true, Problem: errors.New("torn")}, `"alarms":[{"code":"CERTIFICATE_INVALID","message":"torn: put a certificate there`, `"not_after":"2026`, "1.7801424e+09"},
+		{&certs.Status{Problem: errors.New("torn")}, `"code":"CERTIFICATE_INVALID"`, `"not_after":null`, ""},
+	} {
+		with(c.have)
+		body := e.do("GET", "/v1/admin/status", "").want(200, "").body
+		if !strings.Contains(body, c.alarm) || !strings.Contains(body, c.reply) {
+			t.Errorf("%+v: %s", c.have, body)
+		}
+		metrics := e.do("GET", "/metrics", "").want(200, "").body
+		if gauge := "\npipesync_certificate_not_after_timestamp_seconds " + c.gauge; strings.Contains(metrics, gauge) != (c.gauge != "") {
+			t.Errorf("%+v: metrics have %q: %t", c.have, gauge, c.gauge == "")
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	codeKeyScopeDenied         Code = "KEY_SCOPE_DENIED"
 	codeQuotaExceeded          Code = "QUOTA_EXCEEDED"
 	codeJoinRefused            Code = "JOIN_REFUSED"
+	codeNoCertificate          Code = "NO_CERTIFICATE"
 	codeOrganizationNotFound   Code = "ORGANIZATION_NOT_FOUND"
 	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
@@ -104,7 +105,7 @@ var errorTable = []errorRow{
 		"With this sync the organization would have more than it may: details names the quota, what there would be and what may be. Nothing was written.",
 		"Delete what is no longer needed, or have the quota raised with `pipesync limits set`. A sync that leaves no more than it finds is never refused for it, but for `bytes_per_window`: send one that is larger in parts. Tombstones go after their retention (7 days unless configured). Checkpoints are of 1000 pipelines at most: name a pipeline the same in each of its runs, and delete those of pipelines that are gone."},
 	{codeJoinRefused, http.StatusForbidden, false,
-		"The cluster refused the token of a joining node.",
+		"The cluster refused the token of a joining node, or its name: that of another node's certificate.",
 		"Give `pipesync join` the admin token of the cluster that is joined."},
 	{codeOrganizationNotFound, http.StatusNotFound, false,
 		"There is no organization of that name.",
@@ -142,6 +143,9 @@ var errorTable = []errorRow{
 	{codeAlreadyJoined, http.StatusConflict, false,
 		"The node that was told to join belongs to a cluster already.",
 		"Nothing to do if it is the right one; else start the node on an empty data directory."},
+	{codeNoCertificate, http.StatusConflict, false,
+		"The node that was told to join has no certificate to show to the cluster.",
+		"Make one with `pipesync certs node` where the cluster's CA is, and put it into the node's `peer.certs_dir`."},
 	{codeQuorumAtRisk, http.StatusConflict, false,
 		"The change of membership would leave the cluster without a quorum of reachable voters; the message has the arithmetic.",
 		"Bring the unreachable members back first, or repeat it with force=true."},

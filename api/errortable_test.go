@@ -134,6 +134,7 @@ var provocations = map[Code]func(e *edge) *reply{
 	},
 	codeKeyScopeDenied: func(e *edge) *reply { return e.sync(goodSync, e.limited(`"actions":["read"]`)) },
 	codeJoinRefused:    func(e *edge) *reply { return e.joinFailing(cluster.ErrUnauthorized) },
+	codeNoCertificate:  func(e *edge) *reply { return e.joinFailing(cluster.ErrNoCertificate) },
 	codeAlreadyJoined:  func(e *edge) *reply { return e.joinFailing(cluster.ErrAlreadyJoined) },
 	codeNodeIDTaken:    func(e *edge) *reply { return e.joinFailing(cluster.ErrIDTaken) },
 	codeNodeTooOld:     func(e *edge) *reply { return e.joinFailing(cluster.ErrVersionTooOld) },

@@ -13,6 +13,8 @@ var (
 	needDesc  = gaugeDesc("disk_min_free_bytes", "Free bytes below which this node takes no writes as leader.")
 	clockDesc = gaugeDesc("clock_offset_seconds", "How far this node's clock is ahead of the median of the members'.")
 
+	certDesc = gaugeDesc("certificate_not_after_timestamp_seconds", "When this node's certificate for the peer port ends, since the Unix epoch; absent where it has none.")
+
 	scrubTimeDesc     = gaugeDesc("scrub_finished_timestamp_seconds", "When the last scrub of this node's state ended, since the Unix epoch; 0 where none has.")
 	scrubRowsDesc     = gaugeDesc("scrub_rows", "Rows that the last scrub has read.")
 	scrubBytesDesc    = gaugeDesc("scrub_bytes", "Bytes that the last scrub has read.")
@@ -25,7 +27,7 @@ type stateCollector struct{ *server }
 // Describe implements prometheus.Collector.
 func (stateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		readyDesc, alarmDesc, clockDesc, freeDesc, needDesc, scrubTimeDesc, scrubRowsDesc, scrubBytesDesc, scrubProblemsDesc,
+		readyDesc, alarmDesc, clockDesc, freeDesc, needDesc, certDesc, scrubTimeDesc, scrubRowsDesc, scrubBytesDesc, scrubProblemsDesc,
 	} {
 		out <- d
 	}
@@ -52,6 +54,9 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(freeDesc, float64(st.DiskFreeBytes))
 	gauge(needDesc, float64(st.DiskMinBytes))
 	gauge(clockDesc, st.ClockOffset.Seconds())
+	if cert := st.Certificate; cert != nil && !cert.NotAfter.IsZero() {
+		gauge(certDesc, float64(cert.NotAfter.Unix()))
+	}
 	scrub, _, found := c.Audit.LastScrub()
 	finished := 0.0
 	if found {

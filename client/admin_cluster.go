@@ -19,24 +19,31 @@ type Health struct {
 
 // Status is one node's view of itself and its cluster.
 type Status struct {
-	NodeID            string   `json:"node_id"`
-	ClusterID         string   `json:"cluster_id"` // empty: not joined
-	Version           string   `json:"version"`
-	Role              string   `json:"role"`
-	Term              uint64   `json:"term"`
-	Leader            *Leader  `json:"leader"` // nil: none known
-	AppliedIndex      uint64   `json:"applied_index"`
-	CommitIndex       uint64   `json:"commit_index"`
-	LastLogIndex      uint64   `json:"last_log_index"`
-	Voters            int      `json:"voters"`
-	FailuresTolerated int      `json:"failures_tolerated"`
-	Insecure          bool     `json:"insecure"`
-	Ready             bool     `json:"ready"`
-	LastContactMS     int64    `json:"last_contact_ms"`
-	Usage             *Usage   `json:"usage"` // of the whole cluster; nil: the node can't tell just now
-	Alarms            []Alarm  `json:"alarms"`
-	State             State    `json:"state"`
-	Members           []Member `json:"members"`
+	NodeID            string       `json:"node_id"`
+	ClusterID         string       `json:"cluster_id"` // empty: not joined
+	Version           string       `json:"version"`
+	Role              string       `json:"role"`
+	Term              uint64       `json:"term"`
+	Leader            *Leader      `json:"leader"` // nil: none known
+	AppliedIndex      uint64       `json:"applied_index"`
+	CommitIndex       uint64       `json:"commit_index"`
+	LastLogIndex      uint64       `json:"last_log_index"`
+	Voters            int          `json:"voters"`
+	FailuresTolerated int          `json:"failures_tolerated"`
+	Insecure          bool         `json:"insecure"`
+	Certificate       *Certificate `json:"certificate"` // for the peer port; nil: none
+	Ready             bool         `json:"ready"`
+	LastContactMS     int64        `json:"last_contact_ms"`
+	Usage             *Usage       `json:"usage"` // of the whole cluster; nil: the node can't tell just now
+	Alarms            []Alarm      `json:"alarms"`
+	State             State        `json:"state"`
+	Members           []Member     `json:"members"`
+}
+
+// Certificate is a node's for the peer port.
+type Certificate struct {
+	NotAfter   *time.Time `json:"not_after"`   // nil: it can't be read
+	TrustedCAs []string   `json:"trusted_cas"` // SHA-256 of their certificates, in hexadecimal
 }
 
 // State identifies the state of a node: nodes with the same chain at a mark have

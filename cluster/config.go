@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pipesync/cluster/certs"
 )
 
 const (
@@ -34,7 +36,11 @@ type Config struct {
 
 	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
 	GossipKey []byte
-	// Insecure allows peer and gossip ports beyond loopback without TLS.
+	// Certs are this node's certificates: its peer port speaks TLS 1.3, and both
+	// sides of each connection show theirs. nil: it speaks plain text, and so must
+	// all other members' do.
+	Certs *certs.Store
+	// Insecure allows plain text.
 	Insecure bool
 	// Version of the program, shown to the other members.
 	Version string
@@ -158,14 +164,8 @@ func (c *Config) validate() error {
 	if n := len(c.GossipKey); n != 16 && n != 24 && n != 32 {
 		return fmt.Errorf("the gossip key has %d bytes: 16, 24 or 32 are required", n)
 	}
-	for _, b := range []struct{ port, addr string }{{"peer", c.PeerBind}, {"gossip", c.GossipBind}} {
-		loopback, err := isLoopback(b.addr)
-		if err != nil {
-			return fmt.Errorf("the %s port's address: %w", b.port, err)
-		}
-		if !loopback && !c.Insecure {
-			return fmt.Errorf("the %s port would be open to the network at %s without TLS: bind it to a loopback address, or allow it with --insecure on a network that you trust", b.port, b.addr)
-		}
+	if c.Certs == nil && !c.Insecure {
+		return errors.New("the peer port would speak plain text: give this node certificates, or allow it with --insecure on a network that you trust")
 	}
 	return nil
 }

@@ -2,13 +2,18 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/cluster/certs"
 )
 
 // peerDialTimeout bounds the connection and its preamble.
@@ -22,17 +27,26 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", addr)
 }
 
-// dialPeer connects and exchanges the preamble. An error means that nothing
-// has been sent but the preamble.
-func dialPeer(ctx context.Context, dial dialFunc, addr string, p preamble) (net.Conn, error) {
+// dialer opens connections to other nodes' peer ports.
+type dialer struct {
+	tcp   dialFunc
+	certs *certs.Store // nil: plain text
+}
+
+// dial connects, and exchanges the preamble. An error means that nothing has been
+// sent but that.
+func (d dialer) dial(ctx context.Context, addr string, p preamble) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, peerDialTimeout)
 	defer cancel()
-	conn, err := dial(ctx, addr)
+	conn, err := d.tcp(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("dialing peer %s: %w", addr, err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	err = greetPeer(conn, p)
+	secured, err := d.secure(ctx, conn, p)
+	if err == nil {
+		err = greetPeer(secured, p)
+	}
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -40,8 +54,36 @@ func dialPeer(ctx context.Context, dial dialFunc, addr string, p preamble) (net.
 		_ = conn.Close()
 		return nil, fmt.Errorf("dialing peer %s: %w", addr, err)
 	}
-	return conn, nil
+	return secured, nil
 }
+
+// secure makes sure by TLS that the node that is meant is at the other end. One
+// that joins means any node of the cluster that its own certificate is for.
+func (d dialer) secure(ctx context.Context, conn net.Conn, p preamble) (net.Conn, error) {
+	if d.certs == nil {
+		return conn, nil
+	}
+	want := certs.Identity{ClusterID: p.ClusterID, NodeID: p.NodeID}
+	if want.ClusterID == "" {
+		want.ClusterID = d.certs.Self().ClusterID
+	}
+	client := tls.Client(conn, d.certs.ClientConfig(want))
+	if err := client.HandshakeContext(ctx); err != nil {
+		hint := ""
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+			hint = " (as a peer does that runs with --insecure)"
+		}
+		return nil, fmt.Errorf("TLS: %w%s", err, hint)
+	}
+	return tlsConn{client}, nil
+}
+
+// tlsConn is closed without a farewell, for which a peer that reads no more would
+// let whoever closes wait. Nothing can be cut off by it unnoticed: on both kinds
+// of connections each message has a length.
+type tlsConn struct{ *tls.Conn }
+
+func (c tlsConn) Close() error { return c.NetConn().Close() }
 
 func greetPeer(conn net.Conn, p preamble) error {
 	head, err := p.encode()
@@ -51,17 +93,13 @@ func greetPeer(conn net.Conn, p preamble) error {
 	if _, err := conn.Write(head); err != nil {
 		return err
 	}
-	var status [1]byte
-	if _, err := io.ReadFull(conn, status[:]); err != nil {
-		return fmt.Errorf("awaiting the peer's preamble status: %w", err)
-	}
-	return preambleStatus(status[0]).err()
+	return readAnswer(conn)
 }
 
 // raftStream is Raft's side of the peer port.
 type raftStream struct {
 	*connQueue
-	dial      dialFunc
+	dialer    dialer
 	clusterID string
 	advertise peerAddr
 }
@@ -74,7 +112,7 @@ func (s *raftStream) Dial(address raft.ServerAddress, timeout time.Duration) (ne
 	if !ok {
 		return nil, fmt.Errorf("dialing peer %s: it is not told which node is meant", address)
 	}
-	return dialPeer(ctx, s.dial, addr, preamble{Kind: kindRaft, ClusterID: s.clusterID, NodeID: id})
+	return s.dialer.dial(ctx, addr, preamble{Kind: kindRaft, ClusterID: s.clusterID, NodeID: id})
 }
 
 // meantMark is in no node id.

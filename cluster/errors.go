@@ -34,11 +34,14 @@ var (
 
 // Errors of membership changes.
 var (
-	ErrUnauthorized  = errors.New("join token refused")
+	ErrUnauthorized  = errors.New("join refused")
 	ErrQuorumAtRisk  = errors.New("would lose quorum")
 	ErrUnknownMember = errors.New("no such member")
 	ErrAlreadyJoined = errors.New("this node belongs to a cluster already")
 	ErrIDTaken       = errors.New("another member has this node id or address")
+	// ErrNoCertificate means that this node has no certificate, which the peer port
+	// needs.
+	ErrNoCertificate = errors.New("this node has no certificate")
 	// ErrVersionTooOld means that the node's program doesn't know the cluster's version.
 	ErrVersionTooOld = errors.New("the node's program is older than the cluster")
 )

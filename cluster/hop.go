@@ -66,11 +66,11 @@ type hopClient struct {
 
 type hopRequestKey struct{}
 
-func newHopClient(dial dialFunc) *hopClient {
+func newHopClient(d dialer) *hopClient {
 	return &hopClient{transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			r, _ := ctx.Value(hopRequestKey{}).(hopRequest)
-			return dialPeer(ctx, dial, r.addr, preamble{Kind: kindHTTP, ClusterID: r.clusterID, NodeID: r.nodeID})
+			return d.dial(ctx, r.addr, preamble{Kind: kindHTTP, ClusterID: r.clusterID, NodeID: r.nodeID})
 		},
 		MaxConnsPerHost:     maxHopConns,
 		MaxIdleConnsPerHost: hopIdleConns,

@@ -81,7 +81,7 @@ func TestHopFailures(t *testing.T) {
 		}), "decided"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := newHopClient(dialTCP)
+			h := newHopClient(dialer{tcp: dialTCP})
 			defer h.close()
 			reply, err := h.send(t.Context(), hopRequest{addr: c.addr, op: opPropose, term: 3, clusterID: "c"}, []byte("body"))
 			if got := class(t, err); got != c.class {
@@ -103,7 +103,7 @@ func TestHopDeadline(t *testing.T) {
 		close(arrived)
 		_, _ = io.Copy(io.Discard, c) // until the client gives up
 	})
-	h := newHopClient(dialTCP)
+	h := newHopClient(dialer{tcp: dialTCP})
 	defer h.close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-arrived; cancel() }()
@@ -114,11 +114,11 @@ func TestHopDeadline(t *testing.T) {
 
 	dialing := make(chan struct{})
 	ctx, cancel = context.WithCancel(t.Context())
-	h = newHopClient(func(context.Context, string) (net.Conn, error) {
+	h = newHopClient(dialer{tcp: func(context.Context, string) (net.Conn, error) {
 		close(dialing)
 		<-ctx.Done() // the transport's own context outlives the request's
 		return nil, ctx.Err()
-	})
+	}})
 	go func() { <-dialing; cancel() }()
 	_, err = h.send(ctx, hopRequest{addr: silent, op: opPropose, clusterID: "c"}, []byte("body"))
 	if class(t, err) != "not applied" || !errors.Is(err, errUnreachable) {

@@ -28,7 +28,7 @@ const (
 	maxHopMargin = 100 * time.Millisecond
 )
 
-type anonymousKey struct{}
+type peerConnKey struct{}
 
 func newHopServer(n *Node) *http.Server {
 	return &http.Server{
@@ -38,8 +38,7 @@ func newHopServer(n *Node) *http.Server {
 		MaxHeaderBytes:    maxHopHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			pc, ok := c.(*peerConn)
-			return context.WithValue(ctx, anonymousKey{}, !ok || pc.clusterID == "")
+			return context.WithValue(ctx, peerConnKey{}, c)
 		},
 	}
 }
@@ -68,7 +67,8 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	if !ok || r.Method != http.MethodPost {
 		return nil, fmt.Errorf("there is no operation %s %s: %w", r.Method, r.URL.Path, ErrInvalid)
 	}
-	anonymous, _ := r.Context().Value(anonymousKey{}).(bool)
+	conn, _ := r.Context().Value(peerConnKey{}).(*peerConn)
+	anonymous := conn == nil || conn.clusterID == ""
 	if anonymous && name != opJoin {
 		return nil, fmt.Errorf("a connection without a cluster id can only join: %w", ErrInvalid)
 	}
@@ -91,6 +91,12 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	body, free, err := n.readHopBody(ctx, w, r, flow)
 	if err != nil {
 		return nil, err
+	}
+	if conn != nil && anonymous {
+		if err := conn.checkClaim(body); err != nil {
+			free()
+			return nil, err
+		}
 	}
 	var term uint64
 	if !anonymous {

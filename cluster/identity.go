@@ -113,7 +113,8 @@ func checkID(what, id string) error {
 	return nil
 }
 
-func mintClusterID() string { return "cluster-" + newULID() }
+// NewClusterID makes an id for a new cluster.
+func NewClusterID() string { return "cluster-" + newULID() }
 
 func newULID() string {
 	return strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String())

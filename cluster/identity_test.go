@@ -71,7 +71,7 @@ func TestBootstrapIsResumed(t *testing.T) {
 	m := newMember(t, "n1")
 	m.stop()
 	// As if the process had died after it had written its identity.
-	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: mintClusterID(), Founder: true, Pending: pendingBootstrap}
+	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: m.cfg.Certs.Self().ClusterID, Founder: true, Pending: pendingBootstrap}
 	if err := id.save(m.cfg.DataDir); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestBootstrapIsResumed(t *testing.T) {
 func TestHalfABootstrapIsResumed(t *testing.T) {
 	m := newMember(t, "n1")
 	m.stop()
-	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: mintClusterID(), Founder: true, Pending: pendingBootstrap}
+	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: m.cfg.Certs.Self().ClusterID, Founder: true, Pending: pendingBootstrap}
 	if err := id.save(m.cfg.DataDir); err != nil {
 		t.Fatal(err)
 	}
@@ -120,14 +120,15 @@ func TestConfigIsChecked(t *testing.T) {
 	}{
 		"a short key":                {func(c *Config) { c.GossipKey = []byte("short") }, "gossip key has 5 bytes"},
 		"no key":                     {func(c *Config) { c.GossipKey = nil }, "gossip key has 0 bytes"},
-		"an open peer port":          {func(c *Config) { c.PeerBind = "0.0.0.0:0" }, "the peer port would be open"},
-		"an open gossip port":        {func(c *Config) { c.GossipBind = "[::]:0" }, "the gossip port would be open"},
-		"no address to tell":         {func(c *Config) { c.PeerBind, c.Insecure = "0.0.0.0:0", true }, "an advertised address is required"},
+		"plain text":                 {func(c *Config) { c.Certs = nil }, "the peer port would speak plain text"},
+		"another node's certificate": {func(c *Config) { c.Certs = testCerts(t, testCA(), "n2") }, "expected node n1, found n2"},
+		"no address to tell":         {func(c *Config) { c.PeerBind = "0.0.0.0:0" }, "an advertised address is required"},
 		"a bad address":              {func(c *Config) { c.PeerBind = "127.0.0.1" }, "missing port"},
 		"a bad id":                   {func(c *Config) { c.NodeID = "a/b" }, "only letters, digits"},
 		"an impatient election time": {func(c *Config) { c.ElectionTimeout = c.HeartbeatTimeout / 2 }, "is shorter than"},
 	} {
 		cfg := testConfig(t, "n1")
+		cfg.Certs = testCerts(t, testCA(), "n1")
 		c.change(&cfg)
 		n, err := Open(cfg, newBytelog(), &testGate{})
 		if err == nil {
@@ -138,9 +139,13 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 	m := newMember(t, "n1", func(c *Config) {
-		c.PeerBind, c.PeerAdvertise, c.Insecure = "0.0.0.0:0", "127.0.0.1:1", true
+		c.PeerBind, c.PeerAdvertise = "0.0.0.0:0", "127.0.0.1:1"
 	})
-	if !m.Status().Insecure {
-		t.Error("the status hides an open port")
+	if s := m.Status(); s.Insecure || s.Certificate == nil || s.Certificate.Problem != nil {
+		t.Errorf("with a certificate: %+v", s)
+	}
+	m = newMember(t, "n1", func(c *Config) { c.Insecure = true })
+	if s := m.Status(); !s.Insecure || s.Certificate != nil {
+		t.Errorf("the status hides plain text: %+v", s)
 	}
 }

@@ -50,7 +50,7 @@ const maxJoinTimeout = 10 * time.Minute
 // non-voter that has. If ctx ends while it still catches up, the join goes on by
 // itself, and after a restart too.
 //
-// Errors: ErrAlreadyJoined, ErrRemoved, ErrUnauthorized for the token,
+// Errors: ErrAlreadyJoined, ErrRemoved, ErrNoCertificate, ErrUnauthorized for the token,
 // ErrIDTaken if another member has this node's id or address, ErrVersionTooOld, or
 // one of Propose's classes.
 func (n *Node) Join(ctx context.Context, peerAddr, token string, nonvoter bool) error {
@@ -87,6 +87,9 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 	defer context.AfterFunc(n.life, cancel)()
 	defer cancel()
 	id, err := n.unjoined()
+	if err == nil {
+		err = n.checkCertificate(id)
+	}
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (n *Node) enter(id identity) error {
 		return err
 	}
 	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, meters: n.meters, stream: &raftStream{
-		connQueue: n.mux.raft, dial: n.cfg.Simulation.Dial, clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
+		connQueue: n.mux.raft, dialer: n.cfg.dialer(), clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
 	}})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,6 +77,7 @@ func TestWrongCluster(t *testing.T) {
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
 	}
+	other := testCerts(t, testCA(), "n2")
 	for _, c := range []struct {
 		name string
 		sent string
@@ -88,7 +90,7 @@ func TestWrongCluster(t *testing.T) {
 		{"an unknown kind", "PSYN\x01\x09\x00\x00", statusUnknownKind},
 		{"a joiner", "PSYN\x01\x02\x00\x00", statusOK},
 	} {
-		conn, err := net.Dial("tcp", m.ports.peerAdvertise)
+		conn, err := tls.Dial("tcp", m.ports.peerAdvertise, other.ClientConfig(m.cfg.Certs.Self()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +114,7 @@ func TestWrongCluster(t *testing.T) {
 					t.Errorf("without a cluster id: %v %s", reply.Header, text)
 				}
 			}
-		} else if rest, _ := io.ReadAll(conn); len(rest) != 0 {
+		} else if rest, _ := io.ReadAll(conn); string(rest) != "\x00" { // no reason
 			t.Errorf("%s: went on with %q", c.name, rest)
 		}
 		_ = conn.Close()

@@ -1,12 +1,17 @@
 package cluster
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"pipesync/cluster/certs"
 )
 
 const (
@@ -25,8 +30,11 @@ const (
 type peerMux struct {
 	listener net.Listener
 	logger   *slog.Logger
-	// expect says what a connection's preamble is answered.
-	expect func(preamble) preambleStatus
+	secure   *tls.Config // nil: plain text
+	// expect says what a connection's preamble is answered, and why where it is
+	// refused: a text for the other side, which may be anybody.
+	expect func(*peerConn, preamble) (preambleStatus, string)
+	warned atomic.Int64 // when a refusal was last told loudly, in Unix nanoseconds
 
 	raft *connQueue
 	http *connQueue
@@ -46,8 +54,10 @@ type peerConn struct {
 	mux *peerMux
 	// clusterID is what the dialer named: empty for one that wants to join.
 	clusterID string
-	kind      connKind
-	once      sync.Once
+	// peer is the node whose certificate the dialer has shown; zero without TLS.
+	peer certs.Identity
+	kind connKind
+	once sync.Once
 }
 
 func (c *peerConn) Close() error {
@@ -62,11 +72,15 @@ func (c *peerConn) Close() error {
 	return c.Conn.Close()
 }
 
-func newPeerMux(l net.Listener, logger *slog.Logger, expect func(preamble) preambleStatus) *peerMux {
+// newPeerMux owns l. Without store it speaks plain text.
+func newPeerMux(l net.Listener, logger *slog.Logger, store *certs.Store, expect func(*peerConn, preamble) (preambleStatus, string)) *peerMux {
 	m := &peerMux{
 		listener: l, logger: logger, expect: expect,
 		raft: newConnQueue(l.Addr()), http: newConnQueue(l.Addr()),
 		open: make(map[*peerConn]struct{}), maxHops: maxPeerHTTPConns,
+	}
+	if store != nil {
+		m.secure = store.ServerConfig()
 	}
 	m.wg.Go(m.accept)
 	return m
@@ -83,6 +97,9 @@ func (m *peerMux) accept() {
 			m.logger.Warn("accepting a peer connection", "error", err)
 			time.Sleep(acceptRetryDelay)
 			continue
+		}
+		if m.secure != nil {
+			conn = tlsConn{tls.Server(conn, m.secure)} // the handshake is greet's
 		}
 		pc := &peerConn{Conn: conn, mux: m}
 		if !m.track(pc) {
@@ -107,20 +124,25 @@ func (m *peerMux) track(c *peerConn) bool {
 
 func (m *peerMux) greet(c *peerConn) {
 	_ = c.SetDeadline(time.Now().Add(preambleTimeout))
-	p, status, err := readPreamble(c.Conn)
+	p, status, err := c.hear()
 	if err != nil {
-		m.logger.Debug("refusing a peer connection", "from", c.RemoteAddr(), "error", err)
+		m.refused(c, err)
 		_ = c.Close()
 		return
 	}
+	reason := ""
 	if status == statusOK {
-		status = m.expect(p)
+		status, reason = m.expect(c, p)
 	}
 	if status == statusOK {
 		status = m.admit(c, p)
 	}
-	if _, err = c.Write([]byte{byte(status)}); err != nil || status != statusOK {
-		m.logger.Debug("refusing a peer connection", "from", c.RemoteAddr(), "reason", status.err(), "error", err)
+	answer := []byte{byte(statusOK)}
+	if status != statusOK {
+		answer = refusal(status, reason)
+		m.refused(c, fmt.Errorf("%w: %s", status.err(), reason))
+	}
+	if _, err = c.Write(answer); err != nil || status != statusOK {
 		_ = c.Close()
 		return
 	}
@@ -130,6 +152,69 @@ func (m *peerMux) greet(c *peerConn) {
 		queue = m.raft
 	}
 	queue.put(c)
+}
+
+// hear has TLS shake hands, where the port speaks it, and reads the preamble.
+func (c *peerConn) hear() (preamble, preambleStatus, error) {
+	if secured, ok := c.Conn.(tlsConn); ok {
+		if err := secured.Handshake(); err != nil {
+			return preamble{}, 0, fmt.Errorf("TLS: %w", sayPlainly(err))
+		}
+	}
+	return readPreamble(c.Conn)
+}
+
+// sayPlainly tells a dialer that has begun with a preamble, not with TLS, what it
+// runs into.
+func sayPlainly(err error) error {
+	var record tls.RecordHeaderError
+	if !errors.As(err, &record) || record.Conn == nil || string(record.RecordHeader[:len(preambleMagic)]) != preambleMagic {
+		return err
+	}
+	_, _ = record.Conn.Write(refusal(statusWantsTLS, ""))
+	return errPlainPeer
+}
+
+// authenticate finds out from the certificate that c has shown who has dialled,
+// which has to be a node of the cluster.
+func (c *peerConn) authenticate(store *certs.Store, clusterID string) (preambleStatus, string) {
+	secured, ok := c.Conn.(tlsConn)
+	if !ok {
+		return statusNoCertificate, ""
+	}
+	var err error
+	c.peer, err = store.Peer(secured.ConnectionState(), certs.Identity{ClusterID: clusterID})
+	switch {
+	case errors.Is(err, certs.ErrNoCertificate):
+		return statusNoCertificate, err.Error()
+	case err != nil:
+		return statusBadCert, err.Error()
+	}
+	return statusOK, ""
+}
+
+// loudRefusals is how far apart two warnings of refused connections are: anybody
+// who reaches the port can cause them.
+const loudRefusals = 10 * time.Second
+
+func (m *peerMux) refused(c *peerConn, err error) {
+	level := slog.LevelDebug
+	last, now := m.warned.Load(), time.Now().UnixNano()
+	if isAboutTrust(err) && now-last > loudRefusals.Nanoseconds() && m.warned.CompareAndSwap(last, now) {
+		level = slog.LevelWarn
+	}
+	m.logger.Log(context.Background(), level, "refusing a peer connection", "from", c.RemoteAddr(), "error", err)
+}
+
+// isAboutTrust says that an operator has to look at a refusal: it doesn't pass.
+func isAboutTrust(err error) bool {
+	for _, kind := range []error{errNoCertificate, errBadCert, errPlainText, errPlainPeer} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	var alert *net.OpError // the dialer refuses this node's certificate
+	return errors.As(err, &alert) && alert.Op == "remote error"
 }
 
 // admit gives c its kind, if there may be one more.

@@ -81,7 +81,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	if err := durable.MakeDir(cfg.DataDir); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
-	id, err := loadIdentity(cfg.DataDir, cfg.NodeID)
+	id, err := cfg.loadIdentity()
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	n := &Node{
 		cfg: cfg, sm: sm, gate: gate, ports: p, id: id, opened: time.Now(),
 		budget:    newBudget(cfg.MaxInFlightBytes, life.Done()),
-		hop:       newHopClient(cfg.Simulation.Dial),
+		hop:       newHopClient(cfg.dialer()),
 		changing:  make(chan struct{}, 1),
 		space:     &space{dirs: cfg.disks(), min: cfg.MinFreeBytes, probe: cfg.statFS},
 		meters:    newMeters(),
@@ -113,9 +113,12 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	n.confirms = rounds{confirm: n.confirmReadPoint, limit: 2 * cfg.ElectionTimeout}
 	n.unregister = n.register(append(n.meters.collectors, standing{n}))
 	n.lookAtSpace()
-	n.mux = newPeerMux(p.peer, cfg.Logger, n.expect)
+	n.mux = newPeerMux(p.peer, cfg.Logger, cfg.Certs, n.expect)
 	n.server = newHopServer(n)
 	n.background.Go(func() { _ = n.server.Serve(n.mux.http) })
+	if cfg.Certs != nil {
+		n.background.Go(func() { cfg.Certs.Watch(life, n.noteCertificates) })
+	}
 	switch {
 	case id.Removed:
 		close(n.removed)
@@ -127,30 +130,41 @@ func open(cfg Config, sm StateMachine, gate Gate) (*Node, error) {
 	return n, nil
 }
 
-// expect answers a connection's preamble.
-func (n *Node) expect(p preamble) preambleStatus {
+// expect answers a connection's preamble, and says why where it isn't taken.
+func (n *Node) expect(c *peerConn, p preamble) (preambleStatus, string) {
 	n.mu.RLock()
-	defer n.mu.RUnlock()
+	id := n.id
+	n.mu.RUnlock()
+	status := n.expectAs(id, p)
+	if status != statusOK || n.cfg.Certs == nil {
+		return status, ""
+	}
+	return c.authenticate(n.cfg.Certs, id.ClusterID)
+}
+
+// expectAs is what a node of that identity answers, certificates aside.
+func (n *Node) expectAs(id identity, p preamble) preambleStatus {
 	switch {
 	case n.isStopping():
 		return statusShuttingDown
 	case p.Kind != kindRaft && p.Kind != kindHTTP:
 		return statusUnknownKind
-	case n.id.Removed:
+	case id.Removed:
 		return statusRemovedMember
-	case n.id.ClusterID == "":
+	case id.ClusterID == "":
 		return statusNotJoined
 	case p.ClusterID == "" && p.Kind == kindHTTP:
 		return statusOK
-	case p.ClusterID != n.id.ClusterID:
+	case p.ClusterID != id.ClusterID:
 		return statusWrongCluster
-	case p.NodeID != "" && p.NodeID != n.id.NodeID, p.NodeID == "" && p.Kind == kindRaft:
+	case p.NodeID != "" && p.NodeID != id.NodeID, p.NodeID == "" && p.Kind == kindRaft:
 		return statusWrongNode
 	}
 	return statusOK
 }
 
-// Bootstrap forms a cluster of this node alone, and returns when it leads it. A
+// Bootstrap forms a cluster of this node alone, and returns when it leads it. Its id
+// is that of the node's certificates; where there are none, it makes a CA and one. A
 // node that belongs to a cluster refuses with ErrAlreadyJoined. A crash in
 // between is resumed when the node is opened again.
 func (n *Node) Bootstrap(ctx context.Context) error {
@@ -174,7 +188,13 @@ func (n *Node) found() error {
 	if err != nil {
 		return err
 	}
-	id.ClusterID, id.Founder, id.Pending = mintClusterID(), true, pendingBootstrap
+	clusterID := NewClusterID()
+	if n.cfg.Certs != nil {
+		if clusterID, err = n.cfg.Certs.Found(clusterID, id.NodeID); err != nil {
+			return err
+		}
+	}
+	id.ClusterID, id.Founder, id.Pending = clusterID, true, pendingBootstrap
 	return n.enter(id)
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/cluster/certs"
 )
 
 // Hops can't use up the peer port: Raft's connections find room beside them.
@@ -15,7 +17,7 @@ func TestHopsLeaveRoomForRaft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mux := newPeerMux(l, slog.New(slog.DiscardHandler), func(preamble) preambleStatus { return statusOK })
+	mux := newPeerMux(l, slog.New(slog.DiscardHandler), nil, func(*peerConn, preamble) (preambleStatus, string) { return statusOK, "" })
 	mux.maxHops = 2
 	t.Cleanup(func() { _ = mux.Close() })
 	for _, q := range []*connQueue{mux.raft, mux.http} {
@@ -28,7 +30,7 @@ func TestHopsLeaveRoomForRaft(t *testing.T) {
 		}()
 	}
 	dial := func(kind connKind) (net.Conn, error) {
-		return dialPeer(t.Context(), dialTCP, l.Addr().String(), preamble{Kind: kind, ClusterID: "c", NodeID: "n"})
+		return dialer{tcp: dialTCP}.dial(t.Context(), l.Addr().String(), preamble{Kind: kind, ClusterID: "c", NodeID: "n"})
 	}
 	var open []net.Conn
 	for _, kind := range []connKind{kindHTTP, kindHTTP, kindRaft, kindRaft, kindRaft} {
@@ -52,7 +54,14 @@ func TestHopsLeaveRoomForRaft(t *testing.T) {
 
 // At the address of a member there may be another by now.
 func TestAConnectionNamesTheNodeThatIsMeant(t *testing.T) {
-	all := newCluster(t, 2)
+	t.Run("by its certificate", func(t *testing.T) { wrongNodeIs(t, certs.ErrWrongNode, newCluster(t, 2)) })
+	t.Run("in plain text", func(t *testing.T) {
+		wrongNodeIs(t, errWrongNode, newCluster(t, 2, func(c *Config) { c.Insecure = true }))
+	})
+}
+
+func wrongNodeIs(t *testing.T, want error, all []*member) {
+	t.Helper()
 	n1, n2 := all[0], all[1]
 	c, err := n1.running()
 	if err != nil {
@@ -62,7 +71,7 @@ func TestAConnectionNamesTheNodeThatIsMeant(t *testing.T) {
 	if _, err := c.stream.Dial(meant("n2", raft.ServerAddress(at)), peerDialTimeout); err != nil {
 		t.Errorf("the one that is meant: %v", err)
 	}
-	if _, err := c.stream.Dial(meant("n7", raft.ServerAddress(at)), peerDialTimeout); !errors.Is(err, errWrongNode) {
+	if _, err := c.stream.Dial(meant("n7", raft.ServerAddress(at)), peerDialTimeout); !errors.Is(err, want) {
 		t.Errorf("another: %v", err)
 	}
 	if _, err := c.stream.Dial(raft.ServerAddress(at), peerDialTimeout); err == nil {
@@ -73,7 +82,7 @@ func TestAConnectionNamesTheNodeThatIsMeant(t *testing.T) {
 		{addr: at, op: opInfo, clusterID: c.stream.clusterID, nodeID: "n7"},
 	} {
 		_, err := n1.hop.send(n1.ctx(), r, nil)
-		if wrong := errors.Is(err, errWrongNode); wrong != (r.nodeID == "n7") || wrong && class(t, err) != "not applied" {
+		if wrong := errors.Is(err, want); wrong != (r.nodeID == "n7") || wrong && class(t, err) != "not applied" {
 			t.Errorf("asking %s: %v", r.nodeID, err)
 		}
 	}

@@ -18,8 +18,6 @@ type ports struct {
 	gossipIP        net.IP
 	gossipPort      int
 	gossipAdvertise string
-	// open is set if a port without TLS is bound beyond loopback.
-	open bool
 }
 
 // gossipBindAttempts is how often a free port is looked for that TCP and UDP
@@ -45,10 +43,6 @@ func bindPorts(cfg Config) (p ports, err error) {
 		if err = p.bindGossip(cfg); err != nil {
 			return p, err
 		}
-	}
-	for _, bind := range []string{cfg.PeerBind, cfg.GossipBind} {
-		loopback, _ := isLoopback(bind)
-		p.open = p.open || !loopback
 	}
 	return p, nil
 }
@@ -141,12 +135,4 @@ func resolve(addr string) (net.IP, int, error) {
 		return nil, 0, fmt.Errorf("looking %q up: %w", host, err)
 	}
 	return ips[0], int(n), nil
-}
-
-func isLoopback(addr string) (bool, error) {
-	ip, _, err := resolve(addr)
-	if err != nil {
-		return false, err
-	}
-	return ip.IsLoopback(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A connection to the peer port starts with a preamble; nothing else is sent
@@ -16,9 +17,10 @@ import (
 //	  4 bytes of magic            1         1      1     ≤ 64 bytes     1     ≤ 64 bytes
 //
 //	listener → dialer
-//	+--------+
-//	| status |
-//	+--------+
+//	+--------+         +--------+-----+----------+
+//	| 0 = ok |   or    | status | len | reason … |
+//	+--------+         +--------+-----+----------+
+//	    1                   1      1    ≤ 255 bytes, a text for people
 //
 // The node id is that of the node that is meant. At the address of a member that
 // is gone there may be another by now, whose answers would count as the first
@@ -29,6 +31,8 @@ import (
 const (
 	preambleMagic   = "PSYN"
 	preambleVersion = 1
+	// recordTypeHandshake is the first byte of TLS.
+	recordTypeHandshake = 22
 )
 
 // connKind says what a connection carries after its preamble. Numbers are
@@ -52,12 +56,21 @@ const (
 	statusRemovedMember preambleStatus = 6
 	statusWrongNode     preambleStatus = 7
 	statusTooMany       preambleStatus = 8
+	statusNoCertificate preambleStatus = 9
+	statusBadCert       preambleStatus = 10
+	statusWantsTLS      preambleStatus = 11 // the only one that a port with TLS sends in plain text
 )
 
 var (
 	errPreamble  = errors.New("not a peer connection")
 	errWrongNode = errors.New("another node is at the peer's address")
 	errTooMany   = errors.New("the peer has as many connections as it takes")
+
+	errNoCertificate = errors.New("the peer wants a certificate of this node, which has none")
+	errBadCert       = errors.New("the peer refuses this node's certificate")
+	errWantsTLS      = errors.New("the peer speaks TLS alone, and this node plain text: it runs with --insecure")
+	errPlainText     = errors.New("the other side speaks TLS, and this node plain text: it runs with --insecure")
+	errPlainPeer     = errors.New("the other side speaks plain text: it runs with --insecure")
 )
 
 func (s preambleStatus) err() error {
@@ -80,9 +93,44 @@ func (s preambleStatus) err() error {
 		return errWrongNode
 	case statusTooMany:
 		return errTooMany
+	case statusNoCertificate:
+		return errNoCertificate
+	case statusBadCert:
+		return errBadCert
+	case statusWantsTLS:
+		return errWantsTLS
 	default:
 		return fmt.Errorf("the peer refused the connection with status %d", byte(s))
 	}
+}
+
+const maxReasonBytes = 255
+
+// refusal is the answer to a preamble that isn't taken.
+func refusal(s preambleStatus, reason string) []byte {
+	reason = strings.ToValidUTF8(reason[:min(len(reason), maxReasonBytes)], "")
+	return append([]byte{byte(s), byte(len(reason))}, reason...)
+}
+
+// readAnswer reads the answer to a preamble: nil, or why it isn't taken.
+func readAnswer(r io.Reader) error {
+	var status [1]byte
+	if _, err := io.ReadFull(r, status[:]); err != nil {
+		return fmt.Errorf("awaiting the peer's preamble status: %w", err)
+	}
+	err := preambleStatus(status[0]).err()
+	if err == nil {
+		return nil
+	}
+	var n [1]byte
+	if _, cut := io.ReadFull(r, n[:]); cut != nil {
+		return err
+	}
+	reason := make([]byte, n[0])
+	if _, cut := io.ReadFull(r, reason); cut != nil || len(reason) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: it says %q", err, reason)
 }
 
 type preamble struct {
@@ -108,6 +156,9 @@ func readPreamble(r io.Reader) (preamble, preambleStatus, error) {
 	var head [len(preambleMagic) + 2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
 		return preamble{}, 0, fmt.Errorf("reading preamble: %w", err)
+	}
+	if head[0] == recordTypeHandshake {
+		return preamble{}, 0, fmt.Errorf("reading preamble: %w", errPlainText)
 	}
 	if string(head[:4]) != preambleMagic {
 		return preamble{}, 0, fmt.Errorf("reading preamble: %w", errPreamble)

@@ -13,7 +13,7 @@ func (n *Node) Status() Status {
 	n.mu.RUnlock()
 	s := Status{
 		NodeID: id.NodeID, ClusterID: id.ClusterID, Version: n.cfg.Version,
-		Role: RoleUnjoined, AppliedIndex: n.sm.Applied(), Insecure: n.ports.open,
+		Role: RoleUnjoined, AppliedIndex: n.sm.Applied(), Insecure: n.cfg.Certs == nil, Certificate: n.certificate(),
 	}
 	s.DiskFreeBytes, s.DiskMinBytes, s.DiskFull = n.space.figures()
 	if c == nil {

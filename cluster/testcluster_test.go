@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/hashicorp/raft"
 	"go.uber.org/goleak"
 
+	"pipesync/cluster/certs"
 	"pipesync/internal/testcluster"
 )
 
@@ -55,6 +57,33 @@ func (w *testLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// testCA is the CA of the clusters of all tests, which have the same id thus.
+var testCA = sync.OnceValue(func() *certs.Authority {
+	ca, err := certs.NewAuthority("cluster-of-tests", time.Now())
+	if err != nil {
+		panic(err)
+	}
+	return ca
+})
+
+// testCerts are those of a node, signed by ca.
+func testCerts(t *testing.T, ca *certs.Authority, node string) *certs.Store {
+	t.Helper()
+	dir := t.TempDir()
+	cert, err := ca.Issue(node, certs.NodeLife, time.Now())
+	if err == nil {
+		err = certs.WriteNode(dir, cert, []*x509.Certificate{ca.Certificate()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := certs.Open(dir, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
 func testConfig(t *testing.T, name string) Config {
 	log := &testLog{t: t, name: name}
 	t.Cleanup(func() {
@@ -86,6 +115,9 @@ func newMember(t *testing.T, name string, change ...func(*Config)) *member {
 	m.cfg.Simulation.Dial = m.links.dial
 	for _, f := range change {
 		f(&m.cfg)
+	}
+	if m.cfg.Certs == nil && !m.cfg.Insecure {
+		m.cfg.Certs = testCerts(t, testCA(), m.cfg.NodeID)
 	}
 	m.start()
 	t.Cleanup(m.end)

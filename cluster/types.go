@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/cluster/certs"
 )
 
 // StateMachine is what the log is applied to. Its Apply returns for each entry
@@ -103,7 +105,9 @@ type Status struct {
 	Voters       int
 	// FailuresTolerated is how many voters may be lost before writes stop.
 	FailuresTolerated int
-	Insecure          bool // a port is bound beyond loopback without TLS
+	Insecure          bool // the peer port speaks plain text
+	// Certificate is this node's for the peer port; nil: it has none.
+	Certificate *certs.Status
 	// CaughtUp: the state machine has applied a read index that was obtained
 	// since this process started. It stays true.
 	CaughtUp bool

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http/httptest"
@@ -108,7 +109,7 @@ func TestHopServerRefusesMalformed(t *testing.T) {
 		r.Header.Set(headerTerm, c.term)
 		r.Header.Set(headerTimeout, c.timeout)
 		w := httptest.NewRecorder()
-		m.ServeHTTP(w, r)
+		m.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), peerConnKey{}, &peerConn{clusterID: "c"})))
 		if o := w.Header().Get(headerOutcome); o != string(outcomeNotApplied) {
 			t.Errorf("%+v: %s %s", c, o, w.Body)
 		}

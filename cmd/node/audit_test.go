@@ -47,7 +47,7 @@ func TestANodeWhoseStateDivergesStopsServing(t *testing.T) {
 	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap", "--node-id", "n1")
 	n1.awaitReady()
 	join := func(id string) *testServer {
-		n := serveNode(t, filepath.Join(dir, id), gossipKey, "--node-id", id, "--join", n1.Peer, "--join-token-file", n1.adminTokenFile())
+		n := n1.joinedBy(id)
 		n.awaitReady()
 		return n
 	}

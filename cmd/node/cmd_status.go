@@ -141,6 +141,9 @@ func (a *app) printStatus(s client.Status) error {
 			fmt.Fprintf(w, "stored\tat entry %d: %s\n", s.State.Index, describeUsage(*s.Usage))
 		}
 		fmt.Fprintf(w, "insecure\t%s\n", yesNo(s.Insecure))
+		if c := s.Certificate; c != nil && c.NotAfter != nil {
+			fmt.Fprintf(w, "certificate\tuntil %s\n", c.NotAfter.Format(time.RFC3339))
+		}
 		fmt.Fprintf(w, "cluster version\t%d\n", s.State.ClusterVersion)
 		if m := s.State.Mark; m != nil {
 			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)

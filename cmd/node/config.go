@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
+	"path/filepath"
 
 	"pipesync/storage"
 )
@@ -23,7 +25,7 @@ type Config struct {
 	AdminTokenFile string `yaml:"admin_token_file"`
 
 	HTTP   HTTPConfig   `yaml:"http"`
-	Peer   PortConfig   `yaml:"peer"`
+	Peer   PeerConfig   `yaml:"peer"`
 	Gossip GossipConfig `yaml:"gossip"`
 	Disk   DiskConfig   `yaml:"disk"`
 	Debug  DebugConfig  `yaml:"debug"`
@@ -41,10 +43,11 @@ type HTTPConfig struct {
 	MaxBodyBytes  int64  `yaml:"max_body_bytes"`
 }
 
-// PortConfig is where a port is bound, and what others are told.
-type PortConfig struct {
+// PeerConfig is the port of nodes among themselves.
+type PeerConfig struct {
 	Addr      string `yaml:"addr"`
 	Advertise string `yaml:"advertise"`
+	CertsDir  string `yaml:"certs_dir"`
 }
 
 // GossipConfig is the port on which nodes learn who is alive.
@@ -90,11 +93,16 @@ func defaultConfig() Config {
 			UnknownFields: refuseUnknownFields,
 			MaxBodyBytes:  defaultMaxBodyBytes,
 		},
-		Peer:   PortConfig{Addr: "127.0.0.1:8801"},
+		Peer:   PeerConfig{Addr: "127.0.0.1:8801"},
 		Gossip: GossipConfig{Addr: "127.0.0.1:8802"},
 		Disk:   DiskConfig{CacheBytes: storage.DefaultCacheBytes},
 		Log:    LogConfig{Level: "info", Format: logText},
 	}
+}
+
+// certsDir is where the node's certificates are.
+func (c *Config) certsDir() string {
+	return cmp.Or(c.Peer.CertsDir, filepath.Join(c.DataDir, certsName))
 }
 
 // logger writes to w what is at or above the level, which may be changed later.

@@ -21,9 +21,10 @@ const (
 func (c *Config) validate() error {
 	faults := []error{
 		c.validateIdentity(),
-		checkBind("http.addr", c.HTTP.Addr, c.HTTP.Advertise, c.InsecureHTTP, "--insecure-http"),
-		checkBind("peer.addr", c.Peer.Addr, c.Peer.Advertise, c.Insecure, "--insecure"),
-		checkBind("gossip.addr", c.Gossip.Addr, c.Gossip.Advertise, c.Insecure, "--insecure"),
+		checkBind("http.addr", c.HTTP.Addr, c.HTTP.Advertise),
+		c.checkHTTPIsPrivate(),
+		checkBind("peer.addr", c.Peer.Addr, c.Peer.Advertise),
+		checkBind("gossip.addr", c.Gossip.Addr, c.Gossip.Advertise),
 		checkAddr("http.advertise", c.HTTP.Advertise),
 		checkAddr("peer.advertise", c.Peer.Advertise),
 		checkAddr("gossip.advertise", c.Gossip.Advertise),
@@ -59,8 +60,13 @@ func (c *Config) validateIdentity() error {
 	if c.Bootstrap && c.Join != "" {
 		return errors.New("bootstrap and join are both set: a node forms a cluster or joins one")
 	}
-	if len(c.NodeID) > maxNodeIDBytes || strings.ContainsFunc(c.NodeID, notInNodeID) {
-		return fmt.Errorf("node_id is %q: it must be at most %d letters, digits, '.', '_' or '-'", c.NodeID, maxNodeIDBytes)
+	return checkName("node_id", c.NodeID)
+}
+
+// checkName makes sure that text can be a node's or a cluster's id.
+func checkName(key, text string) error {
+	if len(text) > maxNodeIDBytes || strings.ContainsFunc(text, notInNodeID) {
+		return fmt.Errorf("%s is %q: it must be at most %d letters, digits, '.', '_' or '-'", key, text, maxNodeIDBytes)
 	}
 	return nil
 }
@@ -83,7 +89,16 @@ func checkAddr(key, addr string) error {
 	return nil
 }
 
-func checkBind(key, addr, advertise string, allowed bool, flag string) error {
+// checkHTTPIsPrivate refuses an HTTP port that others reach and nothing encrypts.
+func (c *Config) checkHTTPIsPrivate() error {
+	host, _, err := net.SplitHostPort(c.HTTP.Addr)
+	if err != nil || isLoopback(host) || c.InsecureHTTP {
+		return nil
+	}
+	return fmt.Errorf("http.addr is %s, beyond loopback, where nothing encrypts it yet: bind 127.0.0.1, or say --insecure-http if the network is trusted", c.HTTP.Addr)
+}
+
+func checkBind(key, addr, advertise string) error {
 	if addr == "" {
 		return fmt.Errorf("%s is empty: it must be HOST:PORT", key)
 	}
@@ -91,9 +106,6 @@ func checkBind(key, addr, advertise string, allowed bool, flag string) error {
 		return err
 	}
 	host, _, _ := net.SplitHostPort(addr)
-	if !isLoopback(host) && !allowed {
-		return fmt.Errorf("%s is %s, beyond loopback, where nothing encrypts it yet: bind 127.0.0.1, or say %s if the network is trusted", key, addr, flag)
-	}
 	if ip := net.ParseIP(host); advertise == "" && (host == "" || ip != nil && ip.IsUnspecified()) {
 		name := strings.TrimSuffix(key, ".addr")
 		return fmt.Errorf("%s is %s, which others can't dial: set %s.advertise", key, addr, name)

@@ -13,9 +13,11 @@ import (
 
 	"pipesync/client"
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 )
 
 const (
+	devNodeID    = "node%d"
 	devOrg       = "org_abc123"
 	devStore     = "vs_demo"
 	maxDevStart  = 2 * time.Minute
@@ -82,6 +84,9 @@ func (d *devCluster) load(nodes, basePort int) error {
 
 // start starts all nodes. The cluster isn't ready yet, and run must follow.
 func (d *devCluster) start(ctx context.Context) error {
+	if err := d.makeCerts(); err != nil {
+		return err
+	}
 	for i := range d.state.Nodes {
 		c := d.nodeConfig(i)
 		n, err := startNode(ctx, c)
@@ -101,10 +106,33 @@ func (d *devCluster) start(ctx context.Context) error {
 	return d.state.save(d.dir)
 }
 
+// makeCerts makes a CA for the cluster, and a certificate for each node that has
+// none yet.
+func (d *devCluster) makeCerts() error {
+	dirs := make([]string, len(d.state.Nodes))
+	for i := range dirs {
+		c := d.nodeConfig(i)
+		dirs[i] = c.certsDir()
+	}
+	ca, err := certs.ReadAuthority(dirs[0])
+	if errors.Is(err, certs.ErrNoAuthority) {
+		ca, err = certs.NewAuthority(cluster.NewClusterID(), time.Now())
+	}
+	for i := range dirs {
+		if err == nil {
+			err = certs.Provide(dirs[i], ca, fmt.Sprintf(devNodeID, i+1), time.Now())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("making the nodes' certificates: %w", err)
+	}
+	return nil
+}
+
 func (d *devCluster) nodeConfig(i int) nodeConfig {
 	ports := d.state.Nodes[i]
 	cfg := defaultConfig()
-	cfg.NodeID = fmt.Sprintf("node%d", i+1)
+	cfg.NodeID = fmt.Sprintf(devNodeID, i+1)
 	cfg.DataDir = filepath.Join(d.dir, cfg.NodeID)
 	cfg.HTTP.Addr, cfg.Peer.Addr, cfg.Gossip.Addr = ports.HTTP, ports.Peer, ports.Gossip
 	// A start that was cut short is taken up again: a member ignores both.

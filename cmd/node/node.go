@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
 	"pipesync/fsm/audit"
@@ -43,6 +44,7 @@ type node struct {
 	state     *fsm.FSM
 	gate      *admission.Gate
 	clocks    *cluster.Clocks
+	certs     *certs.Store // nil: plain text
 	audit     *audit.Auditor
 	cluster   *cluster.Node
 	server    *http.Server
@@ -71,6 +73,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"starting the metrics", n.startMetrics},
 		{"serving the debug port", n.serveDebug},
 		{"opening the state", n.openState},
+		{"reading the certificates", n.openCerts},
 		{"opening the cluster", n.openCluster},
 		{"checking the membership", n.refuseRemoved},
 		{"auditing the state", n.auditState},

@@ -71,6 +71,9 @@ func (n *node) joinCluster(ctx context.Context) error {
 		case errors.Is(err, cluster.ErrUnauthorized):
 			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
 				hint: "give the cluster's admin token by --join-token-file or PIPESYNC_JOIN_TOKEN"}
+		case errors.Is(err, cluster.ErrNoCertificate):
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+				hint: refusalHints["NO_CERTIFICATE"]}
 		case errors.Is(err, cluster.ErrVersionTooOld):
 			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
 				hint: refusalHints["NODE_TOO_OLD"]}

@@ -12,6 +12,7 @@ import (
 
 	"pipesync/api"
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
 	"pipesync/fsm/audit"
@@ -22,6 +23,7 @@ const (
 	adminTokenName = "admin-token"
 	stateName      = "state"
 	scrubsName     = "scrubs.json"
+	certsName      = "certs"
 
 	// The edge sets deadlines of its own for bodies and slow routes; these are
 	// what no connection outlives.
@@ -96,6 +98,14 @@ func (n *node) openState() error {
 	return nil
 }
 
+func (n *node) openCerts() (err error) {
+	if n.Insecure {
+		return nil
+	}
+	n.certs, err = certs.Open(n.certsDir(), time.Now)
+	return err
+}
+
 func (n *node) openCluster() error {
 	c, err := cluster.Open(cluster.Config{
 		NodeID:          n.NodeID,
@@ -106,6 +116,7 @@ func (n *node) openCluster() error {
 		GossipAdvertise: n.Gossip.Advertise,
 		HTTPAdvertise:   n.httpAdvertise(),
 		GossipKey:       n.secrets.gossipKey,
+		Certs:           n.certs,
 		Insecure:        n.Insecure,
 		Version:         buildVersion().Version,
 		Clocks:          n.clocks,

@@ -44,6 +44,7 @@ server; 3 degraded or no quorum; 130 interrupted.`,
 		newLimitsCommand(a),
 		newSettingsCommand(a),
 		newGossipKeysCommand(a),
+		newCertsCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	)

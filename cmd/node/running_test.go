@@ -152,6 +152,23 @@ func (s *testServer) awaitReady() client.Status {
 	return status
 }
 
+func (s *testServer) certsDir() string { return filepath.Join(s.dir, certsName) }
+
+// joinedBy starts a node that joins the cluster of s, with a certificate of its CA.
+func (s *testServer) joinedBy(nodeID string, args ...string) *testServer {
+	s.t.Helper()
+	dir := filepath.Join(filepath.Dir(s.dir), nodeID)
+	certify(s.t, s.certsDir(), nodeID, dir)
+	return serveNode(s.t, dir, s.env["PIPESYNC_GOSSIP_KEY"],
+		append([]string{"--node-id", nodeID, "--join", s.Peer, "--join-token-file", s.adminTokenFile()}, args...)...)
+}
+
+// certify gives the node that is to be in dir a certificate of the CA in caDir.
+func certify(t *testing.T, caDir, nodeID, dir string) {
+	t.Helper()
+	mustCommand(t, nil, nil, "certs", "node", "--ca", caDir, "--node-id", nodeID, "--out", filepath.Join(dir, certsName))
+}
+
 func (s *testServer) adminTokenFile() string { return filepath.Join(s.dir, adminTokenName) }
 
 // logBuffer keeps what was logged.

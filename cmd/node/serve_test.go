@@ -45,13 +45,20 @@ func TestJoinAndLeave(t *testing.T) {
 	var key client.NewKey
 	mustCommand(t, n1.admin(), &key, "keys", "create", "--org", "org_a", "--vector-store", "vs_a")
 
-	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--node-id", "n2", "--join", n1.Peer, "--join-token-file", n1.adminTokenFile())
-	n2.awaitReady()
+	n2 := n1.joinedBy("n2")
+	if status := n2.awaitReady(); status.Insecure || status.Certificate == nil || len(status.Certificate.TrustedCAs) != 1 {
+		t.Errorf("status is %+v", status)
+	}
 	n3 := serveNode(t, filepath.Join(dir, "n3"), gossipKey, "--node-id", "n3")
 	code, _, stderr := command(t, n3.admin(), "status")
 	if code != exitDegraded || !strings.Contains(stderr, "belongs to no cluster") {
 		t.Errorf("status before joining: %d, %s", code, stderr)
 	}
+	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token-file", n1.adminTokenFile())
+	if code != exitRemote || !strings.Contains(stderr, "NO_CERTIFICATE") || !strings.Contains(stderr, "next: make one where the cluster's CA is: pipesync certs node") {
+		t.Errorf("joining without a certificate: %d, %s", code, stderr)
+	}
+	certify(t, n1.certsDir(), "n3", n3.dir)
 	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", "not the token of this cluster")
 	if code != exitRemote || !strings.Contains(stderr, "JOIN_REFUSED") {
 		t.Errorf("joining with a wrong token: %d, %s", code, stderr)
@@ -108,9 +115,31 @@ func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 	dir, gossipKey := t.TempDir(), mintGossipKey()
 	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap")
 	n1.awaitReady()
+	certify(t, n1.certsDir(), "n2", filepath.Join(dir, "n2"))
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", n1.Peer, "--join-token", "not the token of this cluster")
 	if code := n2.exitCode(); code != exitRemote || !strings.Contains(n2.stderr.String(), "next: give the cluster's admin token") {
 		t.Errorf("exit code is %d\n%s", code, n2.stderr)
+	}
+}
+
+func TestServeEndsWhereItHasNoCertificateToJoinWith(t *testing.T) {
+	t.Parallel()
+	n2 := serveNode(t, t.TempDir(), mintGossipKey(), "--join", "127.0.0.1:1", "--join-token", "of no use")
+	if code := n2.exitCode(); code != exitRemote || !strings.Contains(n2.stderr.String(), "next: make one where the cluster's CA is: pipesync certs node") {
+		t.Errorf("exit code is %d\n%s", code, n2.stderr)
+	}
+}
+
+func TestPlainTextIsSaidAloud(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := t.TempDir(), mintGossipKey()
+	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap", "--insecure")
+	if status := n1.awaitReady(); !status.Insecure || status.Certificate != nil {
+		t.Errorf("status is %+v", status)
+	}
+	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", n1.Peer, "--join-token-file", n1.adminTokenFile(), "--insecure")
+	if status := n2.awaitReady(); !status.Insecure || status.Voters == 0 {
+		t.Errorf("status is %+v", status)
 	}
 }
 
@@ -123,6 +152,10 @@ func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
 	}
 	peer := free[0]
 	const token = "a token that both are told"
+	ca := filepath.Join(dir, "ca")
+	mustCommand(t, nil, nil, "certs", "ca", "--out", ca)
+	certify(t, ca, "n1", filepath.Join(dir, "n1"))
+	certify(t, ca, "n2", filepath.Join(dir, "n2"))
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", peer, "--join-token", token)
 	n1 := &testServer{dir: filepath.Join(dir, "n1"), env: map[string]string{
 		"PIPESYNC_DATA_DIR": filepath.Join(dir, "n1"), "PIPESYNC_GOSSIP_KEY": gossipKey, "PIPESYNC_ADMIN_TOKEN": token,

@@ -17,8 +17,7 @@ func TestARequestIsFoundInTheLogsOfBothNodes(t *testing.T) {
 	dir, gossipKey := t.TempDir(), mintGossipKey()
 	n1 := serveNode(t, filepath.Join(dir, "n1"), gossipKey, "--bootstrap", "--node-id", "n1", "--log-format", "json")
 	n1.awaitReady()
-	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--node-id", "n2", "--log-format", "json",
-		"--join", n1.Peer, "--join-token-file", n1.adminTokenFile())
+	n2 := n1.joinedBy("n2", "--log-format", "json")
 	n2.awaitReady()
 	var key client.NewKey
 	mustCommand(t, n1.admin(), &key, "keys", "create", "--org", "org_a", "--vector-store", "vs_a")

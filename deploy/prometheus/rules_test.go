@@ -90,6 +90,7 @@ var alertCases = map[string]alertCase{
 	"PipesyncWritesStall": {fires: on("a", "pipesync_storage_write_stalls_total", "", "0+3x600"), quiet: each("pipesync_storage_write_stalls_total", "", "99x600")},
 	"PipesyncClockSkewed": {fires: on("a", "pipesync_alarm", `,code="CLOCK_SKEW"`, "1x600"), quiet: each("pipesync_alarm", `,code="CLOCK_SKEW"`, "0x600")},
 	"PipesyncClockOffset": {fires: on("a", "pipesync_clock_offset_seconds", "", "-7x600"), quiet: each("pipesync_clock_offset_seconds", "", "0.2x600")},
+	"PipesyncCertificate": {fires: on("a", "pipesync_alarm", `,code="CERTIFICATE_EXPIRING"`, "1x600"), quiet: each("pipesync_alarm", `,code="CERTIFICATE_EXPIRING"`, "0x600")},
 	"PipesyncFileDescriptors": {fires: each("process_open_fds", "", "900x600") + each("process_max_fds", "", "1000x600"),
 		quiet: each("process_open_fds", "", "100x600") + each("process_max_fds", "", "1000x600")},
 

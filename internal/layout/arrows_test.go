@@ -16,7 +16,8 @@ const module = "pipesync"
 // stands.
 var arrows = map[string][]string{
 	"storage":         {},
-	"cluster":         {"internal/planted", "internal/durable"},
+	"cluster":         {"cluster/certs", "internal/planted", "internal/durable"},
+	"cluster/certs":   {"internal/durable"},
 	"client":          {},
 	"fsm":             {"storage", "internal/planted"},
 	"fsm/contenthash": {"storage"},
@@ -25,7 +26,7 @@ var arrows = map[string][]string{
 	"fsm/upkeep":      {"fsm", "storage"},
 	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
-	"cmd/node":        {"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "client", "internal/durable"},
+	"cmd/node":        {"api", "cluster", "cluster/certs", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "client", "internal/durable"},
 
 	"internal/layout":       {},
 	"internal/planted":      {},
@@ -42,7 +43,7 @@ var arrows = map[string][]string{
 
 // testArrows are what a package's own tests may import beyond its arrows.
 var testArrows = map[string][]string{
-	"api":           {"client", "fsm/admission"},
+	"api":           {"client", "cluster/certs", "fsm/admission"},
 	"cluster":       {"internal/testcluster"},
 	"cmd/node":      {"internal/testcluster"},
 	"client":        {},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -55,6 +56,9 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 		c.httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdlePerNode}}
 	}
 	if err := c.writeSecrets(); err != nil {
+		return nil, err
+	}
+	if err := c.run("certs", "ca", "--out", c.caDir()); err != nil {
 		return nil, err
 	}
 	for i := range cfg.Nodes {
@@ -107,8 +111,23 @@ func (c *Cluster) NewNode() (*Node, error) {
 		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
 		cluster: c,
 	}
+	if err := c.run("certs", "node", "--ca", c.caDir(), "--node-id", id, "--out", n.certsDir()); err != nil {
+		return nil, err
+	}
 	c.Nodes = append(c.Nodes, n)
 	return n, nil
+}
+
+func (c *Cluster) caDir() string { return filepath.Join(c.dir, "ca") }
+
+// run runs a command of the binary that needs no server.
+func (c *Cluster) run(args ...string) error {
+	cmd := exec.Command(c.binary, args...)
+	cmd.Env = CleanEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("pipesync %v: %w: %s", args, err, out)
+	}
+	return nil
 }
 
 // Client speaks to any node of the cluster, the first that answers.

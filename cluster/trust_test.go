@@ -1,0 +1,246 @@
+package cluster
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pipesync/cluster/certs"
+)
+
+// A member answers nobody but nodes of its own cluster, and says why.
+func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
+	m := newMember(t, "n1")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	another := func(clusterID string) *certs.Authority {
+		ca, err := certs.NewAuthority(clusterID, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ca
+	}
+	ours := m.cfg.Certs.Self().ClusterID
+	// credulous believes any CA that it is told of.
+	credulous := func(ca *certs.Authority, node string) *certs.Store {
+		dir := t.TempDir()
+		cert, err := ca.Issue(node, certs.NodeLife, time.Now())
+		if err == nil {
+			err = certs.WriteNode(dir, cert, []*x509.Certificate{ca.Certificate(), testCA().Certificate()})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, err := certs.Open(dir, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return store
+	}
+	nobody, err := certs.Open(t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		tls  *certs.Store
+		err  error
+		text string
+	}{
+		{"a node of the cluster", testCerts(t, testCA(), "n2"), nil, ""},
+		{"plain text", nil, errWantsTLS, "--insecure"},
+		{"a wrong CA at the other end", testCerts(t, another(ours), "n2"), certs.ErrUntrusted, "expected a signature of"},
+		{"a wrong CA", credulous(another(ours), "n2"), errBadCert, "expected a signature of"},
+		{"another cluster", credulous(another("cluster-b"), "n2"), errBadCert, "pipesync://cluster-b/node/n2"},
+		{"a certificate that isn't the node's that is dialled", nobody, certs.ErrUntrusted, ""},
+	} {
+		for _, kind := range []connKind{kindRaft, kindHTTP} {
+			conn, err := dialer{tcp: dialTCP, certs: c.tls}.dial(t.Context(), m.ports.peerAdvertise, preamble{Kind: kind, ClusterID: ours, NodeID: "n1"})
+			if err == nil {
+				_ = conn.Close()
+			}
+			if !errors.Is(err, c.err) || err != nil && !strings.Contains(err.Error(), c.text) {
+				t.Errorf("%s: %v, want %v", c.name, err, c.err)
+			}
+		}
+	}
+}
+
+// Whoever shows no certificate can't even ask to join.
+func TestNobodyIsRefusedAtThePeerPort(t *testing.T) {
+	m := newMember(t, "n1")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []preamble{{Kind: kindHTTP}, {kindRaft, m.Status().ClusterID, "n1"}} {
+		err := greetWithoutCertificate(t, m, p)
+		if !errors.Is(err, errNoCertificate) || !strings.Contains(err.Error(), "expected one for a node of cluster") {
+			t.Errorf("%+v: %v", p, err)
+		}
+	}
+}
+
+// A port without TLS tells both sides what is wrong.
+func TestTLSMeetsPlainText(t *testing.T) {
+	m := newMember(t, "n1", func(c *Config) { c.Insecure = true })
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	d := dialer{tcp: dialTCP, certs: testCerts(t, testCA(), "n2")}
+	if _, err := d.dial(t.Context(), m.ports.peerAdvertise, preamble{Kind: kindHTTP}); err == nil || !strings.Contains(err.Error(), "--insecure") {
+		t.Errorf("the dialer: %v", err)
+	}
+	if _, _, err := readPreamble(strings.NewReader("\x16\x03\x01\x02\x00\x01")); !errors.Is(err, errPlainText) {
+		t.Errorf("the listener: %v", err)
+	}
+}
+
+// A founder without certificates makes them, and those that it signs can join, each
+// under its own name alone.
+func TestFoundingWithCertificates(t *testing.T) {
+	dir := t.TempDir()
+	store := func(dir string) *certs.Store {
+		s, err := certs.Open(dir, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	founder := newMember(t, "n1", func(c *Config) { c.Certs = store(dir) })
+	if s := founder.Status(); s.Certificate != nil || s.Insecure {
+		t.Errorf("before: %+v", s)
+	}
+	if err := founder.Bootstrap(founder.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	ca, err := certs.ReadAuthority(dir)
+	if err != nil || ca.ClusterID() != founder.Status().ClusterID {
+		t.Fatalf("%v; the cluster is %s", err, founder.Status().ClusterID)
+	}
+	at := founder.ports.peerAdvertise
+	without := newMember(t, "n2", func(c *Config) { c.Certs = store(t.TempDir()) })
+	if err := without.Join(without.ctx(), at, testToken, false); !errors.Is(err, ErrNoCertificate) {
+		t.Errorf("without a certificate: %v", err)
+	}
+	// A certificate put there while the node runs is found.
+	cert, err := ca.Issue("n2", certs.NodeLife, time.Now())
+	if err == nil {
+		err = certs.WriteNode(without.cfg.Certs.Dir(), cert, []*x509.Certificate{ca.Certificate()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := without.Join(without.ctx(), at, testToken, false); err != nil {
+		t.Fatal(err)
+	}
+	// The name in a join is the certificate's.
+	n3 := newMember(t, "n3", func(c *Config) { c.Certs = testCerts(t, ca, "n3") })
+	body := `{"node_id":"n4","peer_addr":"127.0.0.1:1","token":"` + testToken + `","cluster_version":0}`
+	if _, err := n3.hop.send(n3.ctx(), hopRequest{addr: at, op: opJoin}, []byte(body)); !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "node n4 wants to join with the certificate of n3") {
+		t.Errorf("under another name: %v", err)
+	}
+	without.cfg.Certs = store(dir)
+	without.stop()
+	if _, err := without.open(); !errors.Is(err, certs.ErrWrongNode) {
+		t.Errorf("started with another's certificate: %v", err)
+	}
+	without.cfg.Certs = store(t.TempDir())
+	if _, err := without.open(); !errors.Is(err, ErrNoCertificate) {
+		t.Errorf("a member started without one: %v", err)
+	}
+	without.cfg.Certs = testCerts(t, testCA(), "n2")
+	if _, err := without.open(); !errors.Is(err, certs.ErrWrongCluster) {
+		t.Errorf("started with another cluster's: %v", err)
+	}
+	without.cfg.Certs = testCerts(t, ca, "n2")
+	without.gate = &testGate{}
+	without.start()
+}
+
+// A new CA comes in beside the old one, and members take new certificates while
+// they serve; the old CA goes when nobody needs it.
+func TestCertificatesAreReplacedWhileMembersServe(t *testing.T) {
+	all := newCluster(t, 3)
+	next, err := certs.NewAuthority(testCA().ClusterID(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(m *member, by *certs.Authority, trust ...*x509.Certificate) {
+		t.Helper()
+		cert, err := by.Issue(m.name(), certs.NodeLife, time.Now())
+		if err == nil {
+			err = certs.WriteNode(m.cfg.Certs.Dir(), cert, trust)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed, err := m.cfg.Certs.Reload(); !changed || err != nil {
+			t.Fatalf("%s: %t, %v", m.name(), changed, err)
+		}
+	}
+	reconnect := func() {
+		for _, m := range all {
+			m.links.sever("")
+			m.links.heal()
+		}
+	}
+	old, fresh := testCA().Certificate(), next.Certificate()
+	var want []string
+	for _, step := range []func(*member){
+		func(m *member) { put(m, testCA(), old, fresh) },
+		func(m *member) { put(m, next, old, fresh) },
+		func(m *member) { put(m, next, fresh) },
+	} {
+		for _, m := range all {
+			step(m)
+			reconnect()
+			want = append(want, m.name())
+			m.mustPropose(m.name())
+		}
+	}
+	for _, m := range all {
+		if got := m.read(); !slices.Equal(got, want) {
+			t.Errorf("%s: %q", m.name(), got)
+		}
+	}
+	late := dialer{tcp: dialTCP, certs: testCerts(t, testCA(), "n2")}
+	if _, err := late.dial(t.Context(), all[0].ports.peerAdvertise, preamble{Kind: kindHTTP}); !errors.Is(err, certs.ErrUntrusted) {
+		t.Errorf("the old CA: %v", err)
+	}
+}
+
+// A peer that says nothing holds no connection for long, in TLS neither.
+func TestASilentHandshakeEnds(t *testing.T) {
+	m := newMember(t, "n1")
+	conn, err := net.Dial("tcp", m.ports.peerAdvertise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(awaitTime)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("it waits on: %v", err)
+	}
+}
+
+// greetWithoutCertificate is what a client does that verifies m and shows nothing.
+func greetWithoutCertificate(t *testing.T, m *member, p preamble) error {
+	t.Helper()
+	config := testCerts(t, testCA(), "n2").ClientConfig(m.cfg.Certs.Self())
+	config.GetClientCertificate = nil
+	conn, err := tls.Dial("tcp", m.ports.peerAdvertise, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	return greetPeer(conn, p)
+}
