@@ -85,7 +85,10 @@ func (tx *transaction) ensureStore(org storage.OrgNum, name string) (created boo
 	if err != nil || found {
 		return false, err
 	}
-	tx.batch.PutStore(org, name, storage.Store{Num: tx.system.NextStore, CreatedAt: tx.wall})
+	num := tx.system.NextStore
+	tx.batch.PutStore(org, name, storage.Store{Num: num, CreatedAt: tx.wall})
+	// Whoever followed a store of this name that was deleted has to begin again.
+	tx.batch.PutChangeHead(num, storage.ChangeHead{Horizon: storage.Seq{Index: tx.index}})
 	tx.system.NextStore++
 	return true, nil
 }

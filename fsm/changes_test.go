@@ -67,6 +67,30 @@ func TestChangesRefusals(t *testing.T) {
 	}
 }
 
+// Pages may come from nodes that have applied more or less, but none from one that
+// has applied less than the one before: what that one no longer showed, since it came
+// again later, this one would not show either, since it came before.
+func TestChangesGoForward(t *testing.T) {
+	r := newRig(t)
+	r.setUp(1000)
+	r.mustApply(newSync(Incremental, upsert("n", "a", "1")))
+	first, err := changesFrom(t, r, Cursor{}, 1)
+	must(t, err)
+	r.mustApply(newSync(Incremental, remove("n", "a")))
+	r.mustApply(newSync(Incremental, upsert("n", "b", "1"), upsert("n", "c", "1")))
+	behind := r.view()
+	defer behind.Close()
+	r.mustApply(newSync(Incremental, upsert("n", "a", "2")))
+	second, err := changesFrom(t, r, first.Next, 1)
+	must(t, err)
+	if _, err := behind.Changes(testOrg, testStore, second.Next, 10); !errors.Is(err, ErrCursorAhead) {
+		t.Errorf("a view that is behind: %v", err)
+	}
+	if page, err := changesFrom(t, r, second.Next, 10); err != nil || !page.CaughtUp {
+		t.Errorf("the same view: %+v, %v", page, err)
+	}
+}
+
 // Whoever has begun before a deletion that is forgotten, and hasn't read it, has
 // to begin again; whoever began later misses nothing.
 func TestChangesCompacted(t *testing.T) {

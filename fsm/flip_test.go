@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -192,6 +193,8 @@ func TestStoreDelete(t *testing.T) {
 	r := smallRig(t)
 	r.mustApply(newSync(Incremental, upsert("n", "a", "1"), upsert("n", "b", "1"), remove("n", "c")))
 	r.mustApply(newSync(FullRefresh, upsert("n", "d", "1")))
+	read, err := changesFrom(t, r, Cursor{}, 10)
+	must(t, err)
 	r.mustApply(&StoreDelete{Org: testOrg, Store: testStore})
 	if got := r.apply(newSync(Incremental, upsert("n", "a", "1"))).Outcome; got != StoreNotFound {
 		t.Errorf("outcome %d of a sync", got)
@@ -214,6 +217,9 @@ func TestStoreDelete(t *testing.T) {
 	page, err := changesFrom(t, r, Cursor{}, 10)
 	if err != nil || len(page.Changes) > 0 || !page.CaughtUp {
 		t.Errorf("changes of the new store: %+v, %v", page, err)
+	}
+	if _, err := changesFrom(t, r, read.Next, 10); !errors.Is(err, ErrCursorCompacted) {
+		t.Errorf("a cursor of the old store: %v", err)
 	}
 	v := r.view()
 	defer v.Close()

@@ -68,6 +68,7 @@ func newModel(limit uint32) *model {
 		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
 		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
 		checkpoints: map[string]storage.PipelineCheckpoint{},
+		horizon:     storage.Seq{Index: testStoreMade},
 	}
 }
 

@@ -36,6 +36,9 @@ const (
 	testHistoryMax = 5
 )
 
+// testStoreMade is the index of the entry that makes the test's store: the second.
+const testStoreMade = 12
+
 // testBounds are small enough for a few records to be over them.
 var testBounds = Bounds{FlipRows: 4, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges}
 

@@ -23,10 +23,13 @@ type Cursor struct {
 	Since uint64
 	// After is the seq up to which all changes have been read.
 	After storage.Seq
+	// Seen is the Raft index of the newest view that was read. In an older one a
+	// record may still have the change that this one no longer showed, up to After.
+	Seen uint64
 }
 
 // Index is what a node must have applied before it can go on from here.
-func (c Cursor) Index() uint64 { return max(c.Since, c.After.Index) }
+func (c Cursor) Index() uint64 { return max(c.Since, c.After.Index, c.Seen) }
 
 // Change is the latest change of one record. Of a deleted one there is no more
 // than namespace, id, timestamp and index.
@@ -47,7 +50,7 @@ type ChangePage struct {
 	// Reconciling says that some of what a flip removed is still to come.
 	Reconciling bool
 	// Horizon is the oldest seq from which nothing is missing: what was deleted up
-	// to here may be gone from the index.
+	// to here may be gone from the index. It is no older than the store.
 	Horizon storage.Seq
 }
 
@@ -78,6 +81,7 @@ func (v *View) Changes(org, store string, from Cursor, limit int) (*ChangePage, 
 		return nil, err
 	}
 	page := &ChangePage{Next: from, Horizon: head.Horizon}
+	page.Next.Seen = v.system.AppliedIndex
 	if page.Reconciling, err = anyRetired(v.snapshot, s.Num, 0); err != nil {
 		return nil, err
 	}

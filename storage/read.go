@@ -88,7 +88,7 @@ type Reader interface {
 	// is 0 too.
 	ScanRetired(store StoreNum, ns NamespaceNum, limit int,
 		visit func(store StoreNum, ns NamespaceNum, gen Generation) error) error
-	// ChangeHead is zero for a store in which nothing ever changed.
+	// ChangeHead is zero where there is no such store.
 	ChangeHead(store StoreNum) (ChangeHead, error)
 	// ScanChanges visits at most limit change rows of a store in the order of
 	// their seqs, beginning strictly after `after`, those included that hold no
