@@ -16,18 +16,21 @@ import (
 type counts struct {
 	seeds, rounds atomic.Int64
 	acked, reads  atomic.Int64
+	caughtUp      atomic.Int64 // followers, with what is live
+	restarts      atomic.Int64 // of followers, from the beginning
 	next          atomic.Int64 // numbers what has no other name
 
 	mu       sync.Mutex
 	faults   map[string]int // that had an effect, by kind
 	idle     map[string]int // that had none
+	kinds    map[string]int // of commands that were applied
 	codes    map[string]int // of answers that weren't a success
 	simTime  time.Duration
 	recovery time.Duration // the longest
 }
 
 func newCounts() *counts {
-	return &counts{faults: make(map[string]int), idle: make(map[string]int), codes: make(map[string]int)}
+	return &counts{faults: make(map[string]int), idle: make(map[string]int), kinds: make(map[string]int), codes: make(map[string]int)}
 }
 
 func (c *counts) fault(name string, effective bool) {
@@ -38,6 +41,12 @@ func (c *counts) fault(name string, effective bool) {
 	} else {
 		c.idle[name]++
 	}
+}
+
+func (c *counts) command(kind string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kinds[kind]++
 }
 
 func (c *counts) answer(code string) {
@@ -83,6 +92,17 @@ func (c *counts) check(t *testing.T) {
 		{"acknowledged syncs", c.acked.Load(), ackedLeast},
 		{"faults with an effect", sum(c.faults), faultsLeast},
 		{"pauses of a leader with an effect", int64(c.faults[pausedLeader]), pausesLeast},
+		{"times that somebody had all changes", c.caughtUp.Load(), caughtUpLeast},
+		{"revoked keys", int64(c.kinds["KeyRevoke"]), commandsLeast},
+		{"limits set", int64(c.kinds["LimitsSet"]), commandsLeast},
+		{"deleted namespaces", int64(c.kinds["NamespaceDelete"]), commandsLeast},
+		{"deleted stores", int64(c.kinds["StoreDelete"]), commandsLeast},
+		{"deleted organizations", int64(c.kinds["OrgDelete"]), commandsLeast},
+		{"deleted checkpoints", int64(c.kinds["CheckpointDelete"]), commandsLeast},
+		{"collections of tombstones", int64(c.kinds["Collect"]), commandsLeast},
+		{"collections of changes", int64(c.kinds["ChangeCollect"]), commandsLeast},
+		{"reconciliations", int64(c.kinds["Reconcile"]), commandsLeast},
+		{"purges", int64(c.kinds["Purge"]), commandsLeast},
 	} {
 		if f.got < least(f.all) {
 			t.Errorf("%d %s, want %d: the run shows less than it says", f.got, f.what, least(f.all))
@@ -92,13 +112,15 @@ func (c *counts) check(t *testing.T) {
 
 func (c *counts) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d seeds, %v of their time: %d syncs acknowledged, %d reads, %d faults, and %d without an effect; at most %v until all wrote again\n",
-		c.seeds.Load(), c.simTime.Round(time.Second), c.acked.Load(), c.reads.Load(), sum(c.faults), sum(c.idle), c.recovery.Round(time.Millisecond))
+	fmt.Fprintf(&b, "%d seeds, %v of their time: %d syncs acknowledged, %d reads, %d times all changes (%d times begun again), %d faults, and %d without an effect; at most %v until all wrote again\n",
+		c.seeds.Load(), c.simTime.Round(time.Second), c.acked.Load(), c.reads.Load(), c.caughtUp.Load(), c.restarts.Load(), sum(c.faults), sum(c.idle), c.recovery.Round(time.Millisecond))
 	for _, f := range faults {
 		fmt.Fprintf(&b, "%6d (and %d) %s\n", c.faults[f.name], c.idle[f.name], f.name)
 	}
-	for _, code := range slices.Sorted(maps.Keys(c.codes)) {
-		fmt.Fprintf(&b, "%6d %s\n", c.codes[code], code)
+	for _, by := range []map[string]int{c.kinds, c.codes} {
+		for _, name := range slices.Sorted(maps.Keys(by)) {
+			fmt.Fprintf(&b, "%6d %s\n", by[name], name)
+		}
 	}
 	return b.String()
 }

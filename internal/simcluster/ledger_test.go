@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 	"pipesync/fsm/admission"
 )
 
-// hashEvery is at how many entries' distance the nodes' whole states are compared.
-const hashEvery = 8
+// hashEvery is at how many entries' distance the nodes' whole states are compared;
+// what they have written is compared at each.
+const hashEvery = 64
 
 // ledger is what everybody has seen: the entries that nodes applied, the answers
 // that clients got. It checks each against all others. Entries are met for the
@@ -28,13 +30,15 @@ type ledger struct {
 	rng         *rand.Rand
 	head        uint64 // the newest index applied
 	entries     map[uint64]*entry
-	hashes      map[uint64][32]byte
-	clusterTime int64 // after head
+	chains      map[uint64]uint64   // over all writes, up to an entry
+	hashes      map[uint64][32]byte // of all rows
+	clusterTime int64               // after head
 	stamped     map[string]time.Time
 	stampedLast time.Time // of the entries up to head, the latest
 	leaders     map[uint64]string
-	windows     map[string]*window // by organization
-	claims      map[string]*claim  // by token
+	tenants     map[string]*tenant     // by organization
+	keys        map[string]*credential // by id
+	claims      map[string]*claim      // by token
 	stores      map[string]*contents
 	shown       uint64 // the newest index that an answer has told
 	syncs       int    // applied
@@ -51,9 +55,11 @@ type entry struct {
 
 func newLedger(w *world) *ledger {
 	return &ledger{
-		w: w, rng: rand.New(rand.NewPCG(w.seed, 3)), entries: make(map[uint64]*entry), hashes: make(map[uint64][32]byte),
+		w: w, rng: rand.New(rand.NewPCG(w.seed, 3)), entries: make(map[uint64]*entry),
+		chains: make(map[uint64]uint64), hashes: make(map[uint64][32]byte),
 		stamped: make(map[string]time.Time), stampedLast: time.Now(), leaders: make(map[uint64]string),
-		windows: make(map[string]*window), claims: make(map[string]*claim), stores: make(map[string]*contents),
+		tenants: make(map[string]*tenant), keys: make(map[string]*credential),
+		claims: make(map[string]*claim), stores: make(map[string]*contents),
 	}
 }
 
@@ -89,9 +95,7 @@ func (l *ledger) applied(p *process, log *raft.Log, response any) {
 		l.met(p, log, response)
 		met.clusterTime = l.clusterTime
 	}
-	if log.Index%hashEvery == 0 {
-		l.compareState(p, log.Index)
-	}
+	l.compareState(p, log.Index, log.Index%hashEvery == 0)
 }
 
 func sumOf(log *raft.Log) [32]byte {
@@ -102,13 +106,24 @@ func sumOf(log *raft.Log) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-func (l *ledger) compareState(p *process, index uint64) {
+// compareState compares what a process has written up to the entry at index, which it
+// has applied last, and if so asked all that it has.
+func (l *ledger) compareState(p *process, index uint64, whole bool) {
 	view, err := p.state.View()
 	if err != nil {
 		l.w.violate("%s: %v", p.m.name, err)
 		return
 	}
 	defer view.Close()
+	chain := view.System().Chain
+	if first, ok := l.chains[index]; !ok {
+		l.chains[index] = chain
+	} else if first != chain {
+		l.w.violate("%s has come to entry %d by other writes than others", p.m.name, index)
+	}
+	if !whole {
+		return
+	}
 	hash, err := view.Hash()
 	if err != nil {
 		l.w.violate("%s: %v", p.m.name, err)
@@ -150,8 +165,13 @@ func (l *ledger) met(p *process, log *raft.Log, response any) {
 		l.w.violate("entry %d: %v", log.Index, err)
 		return
 	}
+	if result.Outcome == fsm.OK {
+		l.w.counts.command(strings.TrimPrefix(fmt.Sprintf("%T", command), "*fsm."))
+	}
 	if sync, ok := command.(*fsm.Sync); ok {
-		l.decided(log.Index, sync, result)
+		l.decided(log, stamp, sync, result)
+	} else {
+		l.administered(log.Index, stamp, command, result)
 	}
 }
 
@@ -238,9 +258,10 @@ func (g watchedGate) Admit(ctx context.Context, term uint64, body []byte) ([]byt
 	if err := g.p.audit.Alarm(); err != nil {
 		return nil, nil, err
 	}
+	before := g.p.state.Applied()
 	reply, release, err := g.Gate.Admit(ctx, term, body)
 	if reply != nil && !g.p.dead() {
-		g.p.m.w.ledger.refused(g.p, term, body, reply)
+		g.p.m.w.ledger.refused(g.p, before, term, body, reply)
 	}
 	return reply, release, err
 }

@@ -20,6 +20,7 @@ import (
 	"pipesync/fsm"
 	"pipesync/fsm/admission"
 	"pipesync/fsm/audit"
+	"pipesync/fsm/upkeep"
 	"pipesync/internal/crashfs"
 )
 
@@ -32,10 +33,18 @@ const (
 	cacheBytes      = 1 << 20
 	snapshotBytes   = 48 << 10
 	trailingEntries = 48
-	flushEvery      = 30 * time.Second
-	markEvery       = 10 * time.Second
-	scrubEvery      = 6 // marks
 	shutdownTime    = 10 * time.Second
+	proposeTime     = 10 * time.Second
+)
+
+// So are these: a few records are over the bounds, and the leader has always
+// something to collect.
+var (
+	smallBounds = fsm.Bounds{FlipRows: 4, ReconcileRows: 3, StaleChanges: 30}
+	quickPace   = upkeep.Pace{
+		Collect: 10 * time.Second, Reconcile: time.Second, Gap: 20 * time.Millisecond,
+		MarkEntries: 1024, Mark: 10 * time.Second, Scrub: time.Minute,
+	}
 )
 
 // machine is a place for a node: what outlives its processes.
@@ -119,7 +128,7 @@ func (m *machine) set(p *process) {
 
 func (p *process) open() (err error) {
 	p.state, err = fsm.Open(fsm.Options{
-		Dir: stateDir, FS: p.disk, CacheBytes: cacheBytes, MemtableBytes: memtableBytes, Fatal: p.fatal,
+		Dir: stateDir, FS: p.disk, CacheBytes: cacheBytes, MemtableBytes: memtableBytes, Bounds: smallBounds, Fatal: p.fatal,
 		Observe: func(index uint64, clusterTime int64) {
 			p.gate.Observe(index, clusterTime)
 			p.m.w.ledger.observe(p, index, clusterTime)
@@ -147,8 +156,10 @@ func (p *process) open() (err error) {
 	if err != nil {
 		return err
 	}
-	p.beside.Go(p.keepFlushed)
-	p.beside.Go(p.keepMarked)
+	p.beside.Go(func() { upkeep.KeepFlushed(p.gone, p.state, slog.New(slog.DiscardHandler)) })
+	for _, job := range p.leader().Jobs() {
+		p.beside.Go(func() { job.Run(p.gone) })
+	}
 	p.beside.Go(func() { p.audit.Run(p.gone) })
 	return nil
 }
@@ -190,58 +201,24 @@ func (p *process) fatal(err error) {
 	panic(fmt.Sprintf("%s: %s can't go on: %v", p.m.w.replay(), p.m.name, err))
 }
 
-func (p *process) keepFlushed() {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.gone.Done():
-			return
-		case <-tick.C:
-		case <-p.state.FlushDue():
-		}
-		_ = p.state.Flush()
+// leader is the process as its upkeep sees it.
+func (p *process) leader() upkeep.Leader {
+	return upkeep.Leader{
+		State: p.state, Pace: quickPace, Log: slog.New(slog.DiscardHandler),
+		ClusterTime: func() int64 { return p.gate.ClusterTime(p.node.Status().Term) },
+		Propose: func(ctx context.Context, body []byte) error {
+			ctx, cancel := context.WithTimeout(ctx, proposeTime)
+			defer cancel()
+			reply, err := p.node.Propose(ctx, body)
+			if err != nil {
+				return err
+			}
+			if outcome, err := fsm.DecodeOutcome(reply); err != nil || outcome != fsm.OK {
+				p.m.w.violate("%s proposed what was refused by outcome %d: %v", p.m.name, outcome, err)
+			}
+			return nil
+		},
 	}
-}
-
-// keepMarked notes in the log, while this node leads, what its state is worth.
-func (p *process) keepMarked() {
-	tick := time.NewTicker(markEvery)
-	defer tick.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-p.gone.Done():
-			return
-		case <-tick.C:
-		}
-		if p.gate.ClusterTime(p.node.Status().Term) != 0 {
-			_ = p.mark(n%scrubEvery == 0)
-		}
-	}
-}
-
-func (p *process) mark(scrub bool) error {
-	view, err := p.state.View()
-	if err != nil {
-		return err
-	}
-	marks, err := view.Marks()
-	view.Close()
-	if err != nil {
-		return err
-	}
-	command := &fsm.Mark{RequestID: fsm.RequestID{2}, Scrub: scrub}
-	if n := len(marks.Last); n > 0 {
-		command.Previous = marks.Last[n-1]
-	}
-	body, err := fsm.Encode(command)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(p.gone, markEvery)
-	defer cancel()
-	_, err = p.node.Propose(ctx, body)
-	return err
 }
 
 // running returns the machine's process, nil if it is down.

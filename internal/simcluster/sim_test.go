@@ -40,6 +40,9 @@ const (
 	ackedLeast  = 100_000
 	faultsLeast = 5_000
 	pausesLeast = 2_000
+
+	caughtUpLeast = 10_000 // followers with all changes
+	commandsLeast = 200    // of each kind that the clients' syncs are not
 )
 
 // plan is which seeds are run.

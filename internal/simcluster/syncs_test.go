@@ -2,77 +2,34 @@ package simcluster
 
 import (
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/hashicorp/raft"
 
 	"pipesync/fsm"
 )
 
-const (
-	windowLimit  = 60
-	windowMillis = 60_060
-	realMinute   = time.Minute
-)
-
-// window is an organization's admitted syncs.
-type window struct {
-	at   []int64     // cluster time
-	real []time.Time // when the leader had stamped them
-}
-
-// full reports whether there is no room at the cluster time now.
-func (w *window) full(now int64) bool {
-	n := len(w.at)
-	return n >= windowLimit && w.at[n-windowLimit] > now-windowMillis*int64(time.Millisecond)
-}
-
 // claim is one token: the content of one request, which may be sent more than once
 // only under an idempotency key.
 type claim struct {
-	index   uint64 // of the entry that brought it; 0: none
-	syncID  string
-	open    int // requests without an answer yet
-	unknown int // that ended without one, or with 'unknown'
+	org string
+	landing
+	past    []landing // in earlier lives of the organization
+	open    int       // requests without an answer yet
+	unknown int       // that ended without one, or with 'unknown'
 	done    int
 	refused string // the last answer that it was not applied
 }
 
-// contents is what a namespace holds: for each id all that it ever was.
-type contents struct {
-	ids map[string][]version
+// landing is how a sync was applied.
+type landing struct {
+	index  uint64 // of the entry that brought it; 0: none
+	syncID string
 }
 
-type version struct {
-	index uint64
-	data  string // empty: not there
-}
-
-func (c *contents) put(index uint64, id, data string) {
-	c.ids[id] = append(c.ids[id], version{index, data})
-}
-
-// at returns what an id is in a state that has applied index.
-func (c *contents) at(index uint64, id string) string {
-	versions := c.ids[id]
-	i := sort.Search(len(versions), func(i int) bool { return versions[i].index > index })
-	if i == 0 {
-		return ""
-	}
-	return versions[i-1].data
-}
-
-// all returns the records there, by id.
-func (c *contents) all(index uint64) map[string]string {
-	records := make(map[string]string)
-	for id := range c.ids {
-		if data := c.at(index, id); data != "" {
-			records[id] = data
-		}
-	}
-	return records
-}
+// was says whether the claim was applied so.
+func (c *claim) was(l landing) bool { return c.landing == l || slices.Contains(c.past, l) }
 
 // content is what the workload sends as a record's data.
 type content struct {
@@ -91,39 +48,51 @@ func tokenOf(s *fsm.Sync) string {
 }
 
 // decided takes up a sync that was decided by an entry.
-func (l *ledger) decided(index uint64, s *fsm.Sync, r *fsm.Result) {
-	token := tokenOf(s)
+func (l *ledger) decided(log *raft.Log, stamp fsm.Stamp, s *fsm.Sync, r *fsm.Result) {
+	index, token := log.Index, tokenOf(s)
 	c, ok := l.claims[token]
 	if !ok {
 		l.w.violate("entry %d brings a sync that nobody sent: %q", index, token)
 		return
 	}
-	org := l.window(s.Org)
+	c.org = s.Org
+	h, err := fsm.DecodeHeader(log.Data)
+	if err != nil {
+		l.w.violate("entry %d: %v", index, err)
+		return
+	}
+	org, bytes := l.tenant(s.Org), uint64(h.RawBytes)
+	room, limit := org.window.room(index, l.clusterTime, bytes), org.window.at(index)
+	authorized := l.keys[s.KeyID].admits(s.Org, stamp.WallTime)
 	switch {
 	case r.Outcome == fsm.OK && r.Index == index:
-		if org.full(l.clusterTime) {
+		l.authorized(index, s.KeyID, s.Org, stamp.WallTime)
+		if !org.stores[s.Store] {
+			l.w.violate("entry %d was admitted to a store that isn't there", index)
+		}
+		if !room {
 			l.w.violate("entry %d was admitted to a full window", index)
 		}
-		org.at = append(org.at, l.clusterTime)
-		org.real = append(org.real, l.stampedLast)
+		if org.window.admit(admitted{index, l.clusterTime, l.stampedLast, bytes}) {
+			l.w.violate("with entry %d a minute of %s has more than %+v", index, s.Org, limit)
+		}
 		l.landed(index, s, r, c, token)
 	case r.Outcome == fsm.OK || r.Outcome == fsm.Replayed:
-		if r.Index != c.index || r.Sync.SyncID != c.syncID {
-			l.w.violate("entry %d was told as a repetition of entry %d, but %s was applied by %d", index, r.Index, token, c.index)
+		if !c.was(landing{r.Index, r.Sync.SyncID}) {
+			l.w.violate("entry %d was told as a repetition of entry %d, but %s was applied as %+v", index, r.Index, token, c)
 		}
-	case r.Outcome == fsm.RateLimited && !org.full(l.clusterTime):
+	case authorized && slices.Contains(keyRefusals, r.Outcome):
+		l.w.violate("entry %d was refused by outcome %d, but its key is good", index, r.Outcome)
+	case r.Outcome == fsm.StoreNotFound && org.stores[s.Store]:
+		l.w.violate("entry %d was refused for a store that is there", index)
+	case r.Outcome == fsm.RateLimited && room:
 		l.w.violate("entry %d was refused by a window that isn't full", index)
+	case r.Outcome == fsm.QuotaExceeded && (limit.bytes == 0 || bytes <= limit.bytes):
+		l.w.violate("entry %d of %d bytes was refused by a limit of %+v", index, bytes, limit)
 	}
 }
 
-func (l *ledger) window(org string) *window {
-	w, ok := l.windows[org]
-	if !ok {
-		w = &window{}
-		l.windows[org] = w
-	}
-	return w
-}
+var keyRefusals = []fsm.Outcome{fsm.KeyNotFound, fsm.KeyRevoked, fsm.KeyExpired, fsm.OrgMismatch, fsm.KeyScopeDenied}
 
 // landed takes up a sync that was applied.
 func (l *ledger) landed(index uint64, s *fsm.Sync, r *fsm.Result, c *claim, token string) {
@@ -134,37 +103,41 @@ func (l *ledger) landed(index uint64, s *fsm.Sync, r *fsm.Result, c *claim, toke
 	if c.open+c.unknown+c.done == 0 {
 		l.w.violate("%s was applied by entry %d, after the answer %s", token, index, c.refused)
 	}
-	c.index, c.syncID = index, r.Sync.SyncID
-	if s.HasTimestamp {
-		return // the order of timestamps isn't followed here
-	}
+	c.landing = landing{index, r.Sync.SyncID}
 	for _, ns := range s.Outline().Namespaces {
-		held := l.contents(s.Org, ns)
-		if s.Mode == fsm.FullRefresh {
-			for id := range held.all(index) {
-				held.put(index, id, "")
-			}
-		}
-		for _, op := range s.Operations {
-			if op.Namespace == ns {
-				held.put(index, op.ID, string(op.Data))
-			}
-		}
+		l.contents(s.Org, ns).apply(index, ns, s)
+	}
+	if s.Checkpoint == nil {
+		return
+	}
+	held := l.checkpoints(s.Org)
+	stored := held.order.admits(s.Checkpoint.Pipeline, s)
+	if stored {
+		held.put(index, s.Checkpoint.Pipeline, string(s.Checkpoint.State))
+	}
+	if r.Sync.CheckpointSkipped == stored {
+		l.w.violate("entry %d says that its checkpoint was skipped: %v", index, !stored)
 	}
 }
 
-func (l *ledger) contents(org, ns string) *contents {
-	name := org + "/" + ns
+// contents are a namespace's.
+func (l *ledger) contents(org, ns string) *contents { return l.kept(org + "/" + ns) }
+
+// checkpoints have the names of pipelines for ids.
+func (l *ledger) checkpoints(org string) *contents { return l.kept(org) }
+
+func (l *ledger) kept(name string) *contents {
 	c, ok := l.stores[name]
 	if !ok {
-		c = &contents{ids: make(map[string][]version)}
+		c = newContents()
 		l.stores[name] = c
 	}
 	return c
 }
 
-// refused checks an answer that the leader gave without an entry.
-func (l *ledger) refused(p *process, term uint64, body, reply []byte) {
+// refused checks an answer that the leader gave without an entry, after it had
+// applied an entry from before to the last that it has.
+func (l *ledger) refused(p *process, before, term uint64, body, reply []byte) {
 	r, err := fsm.DecodeResult(reply)
 	if err != nil {
 		l.w.violate("%s: %v", p.m.name, err)
@@ -175,10 +148,36 @@ func (l *ledger) refused(p *process, term uint64, body, reply []byte) {
 	if err != nil || r.Outcome != fsm.RateLimited || now == 0 {
 		return
 	}
-	l.mu.Lock()
+	last := p.state.Applied()
+	if !l.reach(p, last) {
+		return
+	}
 	defer l.mu.Unlock()
-	if !l.window(h.Org).full(now) {
-		l.w.violate("%s refused a sync of %s at cluster time %d, but the window isn't full", p.m.name, h.Org, now)
+	org := l.tenant(h.Org)
+	if org.ended >= before {
+		return
+	}
+	for index := before; index <= last; index++ {
+		if !org.window.room(index, now, uint64(h.RawBytes)) {
+			return
+		}
+	}
+	l.w.violate("%s refused a sync of %s at cluster time %d, but the window isn't full", p.m.name, h.Org, now)
+}
+
+// reach returns with mu held when the ledger has what a process has applied; false,
+// without it, if the process dies.
+func (l *ledger) reach(p *process, index uint64) bool {
+	for {
+		l.mu.Lock()
+		if l.head >= index {
+			return true
+		}
+		l.mu.Unlock()
+		if p.dead() {
+			return false
+		}
+		time.Sleep(time.Microsecond)
 	}
 }
 
@@ -201,8 +200,8 @@ func (l *ledger) answered(token string, index uint64, syncID string) {
 	c := l.claims[token]
 	c.open--
 	c.done++
-	if c.index != index || c.syncID != syncID {
-		l.w.violate("%s was answered with %s at entry %d, but was applied as %s by %d", token, syncID, index, c.syncID, c.index)
+	if !c.was(landing{index, syncID}) {
+		l.w.violate("%s was answered with %s at entry %d, but was applied as %+v", token, syncID, index, c)
 	}
 	l.shown = max(l.shown, index)
 }
@@ -233,6 +232,17 @@ func (l *ledger) floor() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.shown
+}
+
+// checkpointRead checks what a read of a checkpoint has shown; state is empty if there
+// was none.
+func (l *ledger) checkpointRead(org, pipeline, state string, index, floor uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if want := l.checkpoints(org).at(index, pipeline); state != want {
+		l.w.violate("a read of the checkpoint %s/%s at entry %d shows %q, not %q", org, pipeline, index, state, want)
+	}
+	l.saw(index, floor)
 }
 
 // read checks what a read of one record has shown; data is empty if there was none.
@@ -277,19 +287,11 @@ func (l *ledger) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for token, c := range l.claims {
-		if c.done > 0 && c.index == 0 {
+		if c.done > 0 && c.index == 0 && len(c.past) == 0 {
 			l.w.violate("%s was acknowledged and is lost", token)
 		}
 		if c.open != 0 {
 			l.w.violate("%s has %d requests open", token, c.open)
-		}
-	}
-	for org, w := range l.windows {
-		slices.SortFunc(w.real, time.Time.Compare)
-		for i := windowLimit; i < len(w.real); i++ {
-			if gone := w.real[i].Sub(w.real[i-windowLimit]); gone < realMinute {
-				l.w.violate("%s had %d syncs admitted in %v", org, windowLimit+1, gone)
-			}
 		}
 	}
 }

@@ -3,7 +3,6 @@ package simcluster
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -17,20 +16,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"pipesync/cluster"
 	"pipesync/fsm"
 	"pipesync/storage"
 )
 
 const (
-	clients = 24
+	clients = 20
 	// recoveryTime bounds how long after the end of all faults the cluster may
 	// take to write again. Raft's pauses between attempts grow to 10 s, and so
 	// long an RPC may hang that was sent into a fault.
 	recoveryTime = 40 * time.Second
 	setupTime    = time.Minute
+	// tombstoneSeconds of cluster time are less than what clients may be late.
+	tombstoneSeconds = 20
 )
 
 // world is one simulation: a cluster, its clients and what befalls it.
@@ -42,14 +41,14 @@ type world struct {
 	net    *network
 	ledger *ledger
 	counts *counts
-	keys   map[string]string // API keys by organization
 	failed atomic.Bool
 	begun  time.Time
 
 	background sync.WaitGroup // what outlives its cause a little
 
 	mu       sync.Mutex
-	machines []*machine // members, and who is about to be one
+	keys     map[string]*apiKey // by organization
+	machines []*machine         // members, and who is about to be one
 	named    int
 	trace    []string
 }
@@ -57,7 +56,7 @@ type world struct {
 func newWorld(t *testing.T, seed uint64, dir string, c *counts) *world {
 	w := &world{
 		t: t, seed: seed, dir: dir, rng: rand.New(rand.NewPCG(seed, 1)), counts: c,
-		keys: make(map[string]string), begun: time.Now(),
+		keys: make(map[string]*apiKey), begun: time.Now(),
 	}
 	w.net = newNetwork(rand.New(rand.NewPCG(seed, 2)))
 	w.ledger = newLedger(w)
@@ -94,6 +93,7 @@ func (w *world) logger(name string) *slog.Logger {
 func (w *world) run(size, rounds int) {
 	if err := w.form(size); err != nil {
 		w.violate("forming the cluster: %v", err)
+		w.end()
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -101,6 +101,11 @@ func (w *world) run(size, rounds int) {
 	for i := range clients {
 		c := &client{w: w, name: fmt.Sprintf("c%d", i), rng: rand.New(rand.NewPCG(w.seed, uint64(100+i)))}
 		working.Go(func() { c.run(ctx) })
+	}
+	working.Go(func() { newAdministrator(w).run(ctx) })
+	for i := range followers {
+		f := &follower{w: w, rng: rand.New(rand.NewPCG(w.seed, uint64(200+i)))}
+		working.Go(func() { f.run(ctx) })
 	}
 	n := &nemesis{w: w}
 	for i := 0; i < rounds && !w.failed.Load(); i++ {
@@ -190,9 +195,10 @@ func (w *world) form(size int) error {
 			return err
 		}
 	}
+	a := newAdministrator(w)
 	for i := range organizations {
-		if err := w.makeKey(ctx, fmt.Sprintf("org_%d", i)); err != nil {
-			return err
+		if !a.makeKey(ctx, fmt.Sprintf("org_%d", i)) {
+			return fmt.Errorf("no key could be made: %w", context.Cause(ctx))
 		}
 	}
 	return nil
@@ -206,7 +212,7 @@ func (w *world) found(ctx context.Context, p *process) error {
 		RequestID: fsm.RequestID{1}, ClusterID: p.node.Status().ClusterID, Epoch: storage.Epoch{1},
 		Settings: storage.Settings{
 			Limits: storage.Limits{RequestsPerWindow: windowLimit}, WindowMillis: windowMillis,
-			AdminTokenHash: sha256.Sum256([]byte(adminToken)), TombstoneRetentionSeconds: 7 * 24 * 60 * 60,
+			AdminTokenHash: sha256.Sum256([]byte(adminToken)), TombstoneRetentionSeconds: tombstoneSeconds,
 			IdempotencyRetentionSeconds: 24 * 60 * 60, IdempotencyKeysMax: 1_000_000,
 			HistoryRetentionSeconds: 30 * 24 * 60 * 60, HistorySyncsMax: 100_000,
 		},
@@ -219,32 +225,11 @@ func (w *world) found(ctx context.Context, p *process) error {
 }
 
 // admin sends a request of an administrator.
-func (m *machine) admin(ctx context.Context, method, path, body string) (answer, error) {
+func (m *machine) admin(ctx context.Context, method, path, body string) (a answer, sent bool) {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer "+adminToken)
-	a, _ := m.call(ctx, r)
-	switch {
-	case a == nil:
-		return nil, errors.New("no answer")
-	case a.Code >= http.StatusBadRequest:
-		return nil, fmt.Errorf("%s %s: %s", method, path, a.Body)
-	}
-	return a, nil
-}
-
-func (w *world) makeKey(ctx context.Context, org string) error {
-	body := fmt.Sprintf(`{"organization_id":%q,"name":"sim","vector_store_id":%q}`, org, store)
-	a, err := w.machines[0].admin(ctx, http.MethodPost, "/v1/admin/keys", body)
-	if err != nil {
-		return err
-	}
-	var reply struct {
-		Key string `json:"key"`
-	}
-	err = json.Unmarshal(a.Body.Bytes(), &reply)
-	w.keys[org] = reply.Key
-	return err
+	return m.call(ctx, r)
 }
 
 // recovered returns when the cluster writes again, through any machine.
@@ -256,14 +241,14 @@ func (w *world) recovered() {
 	for _, m := range w.all() {
 		for {
 			attempt, stop := context.WithTimeout(ctx, 2*time.Second)
-			_, err := m.admin(attempt, http.MethodPost, "/v1/admin/stores", body)
+			a, _ := m.admin(attempt, http.MethodPost, "/v1/admin/stores", body)
 			stop()
-			if err == nil {
+			if a != nil && a.Code < http.StatusBadRequest {
 				break
 			}
 			if ctx.Err() != nil {
-				_, err = m.admin(context.Background(), http.MethodPost, "/v1/admin/stores", body) // says more
-				w.violate("%s doesn't write %v after the end of all faults: %v\n%s", m.name, time.Since(healed), err, w.statuses())
+				a, _ = m.admin(context.Background(), http.MethodPost, "/v1/admin/stores", body) // says more
+				w.violate("%s doesn't write %v after the end of all faults: %+v\n%s", m.name, time.Since(healed), a, w.statuses())
 				return
 			}
 			time.Sleep(50 * time.Millisecond)
@@ -321,7 +306,7 @@ func (w *world) converge() {
 		}
 		w.healthy(p)
 		w.ledger.mu.Lock()
-		w.ledger.compareState(p, p.state.Applied())
+		w.ledger.compareState(p, p.state.Applied(), true)
 		w.ledger.mu.Unlock()
 	}
 }
