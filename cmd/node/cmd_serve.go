@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"pipesync/cluster"
@@ -51,7 +52,10 @@ func (a *app) serve(ctx context.Context, cfg Config) error {
 	if err := a.announce(n); err != nil {
 		return errors.Join(err, n.stop(err))
 	}
-	return a.ended(ctx, n, n.run(ctx))
+	n.inBackground("telling the service manager", n.notifyReady)
+	fault := n.run(ctx)
+	notify(n.log, daemon.SdNotifyStopping)
+	return a.ended(ctx, n, fault)
 }
 
 // ended stops a node that shall not go on, and says whether that was a fault.
