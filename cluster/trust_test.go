@@ -113,19 +113,17 @@ func TestFoundingWithCertificates(t *testing.T) {
 		}
 		return s
 	}
-	founder := newMember(t, "n1", func(c *Config) { c.Certs = store(dir) })
+	founder := newMember(t, "n1", patient, func(c *Config) { c.Certs = store(dir) })
 	if s := founder.Status(); s.Certificate != nil || s.Insecure {
 		t.Errorf("before: %+v", s)
 	}
-	if err := founder.Bootstrap(founder.ctx()); err != nil {
-		t.Fatal(err)
-	}
+	founder.bootstrap()
 	ca, err := certs.ReadAuthority(dir)
 	if err != nil || ca.ClusterID() != founder.Status().ClusterID {
 		t.Fatalf("%v; the cluster is %s", err, founder.Status().ClusterID)
 	}
 	at := founder.ports.peerAdvertise
-	without := newMember(t, "n2", func(c *Config) { c.Certs = store(t.TempDir()) })
+	without := newMember(t, "n2", patient, func(c *Config) { c.Certs = store(t.TempDir()) })
 	if err := without.Join(without.ctx(), at, testToken, false); !errors.Is(err, ErrNoCertificate) {
 		t.Errorf("without a certificate: %v", err)
 	}
