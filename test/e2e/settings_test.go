@@ -1,10 +1,15 @@
 package e2e
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 
 	"pipesync/client"
+	"pipesync/internal/testcluster"
 )
 
 // TestSettingsHoldEverywhere changes them through one node and meets them at the
@@ -39,6 +44,45 @@ func TestSettingsHoldEverywhere(t *testing.T) {
 		}
 	}
 	s.ok(s.sync(s.Nodes[2], tn, tn.batch(client.Incremental, upsert("ns", "b", `{}`))))
+	bytesOfTheWindow(s)
+}
+
+// bytesOfTheWindow uses them up through one node: the others refuse, after a change of
+// leader too, what they would take beside it, and take it once that has left the window.
+func bytesOfTheWindow(s *suite) {
+	s.Helper()
+	tn := s.tenant(s.Nodes[0])
+	_, err := s.admin(s.follower()).SetLimits(s.ctx, tn.org, client.Figures{"bytes_per_window": 3000})
+	s.must(err)
+	sync := func(n *testcluster.Node, id string, bytes int) reply {
+		return s.sync(n, tn, tn.batch(client.Incremental, upsert("ns", id, `{"x":"`+strings.Repeat("x", bytes)+`"}`)))
+	}
+	s.ok(sync(s.Nodes[0], "a", 2000))
+	e := s.refused(sync(s.Nodes[1], "b", 3000), http.StatusForbidden, "QUOTA_EXCEEDED")
+	if e.Error.Retryable || len(e.Error.Details) != 1 || e.Error.Details[0].Field != "bytes_per_window" {
+		s.Errorf("%+v", e.Error)
+	}
+	s.must(s.TransferLeadership(s.ctx, s.follower()))
+	for _, n := range s.Nodes {
+		got := sync(n, "b", 1500)
+		if e := s.refused(got, http.StatusTooManyRequests, "RATE_LIMIT_EXCEEDED"); !e.Error.Retryable || !strings.Contains(e.Error.Message, "bytes") {
+			s.Errorf("%s: %+v", n.ID, e.Error)
+		}
+		if after, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || after < 1 || after > 61 {
+			s.Errorf("%s: Retry-After %q", n.ID, got.header.Get("Retry-After"))
+		}
+	}
+	_, err = s.admin(s.Nodes[0]).SetSettings(s.ctx, client.Figures{"window_ms": 1000})
+	s.must(err)
+	s.await("room for the bytes", func(context.Context) error {
+		if got := sync(s.Nodes[2], "b", 1500); got.status != http.StatusOK {
+			return fmt.Errorf("status %d: %s", got.status, got.body)
+		}
+		return nil
+	})
+	if n := len(s.all(s.Nodes[1], tn, "ns")); n != 2 {
+		s.Errorf("%d records, want 2", n)
+	}
 }
 
 // TestQuota fills an organization up to a quota, through all nodes, and empties it
