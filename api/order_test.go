@@ -136,6 +136,7 @@ func TestDeleteGuardTellsItsFigures(t *testing.T) {
 	if !strings.Contains(got.body, want) || got.failure().Message != "max_delete_percent "+rule {
 		t.Errorf("got %s", got.body)
 	}
+	e.syncAt("11:00:02", `"max_delete_percent":0,`, down("n", "1")).want(409, codeDeleteGuard) // 0 isn't none
 	e.do("GET", "/v1/vector-stores/vs_main/namespaces/n/records/1", "").want(200, "")
 	e.syncAt("11:00:02", `"max_delete_percent":28.572,`, down("n", "1"), down("n", "2")).want(200, "")
 	e.refreshAt("11:00:03", down("n", "1")).want(200, "")
