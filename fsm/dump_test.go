@@ -29,14 +29,14 @@ type dumped struct {
 	Names        map[string]string // of namespaces, by their numbers
 	ChangeHeads  map[string]storage.ChangeHead
 	Changes      map[string]storage.Change
-	KeyHeads     map[string]storage.IdempotencyHead
+	KeyHeads     map[string]storage.SlotRange
 	KeySlots     map[string]storage.IdempotencySlot
 	Remembered   map[string]storage.Idempotency // of the keys in dumpKeys
 	History      map[string]storage.History
 	HistoryHeads map[string]storage.HistoryHead
 	SyncIDs      map[string]uint64                     // of the ids in History
 	Checkpoints  map[string]storage.PipelineCheckpoint // of dumpPipelines
-	RequestHead  storage.RequestHead
+	RequestHead  storage.SlotRange
 	RequestSlots map[uint64]storage.RequestSlot
 	Requests     map[storage.RequestID]storage.Request // of the ids in slots, those that are gone too
 }
@@ -72,7 +72,7 @@ func dump(t testing.TB, f *FSM) *dumped {
 		Names:        map[string]string{},
 		ChangeHeads:  map[string]storage.ChangeHead{},
 		Changes:      map[string]storage.Change{},
-		KeyHeads:     map[string]storage.IdempotencyHead{},
+		KeyHeads:     map[string]storage.SlotRange{},
 		KeySlots:     map[string]storage.IdempotencySlot{},
 		Remembered:   map[string]storage.Idempotency{},
 		History:      map[string]storage.History{},

@@ -88,7 +88,7 @@ func (m *keyMemory) slot(seq uint64) (storage.IdempotencySlot, error) {
 // update collects what has expired and, if the sync came with a key, remembers it
 // with the sync's result. It returns which slots there are then: the sync's is
 // the last.
-func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, history *syncHistory) (storage.IdempotencyHead, error) {
+func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, history *syncHistory) (storage.SlotRange, error) {
 	head, err := m.r.IdempotencyHead(m.org)
 	if err != nil {
 		return head, fmt.Errorf("read idempotency keys: %w", err)
@@ -111,7 +111,7 @@ func (m *keyMemory) update(b *storage.Batch, given Idempotency, result *Result, 
 	return head, nil
 }
 
-func (m *keyMemory) collect(b *storage.Batch, head *storage.IdempotencyHead, history *syncHistory) error {
+func (m *keyMemory) collect(b *storage.Batch, head *storage.SlotRange, history *syncHistory) error {
 	for range collectedPerSync {
 		if head.First == head.Next {
 			return nil

@@ -260,7 +260,7 @@ func (b *Batch) DeleteIdempotencySlot(org OrgNum, seq uint64) {
 	b.delete()
 }
 
-func (b *Batch) PutIdempotencyHead(org OrgNum, h IdempotencyHead) {
+func (b *Batch) PutIdempotencyHead(org OrgNum, h SlotRange) {
 	b.key = appendIdempotencyHeadKey(b.key[:0], org)
 	put(b, h)
 }
@@ -285,7 +285,7 @@ func (b *Batch) DeleteRequestSlot(seq uint64) {
 	b.delete()
 }
 
-func (b *Batch) PutRequestHead(h RequestHead) {
+func (b *Batch) PutRequestHead(h SlotRange) {
 	b.key = appendRequestHeadKey(b.key[:0])
 	put(b, h)
 }

@@ -42,14 +42,14 @@ func (s *IdempotencySlot) decode(r *reader) {
 //	| version | first u64 | next u64 |
 //	+---------+-----------+----------+
 
-func (h IdempotencyHead) encode(w *writer) {
+func (s SlotRange) encode(w *writer) {
 	w.u8(rowVersion)
-	w.u64(h.First)
-	w.u64(h.Next)
+	w.u64(s.First)
+	w.u64(s.Next)
 }
 
-func (h *IdempotencyHead) decode(r *reader) {
+func (s *SlotRange) decode(r *reader) {
 	r.version(rowVersion)
-	h.First = r.u64()
-	h.Next = r.u64()
+	s.First = r.u64()
+	s.Next = r.u64()
 }

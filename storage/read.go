@@ -49,12 +49,12 @@ type Reader interface {
 	Idempotency(org OrgNum, key KeyHash) (Idempotency, bool, error)
 	IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, error)
 	// IdempotencyHead is zero for an organization that never sent a key.
-	IdempotencyHead(org OrgNum) (IdempotencyHead, error)
+	IdempotencyHead(org OrgNum) (SlotRange, error)
 
 	Request(id RequestID) (Request, bool, error)
 	RequestSlot(seq uint64) (RequestSlot, bool, error)
 	// RequestHead is zero before the first request.
-	RequestHead() (RequestHead, error)
+	RequestHead() (SlotRange, error)
 
 	// Fingerprints visits the fingerprint of each of the ids, which must be
 	// ascending and distinct, in their order; found is false for one without a
@@ -246,8 +246,8 @@ func (rs rows) IdempotencySlot(org OrgNum, seq uint64) (IdempotencySlot, bool, e
 	return get[IdempotencySlot](rs, appendIdempotencySlotKey(nil, org, seq))
 }
 
-func (rs rows) IdempotencyHead(org OrgNum) (IdempotencyHead, error) {
-	h, _, err := get[IdempotencyHead](rs, appendIdempotencyHeadKey(nil, org))
+func (rs rows) IdempotencyHead(org OrgNum) (SlotRange, error) {
+	h, _, err := get[SlotRange](rs, appendIdempotencyHeadKey(nil, org))
 	return h, err
 }
 
@@ -259,7 +259,7 @@ func (rs rows) RequestSlot(seq uint64) (RequestSlot, bool, error) {
 	return get[RequestSlot](rs, appendRequestSlotKey(nil, seq))
 }
 
-func (rs rows) RequestHead() (RequestHead, error) {
-	h, _, err := get[RequestHead](rs, appendRequestHeadKey(nil))
+func (rs rows) RequestHead() (SlotRange, error) {
+	h, _, err := get[SlotRange](rs, appendRequestHeadKey(nil))
 	return h, err
 }

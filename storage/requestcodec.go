@@ -33,19 +33,3 @@ func (s *RequestSlot) decode(r *reader) {
 	s.StoredAt = r.i64()
 	copy(s.ID[:], r.take(uint64(len(s.ID))))
 }
-
-//	+---------+-----------+----------+
-//	| version | first u64 | next u64 |
-//	+---------+-----------+----------+
-
-func (h RequestHead) encode(w *writer) {
-	w.u8(rowVersion)
-	w.u64(h.First)
-	w.u64(h.Next)
-}
-
-func (h *RequestHead) decode(r *reader) {
-	r.version(rowVersion)
-	h.First = r.u64()
-	h.Next = r.u64()
-}

@@ -280,9 +280,8 @@ type IdempotencySlot struct {
 	Key      KeyHash
 }
 
-// IdempotencyHead is which slots an organization has: from First up to, but
-// without, Next.
-type IdempotencyHead struct {
+// SlotRange is which slots there are of a kind: from First up to, but without, Next.
+type SlotRange struct {
 	First uint64
 	Next  uint64
 }
@@ -361,10 +360,4 @@ type Request struct {
 type RequestSlot struct {
 	StoredAt int64
 	ID       RequestID
-}
-
-// RequestHead is which slots there are: from First up to, but without, Next.
-type RequestHead struct {
-	First uint64
-	Next  uint64
 }

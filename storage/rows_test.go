@@ -33,10 +33,10 @@ var (
 	aCheckpoint       = PipelineCheckpoint{State: []byte("{}"), Timestamp: 1, SyncID: "s", Index: 2, UpdatedAt: 3}
 	anIdempotency     = Idempotency{Request: RequestHash{1}, Index: 2, SyncID: "s", StoredAt: 3}
 	anIdempotencySlot = IdempotencySlot{StoredAt: 1, Index: 2, Key: KeyHash{3}}
-	anIdempotencyHead = IdempotencyHead{First: 1, Next: 2}
+	anIdempotencyHead = SlotRange{First: 1, Next: 2}
 	aRequest          = Request{StoredAt: 1, Reply: []byte("r")}
 	aRequestSlot      = RequestSlot{StoredAt: 1, ID: RequestID{2}}
-	aRequestHead      = RequestHead{First: 1, Next: 2}
+	aRequestHead      = SlotRange{First: 1, Next: 2}
 
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4, Digest: Digest{5}}

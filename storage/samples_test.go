@@ -89,10 +89,10 @@ func samples() []sample {
 		{"idempotency slot", appendIdempotencySlotKey(nil, 2, 0x0102030405060708), encodeRow(IdempotencySlot{
 			StoredAt: 60_000_000_009, Index: 77, Key: [32]byte(fill(32, 0x10)),
 		})},
-		{"idempotency head", appendIdempotencyHeadKey(nil, 2), encodeRow(IdempotencyHead{First: 3, Next: 100_003})},
+		{"idempotency head", appendIdempotencyHeadKey(nil, 2), encodeRow(SlotRange{First: 3, Next: 100_003})},
 		{"request", appendRequestKey(nil, [16]byte(fill(16, 0x30))), encodeRow(Request{StoredAt: 60_000_000_010, Reply: []byte("reply")})},
 		{"request slot", appendRequestSlotKey(nil, 0x0102030405060708), encodeRow(RequestSlot{StoredAt: 60_000_000_010, ID: [16]byte(fill(16, 0x30))})},
-		{"request head", appendRequestHeadKey(nil), encodeRow(RequestHead{First: 4, Next: 1_000_004})},
+		{"request head", appendRequestHeadKey(nil), encodeRow(SlotRange{First: 4, Next: 1_000_004})},
 		{"namespace", appendNamespaceKey(nil, 3, "articles/de"), encodeRow(Namespace{
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
@@ -155,9 +155,9 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 	case kindRequestSlot:
 		return recode[RequestSlot](value)
 	case kindRequestHead:
-		return recode[RequestHead](value)
+		return recode[SlotRange](value)
 	case kindIdempotencyHead:
-		return recode[IdempotencyHead](value)
+		return recode[SlotRange](value)
 	case kindNamespace:
 		return recode[Namespace](value)
 	case kindNamespaceName:
