@@ -69,7 +69,7 @@ var errorCodes = []struct {
 	{cluster.ErrNoLeader, codeNoLeader, "no leader could be reached in time"},
 	{cluster.ErrNotApplied, codeNoLeader, "no leader took the request in time"},
 	{cluster.ErrUnauthorized, codeJoinRefused, "the cluster refused the join token, or the node's name"},
-	{cluster.ErrNoCertificate, codeNoCertificate, "this node has no certificate to show to the cluster"},
+	{cluster.ErrNoCertificate, codeNoCertificate, "this node has no certificate to show to the cluster, and can't get one with this token"},
 	{cluster.ErrAlreadyJoined, codeAlreadyJoined, "this node belongs to a cluster already"},
 	{cluster.ErrIDTaken, codeNodeIDTaken, "another member has this node's id or peer address"},
 	{cluster.ErrVersionTooOld, codeNodeTooOld, "this node's program is older than the cluster"},

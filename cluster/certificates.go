@@ -2,7 +2,11 @@ package cluster
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"strings"
 
 	"pipesync/cluster/certs"
 )
@@ -28,6 +32,71 @@ func (c *Config) loadIdentity() (identity, error) {
 		return identity{}, fmt.Errorf("the certificate in %s: expected cluster %s, found %s: %w", c.Certs.Dir(), id.ClusterID, shown.ClusterID, certs.ErrWrongCluster)
 	}
 	return id, nil
+}
+
+// entryInto is how a node gets into a cluster: by its certificate, or by one that it
+// asks for.
+type entryInto struct {
+	secret  string // of the token
+	pin     string
+	hop     *hopClient
+	request *certs.Request // nil: it has a certificate, or needs none
+	close   func()
+}
+
+func (n *Node) entryInto(id identity, token string) (entryInto, error) {
+	secret, pin := splitToken(token)
+	e := entryInto{secret: secret, pin: pin, hop: n.hop, close: func() {}}
+	err := n.checkCertificate(id)
+	if !errors.Is(err, ErrNoCertificate) || pin == "" {
+		return e, err
+	}
+	if e.request, err = certs.NewRequest(id.NodeID); err != nil {
+		return e, err
+	}
+	d := n.cfg.dialer()
+	d.pin = pin
+	e.hop = newHopClient(d)
+	e.close = e.hop.close
+	return e, nil
+}
+
+// take takes the certificate that was asked for.
+func (e entryInto) take(n *Node, joined joinReply) error {
+	if e.request == nil {
+		return nil
+	}
+	if joined.Grant == nil {
+		return fmt.Errorf("the cluster has sent no certificate: %w", ErrNoCertificate)
+	}
+	return n.cfg.Certs.Accept(e.request, *joined.Grant, joined.ClusterID, e.pin)
+}
+
+// splitToken takes the fingerprint of a CA off the end of a token.
+func splitToken(token string) (secret, pin string) {
+	i := strings.LastIndexByte(token, '.')
+	if i < 0 {
+		return token, ""
+	}
+	if raw, err := hex.DecodeString(token[i+1:]); err != nil || len(raw) != sha256.Size {
+		return token, ""
+	}
+	return token[:i], strings.ToLower(token[i+1:])
+}
+
+// grant signs what a joiner asks for; nil: nothing.
+func (n *Node) grant(req joinRequest) (*certs.Grant, error) {
+	if len(req.CertificateRequest) == 0 {
+		return nil, nil
+	}
+	if n.cfg.Certs == nil {
+		return nil, fmt.Errorf("this cluster speaks plain text, and signs no certificates: %w", ErrNoCertificate)
+	}
+	g, err := n.cfg.Certs.Sign(req.CertificateRequest, req.NodeID, !req.Nonvoter)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
+	}
+	return &g, nil
 }
 
 // checkCertificate makes sure that this node can show who it is to a cluster that
@@ -71,14 +140,20 @@ func (n *Node) certificate() *certs.Status {
 }
 
 // checkClaim makes sure that whoever wants to join is the node that its
-// certificate is for.
+// certificate is for, or asks for one.
 func (c *peerConn) checkClaim(body []byte) error {
-	if (c.peer == certs.Identity{}) {
+	if _, secured := c.Conn.(tlsConn); !secured {
 		return nil
 	}
 	var req joinRequest
 	if err := decodeStrict(body, &req); err != nil {
 		return err
+	}
+	if (c.peer == certs.Identity{}) {
+		if len(req.CertificateRequest) == 0 {
+			return fmt.Errorf("node %s shows no certificate and asks for none: %w", req.NodeID, ErrUnauthorized)
+		}
+		return nil
 	}
 	if req.NodeID != c.peer.NodeID {
 		return fmt.Errorf("node %s wants to join with the certificate of %s: %w", req.NodeID, c.peer.NodeID, ErrUnauthorized)

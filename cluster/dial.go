@@ -31,6 +31,9 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 type dialer struct {
 	tcp   dialFunc
 	certs *certs.Store // nil: plain text
+	// pin is the fingerprint of the CA of the cluster that is to be joined without a
+	// certificate; else empty.
+	pin string
 }
 
 // dial connects, and exchanges the preamble. An error means that nothing has been
@@ -67,7 +70,11 @@ func (d dialer) secure(ctx context.Context, conn net.Conn, p preamble) (net.Conn
 	if want.ClusterID == "" {
 		want.ClusterID = d.certs.Self().ClusterID
 	}
-	client := tls.Client(conn, d.certs.ClientConfig(want))
+	config := d.certs.ClientConfig(want)
+	if d.pin != "" {
+		config = d.certs.PinnedConfig(d.pin)
+	}
+	client := tls.Client(conn, config)
 	if err := client.HandshakeContext(ctx); err != nil {
 		hint := ""
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {

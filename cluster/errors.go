@@ -41,7 +41,7 @@ var (
 	ErrIDTaken       = errors.New("another member has this node id or address")
 	// ErrNoCertificate means that this node has no certificate, which the peer port
 	// needs.
-	ErrNoCertificate = errors.New("this node has no certificate")
+	ErrNoCertificate = errors.New("the node has no certificate")
 	// ErrVersionTooOld means that the node's program doesn't know the cluster's version.
 	ErrVersionTooOld = errors.New("the node's program is older than the cluster")
 )

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"pipesync/cluster/certs"
 )
 
 // A join has three steps, each of which may be repeated:
@@ -29,10 +31,13 @@ type joinRequest struct {
 	Nonvoter bool   `json:"nonvoter"`
 	// ClusterVersion is the newest that the joiner supports.
 	ClusterVersion uint32 `json:"cluster_version"`
+	// CertificateRequest is of a joiner that has no certificate; else empty.
+	CertificateRequest []byte `json:"certificate_request,omitempty"`
 }
 
 type joinReply struct {
-	ClusterID string `json:"cluster_id"`
+	ClusterID string       `json:"cluster_id"`
+	Grant     *certs.Grant `json:"grant,omitempty"` // nil: none was asked for
 }
 
 type memberRequest struct {
@@ -49,6 +54,10 @@ const maxJoinTimeout = 10 * time.Minute
 // and returns when it is a voter that has caught up, or with nonvoter a
 // non-voter that has. If ctx ends while it still catches up, the join goes on by
 // itself, and after a restart too.
+//
+// A token may end in a dot and the SHA-256 of the certificate of the cluster's CA, in
+// hexadecimal. A node without a certificate gets one then, of a cluster with that CA
+// alone, and, if it is to vote, the CA as well.
 //
 // Errors: ErrAlreadyJoined, ErrRemoved, ErrNoCertificate, ErrUnauthorized for the token,
 // ErrIDTaken if another member has this node's id or address, ErrVersionTooOld, or
@@ -87,21 +96,30 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 	defer context.AfterFunc(n.life, cancel)()
 	defer cancel()
 	id, err := n.unjoined()
-	if err == nil {
-		err = n.checkCertificate(id)
-	}
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(joinRequest{NodeID: id.NodeID, PeerAddr: n.ports.peerAdvertise, Token: token, Nonvoter: nonvoter, ClusterVersion: n.cfg.Versions.Supported()})
+	entry, err := n.entryInto(id, token)
+	if err != nil {
+		return err
+	}
+	defer entry.close()
+	req := joinRequest{NodeID: id.NodeID, PeerAddr: n.ports.peerAdvertise, Token: entry.secret, Nonvoter: nonvoter, ClusterVersion: n.cfg.Versions.Supported()}
+	if entry.request != nil {
+		req.CertificateRequest = entry.request.DER
+	}
+	body, err := json.Marshal(req)
 	if err != nil {
 		return err
 	}
 	var joined joinReply
-	if err := n.askToJoin(ctx, peerAddr, body, &joined); err != nil {
+	if err := n.askToJoin(ctx, entry.hop, peerAddr, body, &joined); err != nil {
 		return err
 	}
 	if err := checkID("cluster id", joined.ClusterID); err != nil {
+		return err
+	}
+	if err := entry.take(n, joined); err != nil {
 		return err
 	}
 	id.ClusterID, id.Nonvoter, id.Pending = joined.ClusterID, nonvoter, pendingJoin
@@ -110,9 +128,9 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 
 // askToJoin repeats the first step, which is idempotent, while its failure may
 // pass.
-func (n *Node) askToJoin(ctx context.Context, peerAddr string, body []byte, reply *joinReply) error {
+func (n *Node) askToJoin(ctx context.Context, hop *hopClient, peerAddr string, body []byte, reply *joinReply) error {
 	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
-		raw, err := n.hop.send(ctx, hopRequest{addr: peerAddr, op: opJoin}, body)
+		raw, err := hop.send(ctx, hopRequest{addr: peerAddr, op: opJoin}, body)
 		if err == nil {
 			return json.Unmarshal(raw, reply)
 		}
@@ -140,6 +158,10 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err := n.gate.AuthorizeJoin(req.Token); err != nil {
 		return nil, classifyJoin(err)
 	}
+	grant, err := n.grant(req)
+	if err != nil {
+		return nil, err
+	}
 	done, err := n.beginChange(ctx)
 	if err != nil {
 		return nil, err
@@ -165,7 +187,7 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	} else if err := c.put(ctx, p, id, addr, raft.Nonvoter); err != nil {
 		return nil, err
 	}
-	return json.Marshal(joinReply{ClusterID: c.stream.clusterID})
+	return json.Marshal(joinReply{ClusterID: c.stream.clusterID, Grant: grant})
 }
 
 // settle brings this node up to date after each start, until ctx is done, and

@@ -176,8 +176,8 @@ func sayPlainly(err error) error {
 }
 
 // authenticate finds out from the certificate that c has shown who has dialled,
-// which has to be a node of the cluster.
-func (c *peerConn) authenticate(store *certs.Store, clusterID string) (preambleStatus, string) {
+// which has to be a node of the cluster, or one without any that wants to join.
+func (c *peerConn) authenticate(store *certs.Store, clusterID string, p preamble) (preambleStatus, string) {
 	secured, ok := c.Conn.(tlsConn)
 	if !ok {
 		return statusNoCertificate, ""
@@ -185,6 +185,8 @@ func (c *peerConn) authenticate(store *certs.Store, clusterID string) (preambleS
 	var err error
 	c.peer, err = store.Peer(secured.ConnectionState(), certs.Identity{ClusterID: clusterID})
 	switch {
+	case errors.Is(err, certs.ErrNoCertificate) && p.ClusterID == "":
+		return statusOK, ""
 	case errors.Is(err, certs.ErrNoCertificate):
 		return statusNoCertificate, err.Error()
 	case err != nil:

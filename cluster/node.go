@@ -139,7 +139,7 @@ func (n *Node) expect(c *peerConn, p preamble) (preambleStatus, string) {
 	if status != statusOK || n.cfg.Certs == nil {
 		return status, ""
 	}
-	return c.authenticate(n.cfg.Certs, id.ClusterID)
+	return c.authenticate(n.cfg.Certs, id.ClusterID, p)
 }
 
 // expectAs is what a node of that identity answers, certificates aside.

@@ -150,6 +150,7 @@ var causes = []struct {
 	{"invalid", ErrInvalid},
 	{"no-leader", ErrNoLeader},
 	{"unauthorized", ErrUnauthorized},
+	{"no-certificate", ErrNoCertificate},
 	{"quorum-at-risk", ErrQuorumAtRisk},
 	{"unknown-member", ErrUnknownMember},
 	{"id-taken", ErrIDTaken},

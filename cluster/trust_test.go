@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -73,17 +76,109 @@ func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
 	}
 }
 
-// Whoever shows no certificate can't even ask to join.
+// Whoever shows no certificate can only ask to join, and for a certificate with it.
 func TestNobodyIsRefusedAtThePeerPort(t *testing.T) {
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []preamble{{Kind: kindHTTP}, {kindRaft, m.Status().ClusterID, "n1"}} {
-		err := greetWithoutCertificate(t, m, p)
+	for _, p := range []preamble{{kindHTTP, m.Status().ClusterID, "n1"}, {kindRaft, m.Status().ClusterID, "n1"}} {
+		conn, err := dialWithoutCertificate(t, m, p)
 		if !errors.Is(err, errNoCertificate) || !strings.Contains(err.Error(), "expected one for a node of cluster") {
 			t.Errorf("%+v: %v", p, err)
 		}
+		_ = conn.Close()
+	}
+	h := newHopClient(dialer{})
+	t.Cleanup(h.close)
+	h.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return dialWithoutCertificate(t, m, preamble{Kind: kindHTTP})
+	}
+	body := `{"node_id":"n2","peer_addr":"127.0.0.1:1","token":"` + testToken + `","cluster_version":0}`
+	if _, err := h.send(m.ctx(), hopRequest{addr: m.ports.peerAdvertise, op: opJoin}, []byte(body)); !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "shows no certificate and asks for none") {
+		t.Errorf("joining without a request: %v", err)
+	}
+	if _, err := h.send(m.ctx(), hopRequest{addr: m.ports.peerAdvertise, op: opInfo}, nil); class(t, err) != "not applied" || !strings.Contains(err.Error(), "can only join") {
+		t.Errorf("anything else: %v", err)
+	}
+}
+
+// A token with the fingerprint of the CA is all that a new node needs: it gets its
+// certificate, and a voter the CA, so that it can let others in.
+func TestATokenGetsANodeItsCertificate(t *testing.T) {
+	empty := func(c *Config) {
+		store, err := certs.Open(filepath.Join(c.DataDir, "certs"), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Certs = store
+	}
+	n1 := newMember(t, "n1", empty)
+	if err := n1.Bootstrap(n1.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	pin := n1.Status().Certificate.CAs[0]
+	token := testToken + "." + pin
+	at := n1.ports.peerAdvertise
+
+	n2 := newMember(t, "n2", empty)
+	other, err := certs.NewAuthority(n1.Status().ClusterID, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := certs.Fingerprint(other.Certificate())
+	if err := n2.Join(n2.ctx(), at, testToken+"."+wrong, false); !errors.Is(err, certs.ErrUntrusted) || !strings.Contains(err.Error(), "expected a CA with the SHA-256 "+wrong+", found [\""+pin+"\"]") {
+		t.Errorf("another CA: %v", err)
+	}
+	if err := n2.Join(n2.ctx(), at, "guess."+pin, false); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("a wrong token: %v", err)
+	}
+	if s := n2.Status(); s.ClusterID != "" || s.Certificate != nil {
+		t.Errorf("a refused joiner has %+v", s)
+	}
+	if err := n2.Join(n2.ctx(), at, token, false); err != nil {
+		t.Fatal(err)
+	}
+	if self := n2.cfg.Certs.Self(); self != (certs.Identity{ClusterID: n1.Status().ClusterID, NodeID: "n2"}) {
+		t.Errorf("its certificate is for %s", self)
+	}
+
+	// The new voter leads, and signs for the next, which is no voter.
+	if err := n1.TransferLeadership(n1.ctx(), "n2"); err != nil {
+		t.Fatal(err)
+	}
+	n3 := newMember(t, "n3", empty)
+	if err := n3.Join(n3.ctx(), at, token, true); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*member{n1, n2} {
+		if ca, err := certs.ReadAuthority(m.cfg.Certs.Dir()); err != nil || certs.Fingerprint(ca.Certificate()) != pin {
+			t.Errorf("%s: %v", m.name(), err)
+		}
+	}
+	if _, err := certs.ReadAuthority(n3.cfg.Certs.Dir()); !errors.Is(err, certs.ErrNoAuthority) {
+		t.Errorf("one that doesn't vote has the CA: %v", err)
+	}
+	n3.mustPropose("from n3")
+	n3.cfg.Certs = nil
+	empty(&n3.cfg)
+	n3.restart(true)
+	n3.mustPropose("after a restart")
+	if got := n1.read(); !slices.Equal(got, []string{"from n3", "after a restart"}) {
+		t.Errorf("entries: %q", got)
+	}
+	// Where the CA isn't, nobody gets a certificate.
+	for _, m := range []*member{n1, n2} {
+		if err := os.Remove(filepath.Join(m.cfg.Certs.Dir(), "ca.pem")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n4 := newMember(t, "n4", empty)
+	if err := n4.Join(n4.ctx(), at, token, false); !errors.Is(err, ErrNoCertificate) || !strings.Contains(err.Error(), "doesn't have the key of the cluster's CA") {
+		t.Errorf("without the CA: %v", err)
+	}
+	if n1.Status().Voters != 2 {
+		t.Error("a node without a certificate is a member")
 	}
 }
 
@@ -230,8 +325,8 @@ func TestASilentHandshakeEnds(t *testing.T) {
 	}
 }
 
-// greetWithoutCertificate is what a client does that verifies m and shows nothing.
-func greetWithoutCertificate(t *testing.T, m *member, p preamble) error {
+// dialWithoutCertificate is what a client does that verifies m and shows nothing.
+func dialWithoutCertificate(t *testing.T, m *member, p preamble) (net.Conn, error) {
 	t.Helper()
 	config := testCerts(t, testCA(), "n2").ClientConfig(m.cfg.Certs.Self())
 	config.GetClientCertificate = nil
@@ -239,6 +334,5 @@ func greetWithoutCertificate(t *testing.T, m *member, p preamble) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	return greetPeer(conn, p)
+	return conn, greetPeer(conn, p)
 }

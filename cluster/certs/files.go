@@ -43,20 +43,30 @@ func WriteNode(dir string, n *Node, trust []*x509.Certificate) error {
 }
 
 func writeTrust(dir string, cas []*x509.Certificate) error {
-	var text []byte
-	for _, c := range cas {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: c.Raw})...)
-	}
-	return write(dir, trustName, text)
+	return write(dir, trustName, encodeCerts(cas...))
 }
 
 func writePair(dir, name string, cert *x509.Certificate, key crypto.Signer) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	text, err := encodePair(cert, key)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
-	text := pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: cert.Raw})
-	return write(dir, name, append(text, pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der})...))
+	return write(dir, name, text)
+}
+
+func encodePair(cert *x509.Certificate, key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return append(encodeCerts(cert), pem.EncodeToMemory(&pem.Block{Type: typeKey, Bytes: der})...), nil
+}
+
+func encodeCerts(certs ...*x509.Certificate) (text []byte) {
+	for _, c := range certs {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: typeCertificate, Bytes: c.Raw})...)
+	}
+	return text
 }
 
 func write(dir, name string, text []byte) error {

@@ -99,13 +99,24 @@ func readMaterial(dir string, now time.Time) (*material, error) {
 		return nil, err
 	}
 	m := &material{trust: newTrust(cas), chain: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
-	for _, c := range chain {
+	for _, c := range append(chain, m.issuers(chain)...) {
 		m.chain.Certificate = append(m.chain.Certificate, c.Raw)
 	}
 	if m.self, err = m.verifyOwn(chain, now); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return m, nil
+}
+
+// issuers are the trusted CAs that have signed the end of chain. They are shown with
+// it to whoever knows no more of them than a fingerprint.
+func (t trust) issuers(chain []*x509.Certificate) (found []*x509.Certificate) {
+	for _, ca := range t.cas {
+		if chain[len(chain)-1].CheckSignatureFrom(ca) == nil {
+			found = append(found, ca)
+		}
+	}
+	return found
 }
 
 // verifyOwn verifies a node's own certificate, for both sides of a connection. It

@@ -32,6 +32,23 @@ func (s *Store) Peer(state tls.ConnectionState, want Identity) (Identity, error)
 	return s.current.Load().verify(state.PeerCertificates, want, x509.ExtKeyUsageClientAuth, s.now())
 }
 
+// PinnedConfig is for a node that has no certificate yet, and wants one of the cluster
+// whose CA has the fingerprint pin. The handshake fails unless a node of that cluster
+// answers.
+func (s *Store) PinnedConfig(pin string) *tls.Config {
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS13,
+		InsecureSkipVerify: true, // #nosec G402 // as in ClientConfig
+		VerifyConnection: func(state tls.ConnectionState) error {
+			ca, err := pinned(pin, state.PeerCertificates)
+			if err == nil {
+				_, err = newTrust([]*x509.Certificate{ca}).verify(state.PeerCertificates, Identity{}, x509.ExtKeyUsageServerAuth, s.now())
+			}
+			return err
+		},
+	}
+}
+
 // ClientConfig is for the side that dials. The handshake fails unless a node of
 // want's cluster answers, and want's node unless that is empty.
 func (s *Store) ClientConfig(want Identity) *tls.Config {

@@ -104,7 +104,7 @@ var refusalHints = map[string]string{
 	"NOT_JOINED":             "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
 	"NOT_READY":              "wait for the node: pipesync status --wait ready",
 	"NO_LEADER":              "see which nodes are alive: pipesync members; a majority of the voters must run",
-	"NO_CERTIFICATE":         "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir",
+	"NO_CERTIFICATE":         "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token that ends in .SHA256 of the cluster's CA: docs/security.md",
 	"QUORUM_AT_RISK":         "bring dead members back (pipesync members), or add --force if the rest may stop",
 	"MEMBER_NOT_FOUND":       "list the members: pipesync members",
 	"ORGANIZATION_NOT_FOUND": "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",

@@ -58,13 +58,19 @@ func TestJoinAndLeave(t *testing.T) {
 	if code != exitRemote || !strings.Contains(stderr, "NO_CERTIFICATE") || !strings.Contains(stderr, "next: make one where the cluster's CA is: pipesync certs node") {
 		t.Errorf("joining without a certificate: %d, %s", code, stderr)
 	}
-	certify(t, n1.certsDir(), "n3", n3.dir)
-	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", "not the token of this cluster")
+	// A token that ends in the CA's fingerprint gets it one, and its voters the CA.
+	pin := "." + n2.awaitReady().Certificate.TrustedCAs[0]
+	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", "not the token of this cluster"+pin)
 	if code != exitRemote || !strings.Contains(stderr, "JOIN_REFUSED") {
 		t.Errorf("joining with a wrong token: %d, %s", code, stderr)
 	}
 	var joined client.Joined
-	mustCommand(t, n3.admin(), &joined, "join", n2.Peer, "--token-file", n1.adminTokenFile())
+	token, err := secret("", n1.adminTokenFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCommand(t, n3.admin(), &joined, "join", n2.Peer, "--token", token+pin)
+	certify(t, n3.certsDir(), "n9", t.TempDir())
 	if joined.NodeID != "n3" || !joined.Voter {
 		t.Errorf("joined is %+v", joined)
 	}
