@@ -44,6 +44,8 @@ type State interface {
 	// View pins a consistent view; the caller closes it. fsm.ErrNotReady says
 	// that the state is being replaced.
 	View() (*fsm.View, error)
+	// Backup pins the state as it is; the caller closes it. Errors are as of View.
+	Backup() (*fsm.Backup, error)
 }
 
 // Audit judges this node's state. All methods are called concurrently.

@@ -32,6 +32,7 @@ func (s *server) routes() []route {
 		{del, "/v1/admin/members/:node", admin, false, s.handleRemove},
 		{post, "/v1/admin/leader/transfer", admin, false, s.handleTransfer},
 		{post, "/v1/admin/scrub", admin, false, s.handleScrub},
+		{get, "/v1/admin/backup", admin, false, s.handleBackup},
 		{post, "/v1/admin/keys", admin, false, s.handleKeyCreate},
 		{get, "/v1/admin/keys", admin, false, s.handleKeys},
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},

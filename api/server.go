@@ -17,6 +17,7 @@ type server struct {
 	misses  *misses
 	lookups chan struct{} // a slot for each look-up at the read index
 	dryRuns chan struct{} // a slot for each dry run
+	backups chan struct{} // a slot for each backup
 	fresh   freshness
 	joined  atomic.Bool // latched: a node never leaves a cluster and lives on
 	held    *heldBodies
@@ -34,6 +35,7 @@ func newServer(d Deps) (*server, error) {
 		misses:  newMisses(maxMisses, missLifetime, time.Now),
 		lookups: make(chan struct{}, d.Limits.MaxLookups),
 		dryRuns: make(chan struct{}, d.Limits.MaxDryRuns),
+		backups: make(chan struct{}, maxBackups),
 		held:    held,
 		start:   time.Now(),
 	}

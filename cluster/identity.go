@@ -52,7 +52,7 @@ func loadIdentity(dir, nodeID string) (identity, error) {
 			return identity{}, fmt.Errorf("reading identity: %s holds a log but no identity.json; restore the file, or join from an empty directory", dir)
 		}
 		if nodeID == "" {
-			nodeID = "node-" + newULID()
+			nodeID = newNodeID()
 		}
 		id = identity{Format: identityFormat, NodeID: nodeID}
 		if err := checkID("node id", nodeID); err != nil {
@@ -115,6 +115,8 @@ func checkID(what, id string) error {
 
 // NewClusterID makes an id for a new cluster.
 func NewClusterID() string { return "cluster-" + newULID() }
+
+func newNodeID() string { return "node-" + newULID() }
 
 func newULID() string {
 	return strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String())

@@ -44,6 +44,8 @@ func (f *FSM) applyRecovering(l *raft.Log) (reply []byte, err error) {
 }
 
 func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
+	f.applying.Lock()
+	defer f.applying.Unlock()
 	if l.Index <= f.system.AppliedIndex {
 		return nil, nil
 	}

@@ -18,7 +18,9 @@ type FSM struct {
 	disk      disk
 	snapshots *snapshotStore
 
-	// Of raft's goroutine alone.
+	// applying is held while an entry is applied, so that there is a moment between
+	// two. It guards what follows, which raft's goroutine alone changes otherwise.
+	applying    sync.Mutex
 	system      storage.System // as of the last applied entry
 	checkpoints int            // made by this process
 

@@ -134,6 +134,7 @@ func (f *FSM) moveCurrent(next *handle, version uint32) error {
 // swap puts next in the place of the current database, whose directory goes
 // when its last view is closed. Its error is about the old database only.
 func (f *FSM) swap(next *handle, system storage.System) error {
+	f.applying.Lock()
 	f.system = system
 	f.mu.Lock()
 	old := f.current
@@ -142,6 +143,7 @@ func (f *FSM) swap(next *handle, system storage.System) error {
 	f.restoring = false
 	f.setApplied(system)
 	f.mu.Unlock()
+	f.applying.Unlock()
 	f.opts.Restored()
 	return f.release(old)
 }

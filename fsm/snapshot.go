@@ -27,27 +27,36 @@ func (f *FSM) Snapshots() raft.SnapshotStore { return f.snapshots }
 // Snapshot flushes the database and links its files. Raft calls it on the
 // goroutine of Apply; what takes long is left to Persist.
 func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
-	f.checkpoints++
-	dir := filepath.Join(f.opts.Dir, checkpointPrefix+strconv.Itoa(f.checkpoints))
 	h := f.handle()
+	dir, header, err := f.checkpoint(h)
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	return &snapshot{disk: f.disk, dir: dir, database: filepath.Base(h.dir), sums: &h.sums, header: header}, nil
+}
+
+// checkpoint links the files of h, the current database, in a directory of their
+// own. The header is without them.
+func (f *FSM) checkpoint(h *handle) (dir string, header snapshotHeader, err error) {
+	f.applying.Lock()
+	defer f.applying.Unlock()
+	if f.handle() != h {
+		return "", header, ErrNotReady // a restore has replaced it
+	}
+	f.checkpoints++
+	dir = filepath.Join(f.opts.Dir, checkpointPrefix+strconv.Itoa(f.checkpoints))
 	// Without a log of its own the database keeps in a checkpoint only what is
 	// flushed. Raft cuts its log behind a snapshot: after this flush, what it cuts
 	// is on disk in the live database too, whatever a crash takes from memory.
 	f.flushing.Lock()
-	var err error
 	if !planted.Is(planted.CutUnflushed) {
 		err = h.flush()
 	}
 	f.flushing.Unlock()
-	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+	if err == nil {
+		err = h.db.Checkpoint(dir)
 	}
-	if err := h.db.Checkpoint(dir); err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
-	}
-	return &snapshot{
-		disk: f.disk, dir: dir, database: filepath.Base(h.dir), sums: &h.sums, header: newSnapshotHeader(f.system),
-	}, nil
+	return dir, newSnapshotHeader(f.system), err
 }
 
 // Persist moves the snapshot into sink, which must be of Snapshots().

@@ -39,6 +39,16 @@ func (s *fileSums) learn(files []snapshotFile) {
 // list returns the files of dir, a checkpoint of the database, by name, and
 // forgets all others.
 func (s *fileSums) list(d disk, dir string) ([]snapshotFile, error) {
+	files, err := s.sumAll(d, dir)
+	if err != nil {
+		return nil, err
+	}
+	s.learn(files)
+	return files, nil
+}
+
+// sumAll is list, and learns nothing.
+func (s *fileSums) sumAll(d disk, dir string) ([]snapshotFile, error) {
 	names, err := d.List(dir)
 	if err != nil {
 		return nil, err
@@ -55,7 +65,6 @@ func (s *fileSums) list(d disk, dir string) ([]snapshotFile, error) {
 		}
 		files = append(files, file)
 	}
-	s.learn(files)
 	return files, nil
 }
 
@@ -155,10 +164,18 @@ func unpackFiles(d disk, stream io.Reader, dir string) (*snapshotHeader, error) 
 			return nil, err
 		}
 	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return nil, errors.Join(err, fmt.Errorf("%w: the stream goes on after its last file", ErrCorrupt))
+	if err := ended(in); err != nil {
+		return nil, err
 	}
 	return header, errors.Join(d.SyncDir(dir), d.SyncDir(filepath.Dir(dir)))
+}
+
+// ended makes sure that the stream does.
+func ended(in io.ByteReader) error {
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return errors.Join(err, fmt.Errorf("%w: the stream goes on after its last file", ErrCorrupt))
+	}
+	return nil
 }
 
 func unpackFile(d disk, in io.Reader, to string, want snapshotFile) error {

@@ -23,12 +23,13 @@ func main() {
 		os.Exit(exitInterrupted)
 	}()
 	os.Exit(run(ctx, os.Args[1:], process{
-		stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, exit: os.Exit,
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, exit: os.Exit,
 	}))
 }
 
 // process is what the operating system gives, and what tests replace.
 type process struct {
+	stdin  io.Reader
 	stdout io.Writer // data
 	stderr io.Writer // logs and progress
 	getenv func(string) string

@@ -21,12 +21,15 @@ var arrows = map[string][]string{
 	"client":          {},
 	"fsm":             {"storage", "internal/planted"},
 	"fsm/contenthash": {"storage"},
+	"fsm/backup":      {"fsm"},
 	"fsm/admission":   {"fsm", "storage", "internal/planted"},
 	"fsm/audit":       {"fsm", "storage", "internal/durable"},
 	"fsm/upkeep":      {"fsm", "storage"},
-	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/contenthash", "cluster", "internal/planted"},
+	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/backup", "fsm/contenthash", "cluster", "internal/planted"},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
-	"cmd/node":        {"api", "cluster", "cluster/certs", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "client", "internal/durable"},
+	"cmd/node": {
+		"api", "cluster", "cluster/certs", "fsm", "fsm/admission", "fsm/audit", "fsm/backup", "fsm/upkeep", "storage", "client", "internal/durable",
+	},
 
 	"internal/layout":       {},
 	"internal/planted":      {},
