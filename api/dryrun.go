@@ -8,9 +8,8 @@ import (
 )
 
 // drySync decides about the batch as if it came next, on this node's state at a
-// read index. Its times are those that the leader would stamp, as well as this node
-// knows them: the estimated cluster time, and the median of the members' clocks.
-// Nothing is proposed, so an Idempotency-Key means nothing.
+// read index and at the wall time that the leader would stamp, as well as this node
+// knows it: the median of the members' clocks. Nothing is proposed, so an Idempotency-Key means nothing.
 func (s *server) drySync(c *call) (*fsm.Result, error) {
 	switch want, err := parseFreshness(c.r.URL.Query()); {
 	case err != nil:
@@ -44,11 +43,7 @@ func (s *server) drySync(c *call) (*fsm.Result, error) {
 		return nil, err
 	}
 	defer view.Close()
-	at := fsm.Stamp{WallTime: s.Now().UnixNano()}
-	if s.ClusterTime != nil {
-		at.ClusterTime = s.ClusterTime()
-	}
-	result, err := view.DryRun(body, at)
+	result, err := view.DryRun(body, s.Now().UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("running a sync dry: %w", err)
 	}

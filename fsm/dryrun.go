@@ -7,10 +7,10 @@ import (
 	"pipesync/storage"
 )
 
-// DryRun decides about an encoded sync as Apply would if it were the next entry,
-// at the times of a stamp, and writes nothing. The rate window has no say in it.
-// The result's index is that of the view's last entry.
-func (v *View) DryRun(body []byte, at Stamp) (*Result, error) {
+// DryRun decides about an encoded sync as Apply would if it were the next entry, of
+// this wall time, and writes nothing. The rate window has no say in it, and so
+// cluster time neither. The result's index is that of the view's last entry.
+func (v *View) DryRun(body []byte, wallTime int64) (*Result, error) {
 	cmd, err := decodeEntry(body)
 	if err != nil {
 		return nil, fmt.Errorf("dry run: %w", err)
@@ -23,10 +23,9 @@ func (v *View) DryRun(body []byte, at Stamp) (*Result, error) {
 		batch:  v.handle.db.NewBatch(),
 		system: v.system,
 		index:  v.system.AppliedIndex + 1,
-		wall:   at.WallTime,
+		wall:   wallTime,
 		bounds: v.fsm.opts.Bounds,
 	}
-	tx.system.ClusterTime = v.effective(at.ClusterTime)
 	result, err := tx.decide(cmd)
 	if err := errors.Join(err, tx.batch.Close()); err != nil {
 		return nil, fmt.Errorf("dry run: %w", err)

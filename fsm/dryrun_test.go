@@ -7,14 +7,14 @@ import (
 )
 
 // dryRun is what v tells about s, and checks that nothing is written.
-func (r *rig) dryRun(s *Sync, at Stamp) *Result {
+func (r *rig) dryRun(s *Sync) *Result {
 	r.t.Helper()
 	body, err := Encode(s)
 	must(r.t, err)
 	v := r.view()
 	defer v.Close()
 	before := stateHash(r.t, r.fsm)
-	result, err := v.DryRun(body, at)
+	result, err := v.DryRun(body, r.wall)
 	must(r.t, err)
 	if stateHash(r.t, r.fsm) != before {
 		r.t.Error("a dry run wrote something")
@@ -43,12 +43,11 @@ func TestDryRunIgnoresTheWindow(t *testing.T) {
 	if got := r.apply(newSync(Incremental)); got.Outcome != RateLimited {
 		t.Fatalf("%+v", got)
 	}
-	at := Stamp{ClusterTime: r.now, WallTime: r.wall}
-	got := r.dryRun(newSync(FullRefresh, upsert("n", "b", "1")), at)
+	got := r.dryRun(newSync(FullRefresh, upsert("n", "b", "1")))
 	if want := (Details{Created: 1, Removed: 1}); got.Outcome != OK || got.Sync.Details != want || got.Index != r.fsm.Applied() {
 		t.Errorf("%+v, %+v", got, got.Sync)
 	}
-	got = r.dryRun(newSync(FullRefresh, upsert("n", "b", "1")).guarded(99_999), at)
+	got = r.dryRun(newSync(FullRefresh, upsert("n", "b", "1")).guarded(99_999))
 	if diff := cmp.Diff(&Losses{Live: 1, Removed: 1, Limit: 99_999}, got.Sync.Losses); got.Outcome != DeleteGuard || diff != "" {
 		t.Errorf("outcome %d, %s", got.Outcome, diff)
 	}
@@ -60,7 +59,7 @@ func TestDryRunOfNoSync(t *testing.T) {
 	v := r.view()
 	defer v.Close()
 	for name, body := range map[string][]byte{"a key": readGolden(t, "entry-key-create"), "damage": {1, 2}} {
-		if got, err := v.DryRun(body, Stamp{}); err == nil {
+		if got, err := v.DryRun(body, 0); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

@@ -69,7 +69,7 @@ func TestRefreshBacklog(t *testing.T) {
 		must(t, err)
 		v := r.view()
 		defer v.Close()
-		result, err := v.DryRun(body, Stamp{ClusterTime: r.now, WallTime: r.wall})
+		result, err := v.DryRun(body, r.wall)
 		must(t, err)
 		return result.Outcome
 	}

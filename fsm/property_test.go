@@ -203,7 +203,7 @@ func TestAgainstModel(t *testing.T) {
 			l := r.entry(s)
 			at := Stamp{ClusterTime: r.now, WallTime: r.wall}
 			early := r.checkEarly(s, at)
-			dry := r.dryRun(s, at)
+			dry := r.dryRun(s)
 			want := m.sync(s, l.Index, at)
 			got := r.applyLog(l)
 			if diff := cmp.Diff(want, got); diff != "" {
