@@ -255,6 +255,35 @@ func TestQuorumArithmetic(t *testing.T) {
 	up.mustPropose("still writable")
 }
 
+// Voters who have another leader meanwhile don't count as down.
+func TestADeposedLeaderCountsNobody(t *testing.T) {
+	all := newCluster(t, 2)
+	old := leaderOf(t, all)
+	next := followerOf(all, old)
+	from, _ := old.running()
+	to, _ := next.running()
+	term := from.raft.CurrentTerm()
+	release := old.links.holdReads()
+	defer release()
+	counted := make(chan error, 1)
+	go func() {
+		got, err := from.reachable(old.ctx(), term, awaitTime)
+		if err == nil {
+			err = fmt.Errorf("%v answer", got)
+		}
+		counted <- err
+	}()
+	eventually(t, "the question to Raft", func() bool {
+		from.questions.mu.Lock()
+		defer from.questions.mu.Unlock()
+		return from.questions.open > 0
+	})
+	to.campaign()
+	if err := <-counted; !errors.Is(err, errNotLeader) {
+		t.Error(err)
+	}
+}
+
 func TestTransferRefusals(t *testing.T) {
 	all := newCluster(t, 2)
 	leader := leaderOf(t, all)

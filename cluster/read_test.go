@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/raft"
 )
 
 // A leader that was deposed without hearing of it, and that then receives
@@ -36,10 +34,8 @@ func TestDeposedLeaderGivesNoReadIndex(t *testing.T) {
 	// The others elect another leader and commit, and the old one hears nothing.
 	next.links.sever(old.ports.peerAdvertise)
 	third.links.sever(old.ports.peerAdvertise)
-	thirdCore, _ := third.running()
-	if err := thirdCore.transport.TimeoutNow("n2", meant("n2", raft.ServerAddress(next.ports.peerAdvertise)), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}}, &raft.TimeoutNowResponse{}); err != nil {
-		t.Fatal(err)
-	}
+	heir, _ := next.running()
+	heir.campaign()
 	eventually(t, "another leader", func() bool { return next.Status().Role == RoleLeader })
 	next.mustPropose("after")
 	if !leads(core.raft, term) {

@@ -43,7 +43,7 @@ func (n *Node) Remove(ctx context.Context, nodeID string, force bool) error {
 
 func (n *Node) serveRemove(ctx context.Context, c *core, term uint64, body []byte) ([]byte, error) {
 	return n.changeMember(ctx, c, term, body, func(p pinned, s raft.Server, req memberRequest) error {
-		if err := n.checkQuorumWithout(ctx, c, p, s, req.Force); err != nil {
+		if err := n.checkQuorumWithout(ctx, c, term, p, s, req.Force); err != nil {
 			return err
 		}
 		if s.ID != c.self {
@@ -58,11 +58,14 @@ func (n *Node) serveRemove(ctx context.Context, c *core, term uint64, body []byt
 
 // checkQuorumWithout does the arithmetic of a removal. Only voters that answer
 // now count as remaining: one that is down can't help to commit the change.
-func (n *Node) checkQuorumWithout(ctx context.Context, c *core, p pinned, gone raft.Server, force bool) error {
+func (n *Node) checkQuorumWithout(ctx context.Context, c *core, term uint64, p pinned, gone raft.Server, force bool) error {
 	if gone.Suffrage != raft.Voter {
 		return nil
 	}
-	alive := c.reachable(ctx, 2*n.cfg.HeartbeatTimeout)
+	alive, err := c.reachable(ctx, term, 2*n.cfg.HeartbeatTimeout)
+	if err != nil {
+		return err
+	}
 	var remain, answer []string
 	for _, s := range p.Servers {
 		if s.Suffrage != raft.Voter || s.ID == gone.ID {
@@ -86,24 +89,30 @@ func (n *Node) checkQuorumWithout(ctx context.Context, c *core, p pinned, gone r
 }
 
 // reachable returns the peers that answer a request sent after the call began,
-// as soon as all have, or when patience ends.
-func (c *core) reachable(ctx context.Context, patience time.Duration) map[raft.ServerID]bool {
+// as soon as all have, or when patience ends. Nobody answers who has another leader
+// by then: that is errNotLeader, and says nothing about them.
+func (c *core) reachable(ctx context.Context, term uint64, patience time.Duration) (map[raft.ServerID]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	term, mark := c.raft.CurrentTerm(), c.answers.mark()
+	mark := c.answers.mark()
 	_ = c.verify(ctx)
 	for {
+		lost := c.leadership.change()
+		if !leads(c.raft, term) {
+			return nil, fmt.Errorf("asking which voters answer: %w", errNotLeader)
+		}
 		got, changed := c.answers.since(mark, term)
 		missing := slices.ContainsFunc(c.servers(), func(s raft.Server) bool {
 			return s.Suffrage == raft.Voter && s.ID != c.self && !got[s.ID]
 		})
 		if !missing {
-			return got
+			return got, nil
 		}
 		select {
 		case <-changed:
+		case <-lost:
 		case <-ctx.Done():
-			return got
+			return got, nil
 		}
 	}
 }

@@ -264,15 +264,21 @@ func (m *member) bootstrap() {
 	eventually(m.t, "Raft to run", func() bool {
 		c, err := m.running()
 		if err == nil {
-			c.backlog.to <- raft.RPC{
-				Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
-				RespChan: make(chan raft.RPCResponse, 1),
-			}
+			c.campaign()
 		}
 		return err == nil
 	})
 	if err := <-founded; err != nil {
 		m.t.Fatal(err)
+	}
+}
+
+// campaign has the node stand for election at once, as one does that leadership is
+// handed to.
+func (c *core) campaign() {
+	c.backlog.to <- raft.RPC{
+		Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
+		RespChan: make(chan raft.RPCResponse, 1),
 	}
 }
 
