@@ -57,5 +57,17 @@ func readOrMakeSecret(path string, mint func() string) (string, error) {
 	return text, durable.Replace(filepath.Dir(path), filepath.Base(path), []byte(text+"\n"))
 }
 
+// copySecret copies the secret in a file to another, if there is one.
+func copySecret(from, to string) error {
+	text, err := secret("", from)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return durable.Replace(filepath.Dir(to), filepath.Base(to), []byte(text+"\n"))
+}
+
 // mintAdminToken makes a token of 256 random bits.
 func mintAdminToken() string { return "pat_" + rand.Text() + rand.Text() }

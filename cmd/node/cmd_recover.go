@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pipesync/cluster"
+	"pipesync/fsm"
+	"pipesync/internal/durable"
+	"pipesync/storage"
+)
+
+func newRecoverCommand(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "recover --yes",
+		Short: "Make a new cluster of one member, when the others of its quorum are lost for good",
+		Long: `Make a new cluster of one member, when so many others are lost for good that there
+is no quorum any more. Stop it first, and give its settings; of several that are
+left take the one with the highest last_log_index in 'status'.
+
+What was acknowledged and had not reached this member is lost, and what had reached
+it without being acknowledged is kept. Cluster id and epoch are new: members of the
+old cluster that come back stay apart from it. They, and others, join it with empty
+directories. The old directory is kept beside the new one.`,
+		Example: `  pipesync recover --yes --data-dir data
+  pipesync serve --data-dir data --gossip-key-file gossip.key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd.Flags(), a.getenv)
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return &exitError{code: exitLocal,
+					err:  errors.New("what was acknowledged and had not reached this member will be lost for good"),
+					hint: "bring back enough of the other members, or give --yes"}
+			}
+			return a.recover(cmd.Context(), cfg)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "go on although acknowledged writes may be lost")
+	addConfigFlags(cmd.Flags())
+	return cmd
+}
+
+// beforeRecover is behind the name of the directory that a recovered one replaces.
+const beforeRecover = ".before-recover"
+
+// recovered is what has come of a recovery.
+type recovered struct {
+	NodeID       string `json:"node_id"`
+	OldClusterID string `json:"old_cluster_id"`
+	ClusterID    string `json:"cluster_id"`
+	Index        uint64 `json:"index"`
+	Term         uint64 `json:"term"`
+	Kept         string `json:"kept"`
+}
+
+func (a *app) recover(ctx context.Context, cfg Config) error {
+	dir := filepath.Clean(cfg.DataDir)
+	kept, unfinished := dir+beforeRecover, dir+".recovering"
+	_, missing := os.Stat(dir)
+	_, err := os.Lstat(kept)
+	switch {
+	case missing != nil && err == nil:
+		return &exitError{code: exitLocal, err: fmt.Errorf("recovering: an earlier recovery was cut off at its last step: %w", missing),
+			hint: "mv " + unfinished + " " + dir}
+	case missing != nil:
+		return fmt.Errorf("recovering: %w", missing)
+	case !errors.Is(err, fs.ErrNotExist):
+		return &exitError{code: exitLocal, err: errors.Join(fmt.Errorf("%s is there from an earlier recovery", kept), err), hint: "move it away"}
+	}
+	lock, err := lockDir(ctx, dir, maxLockWait)
+	if err != nil {
+		return fmt.Errorf("recovering: %w", err)
+	}
+	done, err := a.recoverTo(cfg, dir, unfinished)
+	if err == nil {
+		err = os.Rename(dir, kept)
+	}
+	if err == nil {
+		err = os.Rename(unfinished, dir)
+	}
+	if err := errors.Join(err, lock.release()); err != nil {
+		return fmt.Errorf("recovering: %w", err)
+	}
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("recovering: %w", err)
+	}
+	done.Kept = kept
+	return a.print(done, func(w *tabwriter.Writer) {
+		fmt.Fprintf(w, "node\t%s is cluster %s now, and was a member of %s\n", done.NodeID, done.ClusterID, done.OldClusterID)
+		fmt.Fprintf(w, "entry\t%d of term %d is its last\n", done.Index, done.Term)
+		fmt.Fprintf(w, "kept\t%s\n", done.Kept)
+	})
+}
+
+func (a *app) recoverTo(cfg Config, dir, unfinished string) (done recovered, err error) {
+	log := slog.New(slog.DiscardHandler)
+	o := fsm.Options{Dir: filepath.Join(dir, stateName), CacheBytes: cfg.Disk.CacheBytes, Logger: log, Fatal: a.fatal(slog.New(slog.NewTextHandler(a.stderr, nil)))}
+	state, err := fsm.Open(o)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	survivor, err := cluster.Replay(dir, state, o.Fatal)
+	if err != nil {
+		return done, err
+	}
+	set, err := settingsOf(state)
+	if err != nil {
+		return done, err
+	}
+	copied, err := state.Backup()
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, copied.Close()) }()
+	if err := os.RemoveAll(unfinished); err != nil {
+		return done, err
+	}
+	s, err := newSeeding(cfg, unfinished, survivor.NodeID, o)
+	if err != nil {
+		return done, err
+	}
+	if s.node.ClusterID == survivor.ClusterID {
+		return done, fmt.Errorf("the certificate in %s is for %s, and the recovered cluster must be another: remove it, or put one for another cluster there",
+			cfg.certsDir(), survivor.ClusterID)
+	}
+	s.seed.AdminTokenHash = set.AdminTokenHash
+	if err := copySecret(filepath.Join(dir, adminTokenName), filepath.Join(unfinished, adminTokenName)); err != nil {
+		return done, err
+	}
+	out, in := io.Pipe()
+	go func() {
+		_, err := copied.WriteTo(in)
+		_ = in.CloseWithError(err)
+	}()
+	info, err := fsm.SeedFrom(out, s.options, s.seed)
+	_ = out.Close()
+	if err == nil {
+		err = s.node.Plant(unfinished, max(survivor.Term, info.AppliedTerm))
+	}
+	return recovered{
+		NodeID: s.node.NodeID, OldClusterID: survivor.ClusterID, ClusterID: s.node.ClusterID,
+		Index: info.AppliedIndex, Term: info.AppliedTerm,
+	}, err
+}
+
+func settingsOf(state *fsm.FSM) (storage.Settings, error) {
+	view, err := state.View()
+	if err != nil {
+		return storage.Settings{}, err
+	}
+	defer view.Close()
+	set, found, err := view.Settings()
+	if err == nil && !found {
+		err = errors.New("the state has no settings yet: there is nothing to recover")
+	}
+	return set, err
+}
