@@ -172,7 +172,7 @@ func (a *administrator) setLimits(ctx context.Context, org string) {
 		requests = 20 + a.rng.IntN(200)
 	}
 	if a.rng.IntN(3) == 0 {
-		bytes = 2000 + a.rng.IntN(20_000)
+		bytes = 200 + a.rng.IntN(20_000)
 	}
 	body := fmt.Sprintf(`{"requests_per_window":%d,"bytes_per_window":%d}`, requests, bytes)
 	a.ask(ctx, http.MethodPatch, "/v1/admin/limits/"+org, body)

@@ -25,7 +25,7 @@ const (
 	attemptsMax              = 5
 	recordsPerNamespace      = 10
 	// maxLate and maxEarly are how far a timestamp may be off.
-	maxLate, maxEarly = 40 * time.Second, 10 * time.Second
+	maxLate, maxEarly = 90 * time.Second, 10 * time.Second
 )
 
 // tracked namespaces have syncs without timestamps, which the order of the log
@@ -64,7 +64,12 @@ func (c *client) run(ctx context.Context) {
 }
 
 func (c *client) think(ctx context.Context) bool {
-	timer := time.NewTimer(time.Duration(c.rng.ExpFloat64() * float64(thinkTime)))
+	return sleep(ctx, time.Duration(c.rng.ExpFloat64()*float64(thinkTime)))
+}
+
+// sleep returns false when ctx has ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -44,10 +44,13 @@ func (c *clock) jump(offset time.Duration) {
 	c.offset = offset
 }
 
+// freeze changes nothing where the clock stands still: it must not catch up.
 func (c *clock) freeze() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.frozen = time.Now()
+	if c.frozen.IsZero() {
+		c.frozen = time.Now()
+	}
 }
 
 func (c *clock) thaw() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand/v2"
+	"time"
 
 	"pipesync/fsm"
 )
@@ -13,6 +14,10 @@ const (
 	followers = 3
 	// followPages are how many pages a follower reads of an organization's store.
 	followPages = 60
+	// pagesToRest are how many it reads on average until it is away for awayTime,
+	// longer than a tombstone is kept.
+	pagesToRest = 40
+	awayTime    = 3 * tombstoneSeconds * time.Second
 )
 
 // follower folds the changes of one organization's store after another's, from
@@ -36,6 +41,9 @@ func (f *follower) run(ctx context.Context) {
 		}
 		if p := f.w.anyMachine(f.rng).running(); p != nil {
 			f.page(p)
+		}
+		if f.rng.IntN(pagesToRest) == 0 && !sleep(ctx, awayTime) {
+			return
 		}
 	}
 }

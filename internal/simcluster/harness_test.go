@@ -39,3 +39,23 @@ func TestTheDeadReachNobody(t *testing.T) {
 		w.end()
 	})
 }
+
+// A clock that two faults hold still goes on from where it stood.
+func TestAFrozenClockNeverCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clock{started: time.Now()}
+		c.freeze()
+		time.Sleep(time.Second)
+		c.freeze()
+		time.Sleep(time.Second)
+		c.thaw()
+		if got := c.Monotonic(); got != 0 {
+			t.Errorf("it went on by %v", got)
+		}
+		time.Sleep(time.Second)
+		c.thaw()
+		if got := c.Monotonic(); got != time.Second {
+			t.Errorf("it went on by %v in a second", got)
+		}
+	})
+}
