@@ -17,10 +17,12 @@ import (
 
 func TestEntriesComeBack(t *testing.T) {
 	for name, cmd := range goldenCommands() {
-		got, err := Decode(readGolden(t, name))
+		body := readGolden(t, name)
+		got, err := Decode(body)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		clear(body) // of which a command keeps nothing
 		if diff := cmp.Diff(cmd, got); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", name, diff)
 		}
