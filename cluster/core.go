@@ -76,6 +76,9 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	logger, snapshots := newRaftLogger(cfg.Logger), cfg.sm.Snapshots()
+	if err := compactLog(dir, compactFileBytes, cfg.Logger); err != nil {
+		return nil, err
+	}
 	file, err := cfg.Simulation.OpenLog(dir)
 	if err != nil {
 		return nil, err

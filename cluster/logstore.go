@@ -37,16 +37,7 @@ type LogFile interface {
 }
 
 func openBolt(dir string) (LogFile, error) {
-	store, err := raftboltdb.New(raftboltdb.Options{
-		Path: filepath.Join(dir, logFileName),
-		BoltOptions: &bbolt.Options{
-			Timeout: boltOpenTimeout,
-			// The free list of a log that is cut often is large, and is rebuilt
-			// at open in less time than all the writes of it take.
-			NoFreelistSync: true,
-			FreelistType:   bbolt.FreelistMapType,
-		},
-	})
+	store, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFileName), BoltOptions: boltOptions()})
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
@@ -54,6 +45,16 @@ func openBolt(dir string) (LogFile, error) {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), store.Close())
 	}
 	return store, nil
+}
+
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{
+		Timeout: boltOpenTimeout,
+		// The free list of a log that is cut often is large, and is rebuilt
+		// at open in less time than all the writes of it take.
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+	}
 }
 
 // logStore is the log file as Raft gets it: each read verified, each write watched,
