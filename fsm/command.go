@@ -28,6 +28,10 @@ const (
 	KindChangeCollect   Kind = 11
 
 	KindCheckpointDelete Kind = 18
+
+	KindTokenCreate Kind = 22
+	KindTokenUse    Kind = 23
+	KindTokenRevoke Kind = 24
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -145,6 +149,30 @@ type KeyRotate struct {
 type KeyRevoke struct {
 	RequestID RequestID
 	KeyID     string
+}
+
+// TokenCreate makes a token with which one node may join the cluster.
+type TokenCreate struct {
+	RequestID       RequestID
+	TokenID         string
+	SecretHash      [32]byte // SHA-256
+	LifetimeSeconds uint32   // of cluster time, 1 to MaxTokenLifetimeSeconds
+}
+
+// TokenUse uses a token up, for a node that joins. With tells the attempts of that
+// node from those of another that calls itself the same. The leader has compared the
+// secret.
+type TokenUse struct {
+	RequestID RequestID
+	TokenID   string
+	NodeID    string
+	With      [32]byte
+}
+
+// TokenRevoke forgets a token.
+type TokenRevoke struct {
+	RequestID RequestID
+	TokenID   string
 }
 
 // StoreCreate makes a vector store, and its organization where that is

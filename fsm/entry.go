@@ -101,6 +101,10 @@ var decoders = [maxKinds]kindFormat{
 	KindChangeCollect:   decodes(decodeChangeCollect),
 
 	KindCheckpointDelete: decodes(decodeCheckpointDelete),
+
+	KindTokenCreate: decodes(decodeTokenCreate),
+	KindTokenUse:    decodes(decodeTokenUse),
+	KindTokenRevoke: decodes(decodeTokenRevoke),
 }
 
 // decodes is a kind that was there from version 1 on.

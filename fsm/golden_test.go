@@ -138,6 +138,9 @@ func goldenCommands() map[string]Command {
 			RequestID: goldenID(16), KeyID: "key_01", NewKeyID: "key_02", SecretHash: [32]byte{3, 31: 4}, OverlapSeconds: 86_400,
 		},
 		"entry-limits-set":   &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
+		"entry-token-create": &TokenCreate{RequestID: goldenID(23), TokenID: "jt_01", SecretHash: [32]byte{5, 31: 6}, LifetimeSeconds: 3600},
+		"entry-token-use":    &TokenUse{RequestID: goldenID(24), TokenID: "jt_01", NodeID: "n2", With: [32]byte{7, 31: 8}},
+		"entry-token-revoke": &TokenRevoke{RequestID: goldenID(25), TokenID: "jt_01"},
 		"entry-store-create": &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 }

@@ -72,6 +72,11 @@ func (h *history) addAny() {
 		h.add(&KeyRotate{KeyID: pick(h, limitedKeys...), NewKeyID: pick(h, limitedKeys...), OverlapSeconds: pick[uint32](h, 0, 9)})
 		return
 	}
+	if h.rng.IntN(30) == 0 {
+		h.add(&TokenCreate{TokenID: pick(h, someTokens...), LifetimeSeconds: pick[uint32](h, 1, 9, 60)})
+		h.add(pick[Command](h, &TokenUse{TokenID: pick(h, someTokens...), NodeID: pick(h, "n1", "n2")}, &TokenRevoke{TokenID: pick(h, someTokens...)}))
+		return
+	}
 	switch k := h.rng.IntN(40); k {
 	case 0, 1:
 		h.add(&StoreCreate{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_a", "vs_b", "vs_c")})
@@ -236,6 +241,8 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 	case *ChangeCollect:
 		h.model.changesCollect(c, at)
 		return
+	case *TokenCreate, *TokenUse, *TokenRevoke:
+		h.model.changeTokens(cmd, at)
 	case *KeyCreate, *KeyRevoke, *KeyRotate:
 		if c, ok := cmd.(*KeyCreate); ok && c.Org != testOrg {
 			break // is of no concern to the model

@@ -25,6 +25,7 @@ type model struct {
 	requests    map[RequestID]modelKey
 	history     []SyncInfo
 	checkpoints map[string]storage.PipelineCheckpoint
+	tokens      map[string]*modelToken
 	keyed       uint64                      // syncs with an idempotency key that were ever applied
 	changes     map[storage.Seq]modelChange // the rows of the change index
 	horizon     storage.Seq
@@ -67,8 +68,8 @@ func newModel(limit uint32) *model {
 		apiKeys:  map[string]*modelAPIKey{testKey: {}},
 		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
 		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
-		checkpoints: map[string]storage.PipelineCheckpoint{},
-		horizon:     storage.Seq{Index: testStoreMade},
+		checkpoints: map[string]storage.PipelineCheckpoint{}, tokens: map[string]*modelToken{},
+		horizon: storage.Seq{Index: testStoreMade},
 	}
 }
 

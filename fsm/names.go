@@ -23,6 +23,10 @@ var kindNames = [maxKinds]string{
 	KindPurge:           "purge",
 
 	KindCheckpointDelete: "checkpoint_delete",
+
+	KindTokenCreate: "token_create",
+	KindTokenUse:    "token_use",
+	KindTokenRevoke: "token_revoke",
 }
 
 // Name is empty for a kind that this program doesn't know.
@@ -70,6 +74,10 @@ var outcomeNames = [...]string{
 	TooManyRefusals:        "too_many_refusals",
 	ReconcileBacklog:       "reconcile_backlog",
 	CheckpointNotFound:     "checkpoint_not_found",
+	TokenNotFound:          "token_not_found",
+	TokenUsed:              "token_used",
+	TokenExpired:           "token_expired",
+	TooManyTokens:          "too_many_tokens",
 }
 
 // Name is empty for an outcome that this program doesn't know.
@@ -83,8 +91,10 @@ func (o Outcome) Name() string {
 // Outcomes lists all that there are, by number.
 func Outcomes() []Outcome {
 	var outcomes []Outcome
-	for o := OK; o.known(); o++ {
-		outcomes = append(outcomes, o)
+	for o := range Outcome(len(outcomeNames)) {
+		if o.known() {
+			outcomes = append(outcomes, o)
+		}
 	}
 	return outcomes
 }

@@ -159,6 +159,9 @@ func TestAgainstModel(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(rt, "keys") == 0 {
 				keyBoth(r, m, drawKeyCommand(rt))
 			}
+			if rapid.IntRange(0, 6).Draw(rt, "tokens") == 0 {
+				tokenBoth(r, m, drawTokenCommand(rt))
+			}
 			switch rapid.IntRange(0, 9).Draw(rt, "collect") {
 			case 0:
 				collectBoth(r, m, drawCollect(rt, r.now))
@@ -349,6 +352,7 @@ func compareToModel(t failer, r *rig, m *model) {
 		compareNamespaceRow(t, v, name, ns)
 	}
 	compareKeys(t, v, m)
+	compareTokens(t, v, m)
 	compareChanges(t, v, m)
 }
 
@@ -537,6 +541,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "keys") == 0 {
 			cmd = drawKeyCommand(rt)
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "tokens") == 0 {
+			cmd = drawTokenCommand(rt)
 		}
 		l := r.entry(cmd)
 		if rapid.IntRange(0, 10).Draw(rt, "fenced") == 0 {

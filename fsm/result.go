@@ -45,9 +45,16 @@ const (
 	ReconcileBacklog Outcome = 24
 
 	CheckpointNotFound Outcome = 25
+
+	TokenNotFound Outcome = 32
+	TokenUsed     Outcome = 33 // by another node
+	TokenExpired  Outcome = 34
+	TooManyTokens Outcome = 35 // as many as there may be have not expired
 )
 
-func (o Outcome) known() bool { return o >= OK && o <= CheckpointNotFound }
+func (o Outcome) known() bool {
+	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= TooManyTokens
+}
 
 // Result is the reply to one command, the same bytes on every path. Sync is
 // set for a Sync command, else nil.

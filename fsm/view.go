@@ -50,6 +50,9 @@ func (v *View) Marks() (storage.Marks, error) { return v.snapshot.Marks() }
 // Key returns the API key with this id, revoked or not.
 func (v *View) Key(id string) (storage.Key, bool, error) { return readKey(v.snapshot, id) }
 
+// JoinToken returns the token with this id, used or expired ones included.
+func (v *View) JoinToken(id string) (storage.JoinToken, bool, error) { return v.snapshot.JoinToken(id) }
+
 // Org returns the organization with this name.
 func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }
 

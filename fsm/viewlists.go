@@ -130,6 +130,16 @@ func (v *View) OrgKeys(org, after string, limit int) ([]KeyInfo, error) {
 	return list, err
 }
 
+// JoinTokens lists tokens by id; those that have expired stay until another is made.
+func (v *View) JoinTokens(after string, limit int) ([]TokenInfo, error) {
+	var list []TokenInfo
+	err := v.snapshot.ScanJoinTokens(after, limit, func(id string, t storage.JoinToken) error {
+		list = append(list, TokenInfo{ID: id, JoinToken: t})
+		return nil
+	})
+	return list, err
+}
+
 // scanAll is a limit that no list reaches.
 const scanAll = 1 << 40
 

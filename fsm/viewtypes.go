@@ -29,6 +29,12 @@ type Record struct {
 	Index         uint64 // Raft index of the entry that last changed it
 }
 
+// TokenInfo is a join token with its id.
+type TokenInfo struct {
+	ID string
+	storage.JoinToken
+}
+
 // KeyInfo is an API key with its id.
 type KeyInfo struct {
 	ID string

@@ -115,6 +115,16 @@ func (b *Batch) PutKey(id string, k Key) {
 	put(b, k)
 }
 
+func (b *Batch) PutJoinToken(id string, t JoinToken) {
+	b.key = appendJoinTokenKey(b.key[:0], id)
+	put(b, t)
+}
+
+func (b *Batch) DeleteJoinToken(id string) {
+	b.key = appendJoinTokenKey(b.key[:0], id)
+	b.delete()
+}
+
 // PutOrgKey lists the key with this id among those of its organization.
 func (b *Batch) PutOrgKey(org OrgNum, id string) {
 	b.key = appendOrgKeyKey(b.key[:0], org, id)

@@ -29,6 +29,7 @@ const (
 	kindChange        kind = 0x22
 	kindChangeHead    kind = 0x23
 	kindDeletedOrg    kind = 0x1a
+	kindJoinToken     kind = 0x1b
 
 	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
@@ -60,7 +61,7 @@ var orgKinds = [...]kind{
 //	+------+
 //	| kind |                                                       system, settings, marks, request head
 //	+------+--------+
-//	| kind | name … |                                              organization, key
+//	| kind | name … |                                              organization, key, join token
 //	+------+--------++--------+
 //	| kind | org u32 | name … |                                    vector store, key of an organization, sync id, checkpoint
 //	+------+---------+--------+
@@ -104,6 +105,10 @@ func appendOrgKey(dst []byte, name string) []byte {
 
 func appendKeyKey(dst []byte, id string) []byte {
 	return append(append(dst, byte(kindKey)), id...)
+}
+
+func appendJoinTokenKey(dst []byte, id string) []byte {
+	return append(append(dst, byte(kindJoinToken)), id...)
 }
 
 func appendDeletedOrgKey(dst []byte, org OrgNum) []byte {
@@ -249,7 +254,7 @@ type rowKey struct {
 	seq   uint64 // of a slot, or the index of a history row
 	hash  KeyHash
 	id    RequestID
-	name  string // of an organization, a store or a namespace, of a pipeline, or the id of a key, a sync or a record
+	name  string // of an organization, a store or a namespace, of a pipeline, or the id of a key, a join token, a sync or a record
 	at    Seq    // of a change
 }
 
@@ -263,7 +268,7 @@ func parseKey(key []byte) (rowKey, error) {
 		copy(k.id[:], r.take(uint64(len(k.id))))
 	case kindRequestSlot:
 		k.seq = r.u64()
-	case kindOrg, kindKey:
+	case kindOrg, kindKey, kindJoinToken:
 		k.name = r.rest()
 	case kindStore, kindOrgKey, kindSyncID, kindCheckpoint:
 		k.org, k.name = OrgNum(r.u32()), r.rest()
@@ -316,6 +321,8 @@ func (k rowKey) String() string {
 		return "organization row"
 	case kindKey:
 		return "key row"
+	case kindJoinToken:
+		return "join token row"
 	case kindStore:
 		return fmt.Sprintf("store row of organization %d", k.org)
 	case kindOrgKey:

@@ -20,6 +20,7 @@ type Reader interface {
 	Marks() (Marks, error)
 	Org(name string) (Org, bool, error)
 	Key(id string) (Key, bool, error)
+	JoinToken(id string) (JoinToken, bool, error)
 	Store(org OrgNum, name string) (Store, bool, error)
 	Namespace(store StoreNum, name string) (Namespace, bool, error)
 
@@ -69,6 +70,7 @@ type Reader interface {
 	// An error of visit stops them and is returned.
 	ScanOrgs(after string, limit int, visit func(name string, o Org) error) error
 	ScanKeys(after string, limit int, visit func(id string, k Key) error) error
+	ScanJoinTokens(after string, limit int, visit func(id string, t JoinToken) error) error
 	// OrgKey says whether the key with this id is one of the organization's.
 	OrgKey(org OrgNum, id string) (bool, error)
 	// OrgDeleted says whether there may be stores and keys left of an organization
@@ -172,6 +174,10 @@ func (rs rows) Org(name string) (Org, bool, error) {
 
 func (rs rows) Key(id string) (Key, bool, error) {
 	return get[Key](rs, appendKeyKey(nil, id))
+}
+
+func (rs rows) JoinToken(id string) (JoinToken, bool, error) {
+	return get[JoinToken](rs, appendJoinTokenKey(nil, id))
 }
 
 func (rs rows) OrgKey(org OrgNum, id string) (bool, error) {

@@ -38,6 +38,7 @@ var (
 	aRequestSlot      = RequestSlot{StoredAt: 1, ID: RequestID{2}}
 	aRequestHead      = SlotRange{First: 1, Next: 2}
 
+	aToken       = JoinToken{SecretHash: [32]byte{1}, CreatedAt: 2, ExpiresAt: 3, UsedBy: "n", UsedWith: [32]byte{4}}
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4, Digest: Digest{5}}
 	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8, Bytes: 7}
@@ -53,6 +54,9 @@ func writeRows(tb tester, db *DB) {
 		b.PutSettings(aSettings)
 		b.PutOrg("o", anOrg)
 		b.PutKey("k", aKey)
+		b.PutJoinToken("t", aToken)
+		b.PutJoinToken("gone", aToken)
+		b.DeleteJoinToken("gone")
 		b.PutStore(1, "s", aStore)
 		b.PutNamespace(1, "n", aNs)
 		b.PutUsage(1, 2, aUsage)
@@ -132,6 +136,11 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "org", anOrg, org, found, err)
 	key, found, err := r.Key("k")
 	same(tb, "key", aKey, key, found, err)
+	token, found, err := r.JoinToken("t")
+	same(tb, "join token", aToken, token, found, err)
+	if _, found, err := r.JoinToken("gone"); found || err != nil {
+		tb.Errorf("deleted join token: %v, %v", found, err)
+	}
 	store, found, err := r.Store(1, "s")
 	same(tb, "store", aStore, store, found, err)
 	ns, found, err := r.Namespace(1, "n")

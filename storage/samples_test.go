@@ -60,6 +60,10 @@ func samples() []sample {
 			Scope: Scope{Actions: 0x0b, Stores: []string{"vs_docs", "vs_logs"}, Namespaces: []string{"articles/*", "n"}}, RotatedTo: "key_01jd8b7v6xk2m3n4p5q6r7s8ta",
 		})},
 		{"key bare", appendKeyKey(nil, "k"), encodeRow(Key{Org: "org_acme"})},
+		{"join token", appendJoinTokenKey(nil, "jt_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(JoinToken{
+			SecretHash: [32]byte(fill(32, 0x20)), CreatedAt: 1_700_000_000_000_000_008, ExpiresAt: 61_000_000_003, UsedBy: "n2", UsedWith: [32]byte(fill(32, 0x70)),
+		})},
+		{"join token bare", appendJoinTokenKey(nil, "t"), encodeRow(JoinToken{})},
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(empty{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2, Digest: Digest(fill(16, 0x80))})},
@@ -152,6 +156,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[IdempotencySlot](value)
 	case kindRequest:
 		return recode[Request](value)
+	case kindJoinToken:
+		return recode[JoinToken](value)
 	case kindRequestSlot:
 		return recode[RequestSlot](value)
 	case kindRequestHead:
@@ -202,6 +208,8 @@ func (k rowKey) rebuild() []byte {
 		return appendKeyKey(nil, k.name)
 	case kindOrgKey:
 		return appendOrgKeyKey(nil, k.org, k.name)
+	case kindJoinToken:
+		return appendJoinTokenKey(nil, k.name)
 	case kindStore:
 		return appendStoreKey(nil, k.org, k.name)
 	case kindUsage:

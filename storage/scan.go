@@ -60,6 +60,10 @@ func (rs rows) ScanKeys(after string, limit int, visit func(id string, k Key) er
 	return scan(rs, appendKeyKey(nil, ""), after, limit, visit)
 }
 
+func (rs rows) ScanJoinTokens(after string, limit int, visit func(id string, t JoinToken) error) error {
+	return scan(rs, appendJoinTokenKey(nil, ""), after, limit, visit)
+}
+
 func (rs rows) ScanOrgKeys(org OrgNum, after string, limit int, visit func(id string) error) error {
 	return scan(rs, appendOrgKeyKey(nil, org, ""), after, limit, func(id string, _ empty) error { return visit(id) })
 }
