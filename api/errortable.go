@@ -19,6 +19,8 @@ const (
 	codeQuotaExceeded          Code = "QUOTA_EXCEEDED"
 	codeJoinRefused            Code = "JOIN_REFUSED"
 	codeNoCertificate          Code = "NO_CERTIFICATE"
+	codeTokenNotFound          Code = "TOKEN_NOT_FOUND"
+	codeTooManyTokens          Code = "TOO_MANY_TOKENS"
 	codeOrganizationNotFound   Code = "ORGANIZATION_NOT_FOUND"
 	codeVectorStoreNotFound    Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound      Code = "NAMESPACE_NOT_FOUND"
@@ -105,8 +107,8 @@ var errorTable = []errorRow{
 		"With this sync the organization would have more than it may: details names the quota, what there would be and what may be. Nothing was written.",
 		"Delete what is no longer needed, or have the quota raised with `pipesync limits set`. A sync that leaves no more than it finds is never refused for it, but for `bytes_per_window`: send one that is larger in parts. Tombstones go after their retention (7 days unless configured). Checkpoints are of 1000 pipelines at most: name a pipeline the same in each of its runs, and delete those of pipelines that are gone."},
 	{codeJoinRefused, http.StatusForbidden, false,
-		"The cluster refused the token of a joining node, or its name: that of another node's certificate.",
-		"Give `pipesync join` the admin token of the cluster that is joined."},
+		"The cluster refused the token of a joining node, which is unknown, used or has expired; or the node's name, if its certificate is another's.",
+		"Make a token with `pipesync tokens create` at a member of the cluster; each lets one node join."},
 	{codeOrganizationNotFound, http.StatusNotFound, false,
 		"There is no organization of that name.",
 		"Check the name. An organization is made with its first key, vector store or limit."},
@@ -128,6 +130,9 @@ var errorTable = []errorRow{
 	{codeKeyNotFound, http.StatusNotFound, false,
 		"There is no API key with that key id.",
 		"List them with `pipesync keys list`; a key id begins with key_."},
+	{codeTokenNotFound, http.StatusNotFound, false,
+		"There is no join token with that id: it never was, was revoked, or has gone after it expired.",
+		"List them with `pipesync tokens list`; a token's id is what is before its first dot."},
 	{codeMemberNotFound, http.StatusNotFound, false,
 		"The cluster has no member with that node id.",
 		"List them with `pipesync members`."},
@@ -146,6 +151,9 @@ var errorTable = []errorRow{
 	{codeNoCertificate, http.StatusConflict, false,
 		"The node that was told to join has no certificate to show to the cluster, and can't get one: the token doesn't end in the SHA-256 of the cluster's CA, or the leader doesn't have that CA.",
 		"Send such a token; or make a certificate with `pipesync certs node` where the CA is, and put it into the node's `peer.certs_dir`."},
+	{codeTooManyTokens, http.StatusConflict, false,
+		"There are 1000 join tokens that have not expired.",
+		"Revoke some with `pipesync tokens revoke`, or wait: none lives longer than an hour."},
 	{codeQuorumAtRisk, http.StatusConflict, false,
 		"The change of membership would leave the cluster without a quorum of reachable voters; the message has the arithmetic.",
 		"Bring the unreachable members back first, or repeat it with force=true."},

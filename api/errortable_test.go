@@ -173,6 +173,15 @@ var provocations = map[Code]func(e *edge) *reply{
 	codeKeyNotFound: func(e *edge) *reply {
 		return e.do("DELETE", "/v1/admin/keys/key_"+mintULID(), "")
 	},
+	codeTokenNotFound: func(e *edge) *reply {
+		return e.do("DELETE", "/v1/admin/tokens/jt_"+mintULID(), "")
+	},
+	codeTooManyTokens: func(e *edge) *reply {
+		e.cluster.propose = func(context.Context, []byte) ([]byte, error) {
+			return (&fsm.Result{Outcome: fsm.TooManyTokens}).Encode(), nil
+		}
+		return e.do("POST", "/v1/admin/tokens", "{}")
+	},
 	codeMemberNotFound: func(e *edge) *reply { return e.removeFailing(cluster.ErrUnknownMember) },
 	codeQuorumAtRisk:   func(e *edge) *reply { return e.removeFailing(cluster.ErrQuorumAtRisk) },
 	codeRouteNotFound:  func(e *edge) *reply { return e.do("GET", "/v1/pipeline/sync/", "") },

@@ -51,9 +51,14 @@ func (n *Node) entryInto(id identity, token string) (entryInto, error) {
 	if !errors.Is(err, ErrNoCertificate) || pin == "" {
 		return e, err
 	}
-	if e.request, err = certs.NewRequest(id.NodeID); err != nil {
-		return e, err
+	// The same in each attempt: a token may have been used up by one whose reply was
+	// lost.
+	if n.request == nil {
+		if n.request, err = certs.NewRequest(id.NodeID); err != nil {
+			return e, err
+		}
 	}
+	e.request = n.request
 	d := n.cfg.dialer()
 	d.pin = pin
 	e.hop = newHopClient(d)

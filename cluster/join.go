@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,7 +156,8 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err := errors.Join(checkID("node id", req.NodeID), checkAddr(req.PeerAddr)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := n.gate.AuthorizeJoin(req.Token); err != nil {
+	entry, err := n.gate.AuthorizeJoin(req.Token, req.NodeID, sha256.Sum256(req.CertificateRequest))
+	if err != nil {
 		return nil, classifyJoin(err)
 	}
 	grant, err := n.grant(req)
@@ -178,16 +180,37 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err := p.addressTaken(id, addr); err != nil {
 		return nil, err
 	}
-	if s, ok := p.server(id); ok {
-		// The same node again, whose first reply was lost; anything else would
-		// be a member's id on an empty disk.
-		if s.Suffrage == raft.Voter || s.Address != addr {
-			return nil, fmt.Errorf("%s is a member at %s; remove it first: %w", id, s.Address, ErrIDTaken)
-		}
-	} else if err := c.put(ctx, p, id, addr, raft.Nonvoter); err != nil {
+	s, again := p.server(id)
+	// The same node again, whose first reply was lost; anything else would be a
+	// member's id on an empty disk.
+	if again && (s.Suffrage == raft.Voter || s.Address != addr) {
+		return nil, fmt.Errorf("%s is a member at %s; remove it first: %w", id, s.Address, ErrIDTaken)
+	}
+	if err := n.useToken(ctx, c, term, entry); err != nil {
 		return nil, err
 	}
+	if !again {
+		if err := c.put(ctx, p, id, addr, raft.Nonvoter); err != nil {
+			return nil, err
+		}
+	}
 	return json.Marshal(joinReply{ClusterID: c.stream.clusterID, Grant: grant})
+}
+
+// useToken commits the entry that uses a token up, if there is one. A token that lets
+// a node in is used by then, whatever becomes of the change of membership.
+func (n *Node) useToken(ctx context.Context, c *core, term uint64, entry []byte) error {
+	if entry == nil {
+		return nil
+	}
+	reply, err := n.propose(ctx, c, term, entry, func() {})
+	if err != nil {
+		return err
+	}
+	if err := n.gate.JoinAuthorized(reply); err != nil {
+		return classifyJoin(err)
+	}
+	return nil
 }
 
 // settle brings this node up to date after each start, until ctx is done, and

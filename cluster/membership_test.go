@@ -393,3 +393,27 @@ func TestChangesTakeTurns(t *testing.T) {
 		t.Errorf("after it: %v", err)
 	}
 }
+
+// A token that is to be used up is, by an entry, before its node is let in.
+func TestATokenIsUsedUpByAnEntry(t *testing.T) {
+	all := newCluster(t, 1)
+	leader := all[0]
+	n2, n3 := newMember(t, "n2"), newMember(t, "n3")
+	at := leader.ports.peerAdvertise
+	if err := n2.Join(n2.ctx(), at, onceToken, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := leader.read(); !slices.Equal(got, []string{"token used by n2"}) {
+		t.Errorf("entries: %q", got)
+	}
+	leader = leaderOf(t, all[:1])
+	leader.gate.set(func(g *testGate) {
+		g.admit = func(body []byte) ([]byte, error) { return []byte("refused"), nil }
+	})
+	if err := n3.Join(n3.ctx(), at, onceToken, false); !errors.Is(err, ErrUnauthorized) || !strings.Contains(err.Error(), "the token is used") {
+		t.Errorf("a used token: %v", err)
+	}
+	if members, err := leader.Members(); err != nil || len(members) != 2 {
+		t.Errorf("members %+v, %v", members, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"pipesync/cluster/certs"
 	"pipesync/internal/durable"
 )
 
@@ -36,6 +37,8 @@ type Node struct {
 	lifecycle sync.Mutex
 	changing  chan struct{}
 	raising   uint32
+	// request is for a certificate, of a node that has tried to join without one.
+	request *certs.Request
 
 	background sync.WaitGroup
 	endMember  context.CancelFunc // ends the goroutines of a membership

@@ -253,10 +253,23 @@ func (g *testGate) Stamp(term uint64, _ []byte) []byte {
 	return binary.BigEndian.AppendUint64(nil, term)
 }
 
-func (g *testGate) AuthorizeJoin(token string) error {
+// onceToken is one that an entry uses up.
+const onceToken = "let me in once"
+
+func (g *testGate) AuthorizeJoin(token, nodeID string, _ [32]byte) ([]byte, error) {
 	g.set(func(g *testGate) { g.joins++ })
-	if token != testToken {
-		return errors.New("wrong token")
+	switch token {
+	case testToken:
+		return nil, nil
+	case onceToken:
+		return []byte("token used by " + nodeID), nil
+	}
+	return nil, errors.New("wrong token")
+}
+
+func (g *testGate) JoinAuthorized(reply []byte) error {
+	if strings.Contains(string(reply), "refused") {
+		return errors.New("the token is used")
 	}
 	return nil
 }

@@ -59,10 +59,15 @@ type Gate interface {
 	Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(reply []byte), err error)
 	// Stamp returns the extension bytes for an entry about to be appended in term.
 	Stamp(term uint64, body []byte) []byte
-	// AuthorizeJoin returns nil if token lets a node join. Like Admit's, an error
+	// AuthorizeJoin says whether token lets the node join. An entry that isn't nil has to
+	// be committed before, and JoinAuthorized to agree with what the state machine
+	// replied to it. with is the same in all attempts of one node to join, and another
+	// in those of others that may call themselves the same. Like Admit's, an error
 	// with a method NotApplied() bool that returns true says that it can't be
 	// decided just now; any other refuses the token.
-	AuthorizeJoin(token string) error
+	AuthorizeJoin(token, nodeID string, with [32]byte) (entry []byte, err error)
+	// JoinAuthorized returns nil if the reply lets the node join.
+	JoinAuthorized(reply []byte) error
 }
 
 // Auditor judges whether the members' state machines are what they should be, by

@@ -29,6 +29,7 @@ type Store struct {
 type material struct {
 	trust
 	self  Identity
+	ca    string          // fingerprint of the CA that has signed the chain
 	chain tls.Certificate // without a certificate: the node has none yet
 }
 
@@ -99,8 +100,12 @@ func readMaterial(dir string, now time.Time) (*material, error) {
 		return nil, err
 	}
 	m := &material{trust: newTrust(cas), chain: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
-	for _, c := range append(chain, m.issuers(chain)...) {
+	for _, c := range chain {
 		m.chain.Certificate = append(m.chain.Certificate, c.Raw)
+	}
+	if ca := m.issuer(chain); ca != nil {
+		m.ca = Fingerprint(ca)
+		m.chain.Certificate = append(m.chain.Certificate, ca.Raw)
 	}
 	if m.self, err = m.verifyOwn(chain, now); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
@@ -108,15 +113,15 @@ func readMaterial(dir string, now time.Time) (*material, error) {
 	return m, nil
 }
 
-// issuers are the trusted CAs that have signed the end of chain. They are shown with
-// it to whoever knows no more of them than a fingerprint.
-func (t trust) issuers(chain []*x509.Certificate) (found []*x509.Certificate) {
+// issuer is the trusted CA that has signed the end of chain; nil: none. It is shown with
+// it to whoever knows no more of it than a fingerprint.
+func (t trust) issuer(chain []*x509.Certificate) *x509.Certificate {
 	for _, ca := range t.cas {
 		if chain[len(chain)-1].CheckSignatureFrom(ca) == nil {
-			found = append(found, ca)
+			return ca
 		}
 	}
-	return found
+	return nil
 }
 
 // verifyOwn verifies a node's own certificate, for both sides of a connection. It
@@ -185,8 +190,10 @@ type Status struct {
 	NotAfter time.Time
 	// Late: so little is left of its life that it should have been replaced by now.
 	Late bool
-	// CAs are the fingerprints of those that are trusted.
+	// CAs are the fingerprints of those that are trusted, and CA that of the one that
+	// has signed the certificate, or the CA of who has.
 	CAs []string
+	CA  string
 	// Problem is why the certificate doesn't do, or why what is on the disk isn't in
 	// force; nil: all is well.
 	Problem error
@@ -202,7 +209,7 @@ func (s *Store) Status() Status {
 		return Status{Problem: broken}
 	}
 	cert := m.chain.Leaf
-	st := Status{NotAfter: cert.NotAfter, Problem: broken}
+	st := Status{NotAfter: cert.NotAfter, CA: m.ca, Problem: broken}
 	st.Late = s.now().After(cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / lateShare))
 	for _, c := range m.cas {
 		st.CAs = append(st.CAs, Fingerprint(c))

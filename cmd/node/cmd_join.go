@@ -23,8 +23,9 @@ func newJoinCommand(a *app) *cobra.Command {
 		Long: `Make the local node join the cluster that has a member at PEER_ADDR, its peer
 port. Returns once the node is in the committed configuration and has caught up.
 
---token is the admin token of the cluster to join; --admin-token-file is that of
-the local node, which the command speaks to.`,
+--token is of 'pipesync tokens create' at a member of the cluster to join: with it the
+node gets its certificate. --admin-token-file is that of the local node, which the
+command speaks to.`,
 		Example: "  pipesync join 10.0.0.1:8801 --token-file cluster-token --admin-token-file /var/lib/pipesync/admin-token",
 		Args:    exactArgs(1, "the peer address of a member"),
 	}

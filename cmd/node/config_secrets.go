@@ -39,7 +39,7 @@ func (c *Config) readSecrets() (secrets, error) {
 	}
 	if c.Join != "" && s.joinToken == "" {
 		return s, &exitError{code: exitLocal, err: errors.New("join is set, but there is no join token"),
-			hint: "give the cluster's admin token by --join-token-file or PIPESYNC_JOIN_TOKEN"}
+			hint: joinTokenHint}
 	}
 	return s, nil
 }

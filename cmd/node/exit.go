@@ -104,15 +104,16 @@ var refusalHints = map[string]string{
 	"NOT_JOINED":             "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
 	"NOT_READY":              "wait for the node: pipesync status --wait ready",
 	"NO_LEADER":              "see which nodes are alive: pipesync members; a majority of the voters must run",
-	"NO_CERTIFICATE":         "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token that ends in .SHA256 of the cluster's CA: docs/security.md",
+	"NO_CERTIFICATE":         "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token of pipesync tokens create",
 	"QUORUM_AT_RISK":         "bring dead members back (pipesync members), or add --force if the rest may stop",
 	"MEMBER_NOT_FOUND":       "list the members: pipesync members",
 	"ORGANIZATION_NOT_FOUND": "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",
+	"TOKEN_NOT_FOUND":        "list the join tokens: pipesync tokens list",
 	"KEY_NOT_FOUND":          "list the keys: pipesync keys list",
 	"KEY_SCOPE_DENIED":       "see what the key may do: pipesync keys list",
 	"VECTOR_STORE_NOT_FOUND": "list the vector stores: pipesync stores list",
 	"NAMESPACE_NOT_FOUND":    "list the namespaces: pipesync namespaces list VECTOR_STORE",
-	"JOIN_REFUSED":           "give the admin token of the cluster to join by --token-file: it is DATA/admin-token of its first node",
+	"JOIN_REFUSED":           joinTokenHint,
 	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
 	"NODE_TOO_OLD":           "start the version on this node that the members run: pipesync members",
 	"NODE_ID_TAKEN":          "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
@@ -125,3 +126,5 @@ const (
 	adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"
 	apiKeyHint     = "pass an API key by --api-key-file or PIPESYNC_API_KEY: 'pipesync keys create' makes one"
 )
+
+const joinTokenHint = "make a token at a member of the cluster, pipesync tokens create, and give it by --token-file (serve: --join-token-file) or PIPESYNC_JOIN_TOKEN"

@@ -70,7 +70,7 @@ func (n *node) joinCluster(ctx context.Context) error {
 			return err
 		case errors.Is(err, cluster.ErrUnauthorized):
 			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
-				hint: "give the cluster's admin token by --join-token-file or PIPESYNC_JOIN_TOKEN"}
+				hint: joinTokenHint}
 		case errors.Is(err, cluster.ErrNoCertificate):
 			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
 				hint: refusalHints["NO_CERTIFICATE"]}

@@ -46,6 +46,7 @@ server; 3 degraded or no quorum; 130 interrupted.`,
 		newBackupCommand(a), newRestoreCommand(a), newRecoverCommand(a),
 		newGossipKeysCommand(a),
 		newCertsCommand(a),
+		newTokensCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	)

@@ -58,19 +58,30 @@ func TestJoinAndLeave(t *testing.T) {
 	if code != exitRemote || !strings.Contains(stderr, "NO_CERTIFICATE") || !strings.Contains(stderr, "next: make one where the cluster's CA is: pipesync certs node") {
 		t.Errorf("joining without a certificate: %d, %s", code, stderr)
 	}
-	// A token that ends in the CA's fingerprint gets it one, and its voters the CA.
-	pin := "." + n2.awaitReady().Certificate.TrustedCAs[0]
-	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", "not the token of this cluster"+pin)
+	// A token of the cluster gets it one, and its voters the CA.
+	var token client.NewToken
+	mustCommand(t, n2.admin(), &token, "tokens", "create", "--lifetime", "10m")
+	parts := strings.Split(token.Token, ".")
+	code, _, stderr = command(t, n3.admin(), "join", n1.Peer, "--token", parts[0]+".guessed."+parts[2])
 	if code != exitRemote || !strings.Contains(stderr, "JOIN_REFUSED") {
 		t.Errorf("joining with a wrong token: %d, %s", code, stderr)
 	}
 	var joined client.Joined
-	token, err := secret("", n1.adminTokenFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	mustCommand(t, n3.admin(), &joined, "join", n2.Peer, "--token", token+pin)
+	mustCommand(t, n3.admin(), &joined, "join", n2.Peer, "--token", token.Token)
 	certify(t, n3.certsDir(), "n9", t.TempDir())
+	// It is used up, whichever node is asked, and told so.
+	n4 := serveNode(t, filepath.Join(dir, "n4"), gossipKey, "--node-id", "n4")
+	for _, member := range []*testServer{n1, n2, n3} {
+		code, _, stderr = command(t, n4.admin(), "join", member.Peer, "--token", token.Token)
+		if code != exitRemote || !strings.Contains(stderr, "JOIN_REFUSED") || !strings.Contains(stderr, "next: make a token at a member of the cluster") {
+			t.Errorf("a used token at %s: %d, %s", member.NodeID, code, stderr)
+		}
+	}
+	var tokens client.TokenPage
+	mustCommand(t, n1.admin(), &tokens, "tokens", "list")
+	if len(tokens.Tokens) != 1 || deref(tokens.Tokens[0].UsedBy) != "n3" {
+		t.Errorf("tokens are %+v", tokens)
+	}
 	if joined.NodeID != "n3" || !joined.Voter {
 		t.Errorf("joined is %+v", joined)
 	}
@@ -123,7 +134,7 @@ func TestServeEndsWhereItsJoinTokenIsRefused(t *testing.T) {
 	n1.awaitReady()
 	certify(t, n1.certsDir(), "n2", filepath.Join(dir, "n2"))
 	n2 := serveNode(t, filepath.Join(dir, "n2"), gossipKey, "--join", n1.Peer, "--join-token", "not the token of this cluster")
-	if code := n2.exitCode(); code != exitRemote || !strings.Contains(n2.stderr.String(), "next: give the cluster's admin token") {
+	if code := n2.exitCode(); code != exitRemote || !strings.Contains(n2.stderr.String(), "next: make a token at a member of the cluster") {
 		t.Errorf("exit code is %d\n%s", code, n2.stderr)
 	}
 }

@@ -1,10 +1,12 @@
 package admission
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -146,25 +148,67 @@ func (g *Gate) Stamp(term uint64, body []byte) []byte {
 	}, body)
 }
 
-// AuthorizeJoin returns nil if token is the cluster's admin token. An error that
-// matches ErrState says nothing about the token: the cluster is being formed, or
-// the state can't be read.
-func (g *Gate) AuthorizeJoin(token string) error {
-	view, err := g.state.View()
+// AuthorizeJoin lets whoever has the cluster's admin token join, and whoever has a join
+// token, ID.SECRET, once: the entry uses it up. An error that matches ErrState says
+// nothing about the token: the cluster is being formed, or the state can't be read.
+func (g *Gate) AuthorizeJoin(token, nodeID string, with [32]byte) ([]byte, error) {
+	id, err := g.judgeToken(token)
+	if err != nil || id == "" {
+		return nil, err
+	}
+	use := &fsm.TokenUse{TokenID: id, NodeID: nodeID, With: with}
+	_, _ = rand.Read(use.RequestID[:]) // never fails: see crypto/rand
+	return fsm.Encode(use)
+}
+
+// JoinAuthorized reads the result of the entry that uses a token up.
+func (g *Gate) JoinAuthorized(reply []byte) error {
+	result, err := fsm.DecodeResult(reply)
 	if err != nil {
 		return fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
+	}
+	switch result.Outcome {
+	case fsm.OK:
+		return nil
+	case fsm.TokenUsed:
+		return errors.New("authorizing a join: the token has been used")
+	case fsm.TokenExpired:
+		return errors.New("authorizing a join: the token has expired")
+	}
+	return errNotOurToken
+}
+
+var errNotOurToken = errors.New("authorizing a join: the token is not this cluster's")
+
+// judgeToken returns the id of a join token, empty for the admin token.
+func (g *Gate) judgeToken(token string) (id string, err error) {
+	view, err := g.state.View()
+	if err != nil {
+		return "", fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
 	}
 	defer view.Close()
 	settings, found, err := view.Settings()
 	if err != nil {
-		return fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
+		return "", fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
 	}
 	if !found {
-		return fmt.Errorf("authorizing a join: %w: the cluster has no settings yet", ErrState)
+		return "", fmt.Errorf("authorizing a join: %w: the cluster has no settings yet", ErrState)
 	}
-	got := sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(got[:], settings.AdminTokenHash[:]) != 1 {
-		return errors.New("authorizing a join: the token is not this cluster's")
+	if isSecret(token, settings.AdminTokenHash) {
+		return "", nil
 	}
-	return nil
+	id, secret, _ := strings.Cut(token, ".")
+	row, found, err := view.JoinToken(id)
+	if err != nil {
+		return "", fmt.Errorf("authorizing a join: %w: %w", ErrState, err)
+	}
+	if !found || !isSecret(secret, row.SecretHash) {
+		return "", errNotOurToken
+	}
+	return id, nil
+}
+
+func isSecret(text string, hash [32]byte) bool {
+	got := sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare(got[:], hash[:]) == 1
 }

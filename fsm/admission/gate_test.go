@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"testing"
@@ -197,7 +198,7 @@ func TestBeforeTheFirstEntry(t *testing.T) {
 		t.Fatalf("another command: %x, %v", reply, err)
 	}
 	release(nil)
-	if err := n.gate.AuthorizeJoin(""); !errors.Is(err, ErrState) || !transient(err) {
+	if err := joinAs(n.gate, ""); !errors.Is(err, ErrState) || !transient(err) {
 		t.Errorf("joining a cluster that has no token yet: %v", err)
 	}
 }
@@ -218,16 +219,54 @@ func TestAFullWindowHoldsUpOnlySyncs(t *testing.T) {
 	}
 }
 
+func joinAs(gate *Gate, token string) error {
+	_, err := gate.AuthorizeJoin(token, "n9", [32]byte{1})
+	return err
+}
+
 func TestAuthorizeJoin(t *testing.T) {
 	gate := newGroup(t, 1).nodes[0].gate
-	if err := gate.AuthorizeJoin(adminToken); err != nil {
+	if err := joinAs(gate, adminToken); err != nil {
 		t.Errorf("the right token: %v", err)
 	}
 	for _, token := range []string{"", adminToken + " ", strings.ToUpper(adminToken)} {
-		err := gate.AuthorizeJoin(token)
+		err := joinAs(gate, token)
 		if err == nil || transient(err) || (token != "" && strings.Contains(err.Error(), token)) {
 			t.Errorf("token %q: %v", token, err)
 		}
+	}
+}
+
+// A join token lets in one node, which may ask again.
+func TestAJoinTokenIsUsedOnce(t *testing.T) {
+	g := newGroup(t, 1)
+	n := g.nodes[0]
+	create := &fsm.TokenCreate{TokenID: "jt_1", SecretHash: sha256.Sum256([]byte("secret")), LifetimeSeconds: 60}
+	g.propose(t, n, encode(t, create))
+	for _, wrong := range []string{"jt_1", "jt_1.", "jt_1.wrong", "jt_2.secret", ".secret"} {
+		if err := joinAs(n.gate, wrong); err == nil || transient(err) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	join := func(node string, with byte) error {
+		t.Helper()
+		entry, err := n.gate.AuthorizeJoin("jt_1.secret", node, [32]byte{with})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n.gate.JoinAuthorized(g.propose(t, n, entry))
+	}
+	if err := errors.Join(join("n2", 1), join("n2", 1)); err != nil {
+		t.Errorf("one node: %v", err)
+	}
+	for _, err := range []error{join("n3", 1), join("n2", 2)} {
+		if err == nil || transient(err) || !strings.Contains(err.Error(), "has been used") {
+			t.Errorf("another: %v", err)
+		}
+	}
+	g.propose(t, n, encode(t, &fsm.TokenRevoke{RequestID: fsm.RequestID{9}, TokenID: "jt_1"}))
+	if err := joinAs(n.gate, "jt_1.secret"); err == nil || transient(err) {
+		t.Errorf("revoked: %v", err)
 	}
 }
 
@@ -264,7 +303,7 @@ func TestATermBeginsWhenTheStateCanBeRead(t *testing.T) {
 	if _, _, err := n.gate.Admit(t.Context(), g.term, syncBody(t, 2)); !errors.Is(err, ErrState) {
 		t.Errorf("in the midst of a term: %v", err)
 	}
-	if err := n.gate.AuthorizeJoin(adminToken); !errors.Is(err, ErrState) || !errors.Is(err, fsm.ErrNotReady) {
+	if err := joinAs(n.gate, adminToken); !errors.Is(err, ErrState) || !errors.Is(err, fsm.ErrNotReady) {
 		t.Errorf("a join: %v", err)
 	}
 	assertIdle(t, n.gate)
