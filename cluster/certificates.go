@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/hashicorp/raft"
+
 	"pipesync/cluster/certs"
 )
 
@@ -142,6 +144,23 @@ func (n *Node) certificate() *certs.Status {
 		return nil
 	}
 	return &st
+}
+
+// mayAsk says whether whoever has dialled may have the operation done. A certificate
+// outlives the membership of its node, which can only learn of its end then.
+func (c *peerConn) mayAsk(core *core, name opName, body []byte) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.clusterID == "":
+		return c.checkClaim(body)
+	case c.peer == certs.Identity{}, name == opMembership:
+		return nil
+	}
+	if _, member := core.server(raft.ServerID(c.peer.NodeID)); !member {
+		return fmt.Errorf("%s: %w", c.peer.NodeID, errNotMember)
+	}
+	return nil
 }
 
 // checkClaim makes sure that whoever wants to join is the node that its

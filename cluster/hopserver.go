@@ -92,11 +92,13 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	if conn != nil && anonymous {
-		if err := conn.checkClaim(body); err != nil {
-			free()
-			return nil, err
-		}
+	if err := conn.mayAsk(c, name, body); err != nil {
+		free()
+		return nil, err
+	}
+	if name == opCertify {
+		free()
+		return n.serveCertify(conn, body)
 	}
 	var term uint64
 	if !anonymous {

@@ -41,6 +41,9 @@ func (n *Node) enter(id identity) error {
 		n.background.Go(func() { n.keepGossip(ctx, c, g) })
 	}
 	n.background.Go(func() { n.exchange(ctx, c) })
+	if n.cfg.Certs != nil {
+		n.background.Go(func() { n.keepCertified(ctx, c) })
+	}
 	return nil
 }
 

@@ -39,6 +39,8 @@ const (
 	opTransfer   opName = "transfer"
 	// opInfo is answered by any node, not only the leader.
 	opInfo opName = "info"
+	// opCertify is answered by any member that has the CA.
+	opCertify opName = "certify"
 )
 
 func operationNamed(name opName) (operation, bool) {
@@ -60,7 +62,7 @@ func operationNamed(name opName) (operation, bool) {
 	case opTransfer:
 		return operation{do: small((*Node).serveTransfer), repeatable: true}, true
 	}
-	return operation{}, name == opInfo
+	return operation{}, name == opInfo || name == opCertify
 }
 
 // small adapts an operation that holds its body no longer than it runs.

@@ -18,10 +18,11 @@ var (
 	errFenced       = notApplied("the entry was appended in another term than it was stamped for, and changed nothing")
 	errGate         = notApplied("the leader could not decide on the proposal just now")
 	errUnreachable  = notApplied("the leader could not be connected to")
+	errNotMember    = notApplied("the node that asks is no member of the cluster")
 )
 
 var retriable = []error{
-	errNotLeader, errOtherTerm, errTransferring, errLeaderBusy, errFenced, errGate, errUnreachable,
+	errNotLeader, errOtherTerm, errTransferring, errLeaderBusy, errFenced, errGate, errUnreachable, errNotMember,
 }
 
 func isRetriable(err error) bool {
@@ -145,6 +146,7 @@ var causes = []struct {
 	{"busy", errLeaderBusy},
 	{"fenced", errFenced},
 	{"gate", errGate},
+	{"not-member", errNotMember},
 	{"overloaded", ErrOverloaded},
 	{"disk-full", ErrDiskFull},
 	{"invalid", ErrInvalid},

@@ -160,6 +160,7 @@ func TestATokenGetsANodeItsCertificate(t *testing.T) {
 		t.Errorf("one that doesn't vote has the CA: %v", err)
 	}
 	n3.mustPropose("from n3")
+	renewsByAnother(t, n3)
 	n3.cfg.Certs = nil
 	empty(&n3.cfg)
 	n3.restart(true)
@@ -322,6 +323,54 @@ func TestASilentHandshakeEnds(t *testing.T) {
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("it waits on: %v", err)
+	}
+}
+
+// renewsByAnother has a member without the CA get a new certificate.
+func renewsByAnother(t *testing.T, m *member) {
+	t.Helper()
+	c, err := m.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func() string {
+		text, err := os.ReadFile(filepath.Join(m.cfg.Certs.Dir(), "node.pem"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before, self := read(), m.cfg.Certs.Self()
+	if err := m.renewCertificate(m.ctx(), c); err != nil {
+		t.Fatal(err)
+	}
+	if m.cfg.Certs.Self() != self || m.cfg.Certs.Status().Problem != nil || read() == before {
+		t.Errorf("%+v for %s", m.cfg.Certs.Status(), m.cfg.Certs.Self())
+	}
+}
+
+// The certificate of a node that isn't a member, any more or yet, lets it ask whether it
+// is one, and nothing else.
+func TestACertificateIsNoMembership(t *testing.T) {
+	all := newCluster(t, 2)
+	leader := leaderOf(t, all)
+	h := newHopClient(dialer{tcp: dialTCP, certs: testCerts(t, testCA(), "n9")})
+	t.Cleanup(h.close)
+	s := leader.Status()
+	ask := func(op opName, body string) error {
+		_, err := h.send(leader.ctx(), hopRequest{addr: leader.ports.peerAdvertise, op: op, term: s.Term, clusterID: s.ClusterID, nodeID: s.NodeID}, []byte(body))
+		return err
+	}
+	for op, body := range map[opName]string{opPropose: "x", opReadIndex: "", opRemove: `{"node_id":"n2"}`, opTransfer: `{"node_id":""}`, opCertify: `{"certificate_request":""}`} {
+		if err := ask(op, body); class(t, err) != "not applied" || !errors.Is(err, errNotMember) || !strings.Contains(err.Error(), "n9") {
+			t.Errorf("%s: %v", op, err)
+		}
+	}
+	if err := ask(opMembership, `{"node_id":"n9"}`); err != nil {
+		t.Errorf("whether it is a member: %v", err)
+	}
+	if got := leader.read(); len(got) != 0 {
+		t.Errorf("entries: %q", got)
 	}
 }
 

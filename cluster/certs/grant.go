@@ -96,16 +96,13 @@ func (s *Store) Accept(r *Request, g Grant, clusterID, pin string) error {
 }
 
 func (s *Store) accept(r *Request, g Grant, clusterID, pin string) error {
-	chain, _, err := parse([]byte(g.Certificate))
+	chain, err := r.granted(g)
 	if err != nil {
 		return err
 	}
 	cas, _, err := parse([]byte(g.Trust))
 	if err != nil {
 		return err
-	}
-	if len(chain) == 0 || !r.key.PublicKey.Equal(chain[0].PublicKey) {
-		return errors.New("it is for another key than this node's")
 	}
 	t := newTrust(cas)
 	if _, err := pinned(pin, cas); err != nil {
@@ -129,6 +126,15 @@ func (s *Store) accept(r *Request, g Grant, clusterID, pin string) error {
 		return err
 	}
 	return s.read()
+}
+
+// granted is the certificate of g, which has to be for r's key.
+func (r *Request) granted(g Grant) ([]*x509.Certificate, error) {
+	chain, _, err := parse([]byte(g.Certificate))
+	if err == nil && (len(chain) == 0 || !r.key.PublicKey.Equal(chain[0].PublicKey)) {
+		err = errors.New("it is for another key than this node's")
+	}
+	return chain, err
 }
 
 // pinned is the one of certs that has the fingerprint.

@@ -44,6 +44,54 @@ func (s *Store) Renew() (bool, error) {
 	return true, nil
 }
 
+// maxRetry is how far apart attempts to get a new certificate are at most.
+const maxRetry = 10 * time.Minute
+
+// Due says that it is time for a new certificate, which another node has to sign:
+// this one doesn't have the CA. Where that fails, retry is when to try again.
+func (s *Store) Due() (is bool, retry time.Duration) {
+	m := s.current.Load()
+	if m.empty() {
+		return false, 0
+	}
+	life, due := span(m.chain.Leaf)
+	if s.now().Before(due) {
+		return false, 0
+	}
+	_, err := ReadAuthority(s.dir)
+	return errors.Is(err, ErrNoAuthority), min(max(life/600, WatchInterval), maxRetry)
+}
+
+// Replace puts a certificate in force that another node has granted, if it is for this
+// node and of a CA that this one trusts already.
+func (s *Store) Replace(r *Request, g Grant) error {
+	if err := s.replace(r, g); err != nil {
+		return fmt.Errorf("taking this node's new certificate: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) replace(r *Request, g Grant) error {
+	chain, err := r.granted(g)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.current.Load()
+	id, err := m.verifyOwn(chain, s.now())
+	if err != nil {
+		return err
+	}
+	if id != m.self {
+		return fmt.Errorf("expected one for %s, found one for %s", m.self, id)
+	}
+	if err := writePair(s.dir, nodeName, chain[0], r.key); err != nil {
+		return err
+	}
+	return s.read()
+}
+
 func (s *Store) renewBy(ca *Authority, m *material, life time.Duration) error {
 	node, err := ca.Issue(m.self.NodeID, life, s.now())
 	if err != nil {

@@ -214,6 +214,9 @@ func TestACertificateIsRenewedInTime(t *testing.T) {
 	if done, err := again.Renew(); !done || err != nil || again.Status().Problem != nil {
 		t.Errorf("%t, %v", done, err)
 	}
+	if due, _ := again.Due(); due {
+		t.Error("another has to sign, although the CA is here")
+	}
 	// Without the CA there is nothing to renew with, and another cluster's is no help.
 	at.set(start.Add(800 * day))
 	if err := os.Rename(filepath.Join(dir, caName), filepath.Join(dir, "elsewhere")); err != nil {
@@ -222,11 +225,71 @@ func TestACertificateIsRenewedInTime(t *testing.T) {
 	if done, err := again.Renew(); done || err != nil {
 		t.Errorf("without the CA: %t, %v", done, err)
 	}
+	if due, retry := again.Due(); !due || retry != maxRetry {
+		t.Errorf("without the CA: due %t, again in %s", due, retry)
+	}
 	other := newAuthority(t, testCluster)
 	if err := writePair(dir, caName, other.cert, other.key); err != nil {
 		t.Fatal(err)
 	}
 	if done, err := again.Renew(); done || err == nil || !strings.Contains(err.Error(), "not among those that this node trusts") {
 		t.Errorf("with a CA that isn't trusted: %t, %v", done, err)
+	}
+}
+
+// What another node grants is taken only if it is this node's and of a trusted CA.
+func TestGrantsAreChecked(t *testing.T) {
+	t.Parallel()
+	at := &clock{at: start}
+	ours, other := newAuthority(t, testCluster), newAuthority(t, testCluster)
+	signer := func(a *Authority) *Store {
+		s := storeOf(t, issue(t, a, "n1"), at, a)
+		if err := writePair(s.dir, caName, a.cert, a.key); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	n2 := storeOf(t, issue(t, ours, "n2"), at, ours)
+	req, err := NewRequest("n2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(a *Authority, der []byte, node string) Grant {
+		g, err := signer(a).Sign(der, node, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	another, err := NewRequest("n2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, g := range map[string]Grant{
+		"for another key":         sign(ours, another.DER, "n2"),
+		"found one for pipesync":  sign(ours, req.DER, "n3"),
+		"expected a signature of": sign(other, req.DER, "n2"),
+	} {
+		if err := n2.Replace(req, g); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %v", text, err)
+		}
+		fresh, err := Open(t.TempDir(), at.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := fresh.Accept(req, g, testCluster, Fingerprint(ours.cert)); err == nil {
+			t.Errorf("%s: taken by a joiner", text)
+		}
+	}
+	if err := n2.Replace(req, sign(ours, req.DER, "n2")); err != nil {
+		t.Error(err)
+	}
+	damaged := slices.Clone(req.DER)
+	damaged[len(damaged)-1] ^= 1
+	if _, err := signer(ours).Sign(damaged, "n2", false); err == nil {
+		t.Error("a request whose signature is wrong")
+	}
+	if _, err := n2.Sign(req.DER, "n2", false); !errors.Is(err, ErrNoAuthority) {
+		t.Errorf("signed without the CA: %v", err)
 	}
 }

@@ -1,0 +1,96 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"pipesync/cluster/certs"
+)
+
+// A node without the cluster's CA has its certificate renewed by a member that has
+// it. Others do so themselves: see certs.Store.Watch.
+
+// certifyTimeout bounds one member's answer.
+const certifyTimeout = 5 * time.Second
+
+type certifyRequest struct {
+	CertificateRequest []byte `json:"certificate_request"`
+}
+
+// keepCertified asks for a new certificate when it is time, until ctx is done.
+func (n *Node) keepCertified(ctx context.Context, c *core) {
+	for {
+		wait := certs.WatchInterval
+		if due, retry := n.cfg.Certs.Due(); due {
+			if err := n.renewCertificate(ctx, c); err != nil && ctx.Err() == nil {
+				wait = retry
+				n.cfg.Logger.Warn("asking for a new certificate; trying again", "error", err, "again_in", wait)
+			}
+		}
+		if !n.pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// renewCertificate asks the members one after another.
+func (n *Node) renewCertificate(ctx context.Context, c *core) error {
+	req, err := certs.NewRequest(string(c.self))
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(certifyRequest{CertificateRequest: req.DER})
+	if err != nil {
+		return err
+	}
+	refusals := errors.New("no member has the CA")
+	for _, s := range c.servers() {
+		if s.ID == c.self {
+			continue
+		}
+		grant, err := n.askToCertify(ctx, c, s, body)
+		if err == nil {
+			if err = n.cfg.Certs.Replace(req, grant); err == nil {
+				n.noteCertificates(nil)
+				return nil
+			}
+		}
+		refusals = errors.Join(refusals, err)
+	}
+	return refusals
+}
+
+func (n *Node) askToCertify(ctx context.Context, c *core, s raft.Server, body []byte) (certs.Grant, error) {
+	ctx, cancel := context.WithTimeout(ctx, certifyTimeout)
+	defer cancel()
+	raw, err := n.hop.send(ctx, c.hopTo(s, opCertify, anyTerm), body)
+	if err != nil {
+		return certs.Grant{}, err
+	}
+	var grant certs.Grant
+	if err := json.Unmarshal(raw, &grant); err != nil {
+		return certs.Grant{}, fmt.Errorf("reading a new certificate of %s: %w", s.ID, err)
+	}
+	return grant, nil
+}
+
+// serveCertify signs for the node that asks, under the name that its certificate has.
+func (n *Node) serveCertify(conn *peerConn, body []byte) ([]byte, error) {
+	if (conn.peer == certs.Identity{}) {
+		return nil, ErrNoCertificate
+	}
+	var req certifyRequest
+	if err := decodeStrict(body, &req); err != nil {
+		return nil, err
+	}
+	grant, err := n.cfg.Certs.Sign(req.CertificateRequest, conn.peer.NodeID, false)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
+	}
+	return json.Marshal(grant)
+}
