@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"pipesync/internal/planted"
 )
 
 // A slot is a fingerprint under the tag of its key. A bucket's slots are in the
@@ -159,6 +161,7 @@ func (t *fingerprintTable) follow(batch *pebble.Batch) error {
 		case key[0] != byte(kindFingerprint):
 		case kind == pebble.InternalKeyKindSet:
 			t.put(t.tag(key), value)
+		case kind == pebble.InternalKeyKindDelete && planted.Is(planted.StaleTable):
 		case kind == pebble.InternalKeyKindDelete:
 			t.remove(t.tag(key))
 		default:

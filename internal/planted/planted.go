@@ -40,6 +40,8 @@ const (
 	// FloorForTombstones drops the tombstones that a full refresh finds, as if its
 	// floor stood for them: who follows the changes keeps what was deleted.
 	FloorForTombstones Bug = "floor-for-tombstones"
+	// StaleTable leaves fingerprints in memory that a batch deletes.
+	StaleTable Bug = "stale-table"
 	// ForgetfulRequests applies a sync again that is proposed again.
 	ForgetfulRequests Bug = "forgetful-requests"
 	// NoChecksum believes whatever raft.db gives back.

@@ -46,6 +46,7 @@ var traps = []trap{
 	{planted.RevokedApplies, model},
 	{planted.UnscopedApplies, model},
 	{planted.FloorForTombstones, model},
+	{planted.StaleTable, model},
 	{planted.ForgetfulRequests, model},
 	{planted.NoChecksum, rot},
 	{planted.BareVerify, reads},
