@@ -96,7 +96,8 @@ var alertCases = map[string]alertCase{
 
 	"PipesyncSyncsSlow": {fires: slow("pipesync_http_request_duration_seconds", sync),
 		quiet: fast("pipesync_http_request_duration_seconds", sync) + slow("pipesync_http_request_duration_seconds", `,route="POST /v1/admin/members"`)},
-	"PipesyncApplySlow": {fires: slow("pipesync_apply_duration_seconds", ""), quiet: fast("pipesync_apply_duration_seconds", "")},
+	"PipesyncApplySlow":  {fires: slow("pipesync_apply_duration_seconds", ""), quiet: fast("pipesync_apply_duration_seconds", "")},
+	"PipesyncQueuesLong": {fires: slow("pipesync_queue_wait_duration_seconds", `,queue="memory"`), quiet: fast("pipesync_queue_wait_duration_seconds", `,queue="memory"`)},
 	"PipesyncRequestsFail": {fires: each("pipesync_http_errors_total", `,code="NO_LEADER"`, "0+30x600"),
 		quiet: each("pipesync_http_errors_total", `,code="RATE_LIMIT_EXCEEDED"`, "0+600x600") + each("pipesync_http_errors_total", `,code="NO_LEADER"`, "9x600")},
 	"PipesyncInternalErrors": {fires: on("a", "pipesync_http_errors_total", `,code="INTERNAL"`, "0x595 1 1 1 1 1"), quiet: each("pipesync_http_errors_total", `,code="INTERNAL"`, "2x600")},
