@@ -3,6 +3,7 @@ package fsm
 import (
 	"fmt"
 
+	"pipesync/internal/planted"
 	"pipesync/storage"
 )
 
@@ -57,7 +58,7 @@ func (c *TokenUse) decide(tx *transaction) (*Result, error) {
 		return tx.refuse(TokenNotFound), nil
 	case t.UsedBy == c.NodeID && t.UsedWith == c.With:
 		return tx.done(false), nil
-	case t.UsedBy != "":
+	case t.UsedBy != "" && !planted.Is(planted.ReusableToken):
 		return tx.refuse(TokenUsed), nil
 	case t.ExpiresAt <= tx.system.ClusterTime:
 		return tx.refuse(TokenExpired), nil

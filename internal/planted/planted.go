@@ -55,6 +55,10 @@ const (
 	// ReplayedForward sends a forward again of which the outcome is unknown, as if
 	// it had not been applied.
 	ReplayedForward Bug = "replayed-forward"
+	// AnyCertificate takes any certificate at the peer port for a member's.
+	AnyCertificate Bug = "any-certificate"
+	// ReusableToken lets every node in that has a join token.
+	ReusableToken Bug = "reusable-token"
 	// LocalRefusal refuses a key that this node doesn't know without asking the leader.
 	LocalRefusal Bug = "local-refusal"
 )

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"pipesync/client"
 )
@@ -26,6 +27,9 @@ type Config struct {
 	// BasePort is the first node's HTTP port, as pipesync dev counts them; 0
 	// means free ports anywhere.
 	BasePort int
+	// CertLife is how long the nodes' certificates live; 0: as long as they do
+	// otherwise.
+	CertLife time.Duration
 	// HTTPClient is used by all clients of the cluster; nil: one of their own.
 	HTTPClient *http.Client
 }
@@ -40,6 +44,7 @@ type Cluster struct {
 	dir           string
 	basePort      int
 	gossipKeyFile string
+	certLife      time.Duration
 	httpClient    *http.Client
 }
 
@@ -48,7 +53,7 @@ type Cluster struct {
 // ended what it started.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
-		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, httpClient: cfg.HTTPClient,
+		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
 		AdminTokenFile: filepath.Join(cfg.Dir, "admin-token"),
 		gossipKeyFile:  filepath.Join(cfg.Dir, "gossip-key"),
 	}
@@ -111,11 +116,27 @@ func (c *Cluster) NewNode() (*Node, error) {
 		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
 		cluster: c,
 	}
-	if err := c.run("certs", "node", "--ca", c.caDir(), "--node-id", id, "--out", n.certsDir()); err != nil {
+	if err := c.certify(n); err != nil {
 		return nil, err
 	}
 	c.Nodes = append(c.Nodes, n)
 	return n, nil
+}
+
+// certify gives n a certificate, and the CA, as members that vote have it.
+func (c *Cluster) certify(n *Node) error {
+	args := []string{"certs", "node", "--ca", c.caDir(), "--node-id", n.ID, "--out", n.CertsDir()}
+	if c.certLife != 0 {
+		args = append(args, "--lifetime", c.certLife.String())
+	}
+	if err := c.run(args...); err != nil {
+		return err
+	}
+	ca, err := os.ReadFile(filepath.Join(c.caDir(), "ca.pem"))
+	if err != nil {
+		return fmt.Errorf("reading the CA: %w", err)
+	}
+	return os.WriteFile(filepath.Join(n.CertsDir(), "ca.pem"), ca, 0o600)
 }
 
 func (c *Cluster) caDir() string { return filepath.Join(c.dir, "ca") }

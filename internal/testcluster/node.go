@@ -63,7 +63,7 @@ func (n *Node) flags() []string {
 		"--data-dir", n.Dir,
 		"--http-addr", hostPort(n.HTTP),
 		"--peer-addr", n.Peer,
-		"--peer-certs-dir", n.certsDir(),
+		"--peer-certs-dir", n.CertsDir(),
 		"--gossip-addr", n.Gossip,
 		"--gossip-key-file", n.cluster.gossipKeyFile,
 		"--admin-token-file", n.cluster.AdminTokenFile,
@@ -71,8 +71,9 @@ func (n *Node) flags() []string {
 	}
 }
 
-// certsDir is beside the data, so that a node that starts anew has them still.
-func (n *Node) certsDir() string { return n.Dir + "-certs" }
+// CertsDir is beside the data, so that a node that starts anew has its certificates
+// still.
+func (n *Node) CertsDir() string { return n.Dir + "-certs" }
 
 // Process is the node's current or last process; nil if it was never started.
 func (n *Node) Process() *Process {

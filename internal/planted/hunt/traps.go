@@ -25,6 +25,7 @@ var (
 	reads       = suite{pkg: "cluster", tests: "^TestDeposedLeaderGivesNoReadIndex$|^TestReadsNeverGoBack$"}
 	commits     = suite{pkg: "cluster", tests: "^TestNothingBeyondTheRequestIsCommitted$"}
 	hops        = suite{pkg: "cluster", tests: "^TestHopFailures$"}
+	peers       = suite{pkg: "cluster", tests: "^TestWhoIsRefusedAtThePeerPort$"}
 	edge        = suite{pkg: "api", tests: "^TestKeyMadeElsewhere$"}
 )
 
@@ -53,5 +54,7 @@ var traps = []trap{
 	{planted.OwnIndex, reads},
 	{planted.CommitAhead, commits},
 	{planted.ReplayedForward, hops},
+	{planted.AnyCertificate, peers},
+	{planted.ReusableToken, model},
 	{planted.LocalRefusal, edge},
 }
