@@ -130,6 +130,8 @@ func (n *Node) noteCertificates(err error) {
 		n.cfg.Logger.Error("keeping the certificates up to date", "error", err)
 		return
 	}
+	n.mux.closeUntrusted(n.cfg.Certs, n.identity().ClusterID)
+	n.hop.close() // those that are idle
 	st := n.cfg.Certs.Status()
 	n.cfg.Logger.Info("new certificates are in force", "not_after", st.NotAfter, "trusted_cas", len(st.CAs))
 }

@@ -235,6 +235,19 @@ func (m *peerMux) admit(c *peerConn, p preamble) preambleStatus {
 	return statusOK
 }
 
+// closeUntrusted ends the connections of nodes whose certificates aren't to be trusted
+// any more. One that has only expired since stays: no new one would take its place.
+func (m *peerMux) closeUntrusted(store *certs.Store, clusterID string) {
+	m.closeConns(func(c *peerConn) bool {
+		secured, ok := c.Conn.(tlsConn)
+		if !ok || c.kind == 0 || c.peer == (certs.Identity{}) { // still greeting, or anonymous
+			return false
+		}
+		_, err := store.Peer(secured.ConnectionState(), certs.Identity{ClusterID: clusterID})
+		return err != nil && !errors.Is(err, certs.ErrNotValidNow)
+	})
+}
+
 // closeConns ends every accepted connection for which which returns true.
 func (m *peerMux) closeConns(which func(*peerConn) bool) {
 	m.mu.Lock()

@@ -66,13 +66,13 @@ var testCA = sync.OnceValue(func() *certs.Authority {
 	return ca
 })
 
-// testCerts are those of a node, signed by ca.
-func testCerts(t *testing.T, ca *certs.Authority, node string) *certs.Store {
+// testCerts are those of a node, signed by ca, which it trusts, and the others too.
+func testCerts(t *testing.T, ca *certs.Authority, node string, others ...*certs.Authority) *certs.Store {
 	t.Helper()
 	dir := t.TempDir()
 	cert, err := ca.Issue(node, certs.NodeLife, time.Now())
 	if err == nil {
-		err = certs.WriteNode(dir, cert, []*x509.Certificate{ca.Certificate()})
+		err = certs.WriteNode(dir, cert, certificatesOf(append(others, ca)))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +82,13 @@ func testCerts(t *testing.T, ca *certs.Authority, node string) *certs.Store {
 		t.Fatal(err)
 	}
 	return store
+}
+
+func certificatesOf(cas []*certs.Authority) (list []*x509.Certificate) {
+	for _, ca := range cas {
+		list = append(list, ca.Certificate())
+	}
+	return list
 }
 
 func testConfig(t *testing.T, name string) Config {

@@ -31,22 +31,6 @@ func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
 		return ca
 	}
 	ours := m.cfg.Certs.Self().ClusterID
-	// credulous believes any CA that it is told of.
-	credulous := func(ca *certs.Authority, node string) *certs.Store {
-		dir := t.TempDir()
-		cert, err := ca.Issue(node, certs.NodeLife, time.Now())
-		if err == nil {
-			err = certs.WriteNode(dir, cert, []*x509.Certificate{ca.Certificate(), testCA().Certificate()})
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		store, err := certs.Open(dir, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return store
-	}
 	nobody, err := certs.Open(t.TempDir(), time.Now)
 	if err != nil {
 		t.Fatal(err)
@@ -60,8 +44,8 @@ func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
 		{"a node of the cluster", testCerts(t, testCA(), "n2"), nil, ""},
 		{"plain text", nil, errWantsTLS, "--insecure"},
 		{"a wrong CA at the other end", testCerts(t, another(ours), "n2"), certs.ErrUntrusted, "expected a signature of"},
-		{"a wrong CA", credulous(another(ours), "n2"), errBadCert, "expected a signature of"},
-		{"another cluster", credulous(another("cluster-b"), "n2"), errBadCert, "pipesync://cluster-b/node/n2"},
+		{"a wrong CA", testCerts(t, another(ours), "n2", testCA()), errBadCert, "expected a signature of"},
+		{"another cluster", testCerts(t, another("cluster-b"), "n2", testCA()), errBadCert, "pipesync://cluster-b/node/n2"},
 		{"a certificate that isn't the node's that is dialled", nobody, certs.ErrUntrusted, ""},
 	} {
 		for _, kind := range []connKind{kindRaft, kindHTTP} {
@@ -307,6 +291,56 @@ func TestCertificatesAreReplacedWhileMembersServe(t *testing.T) {
 	late := dialer{tcp: dialTCP, certs: testCerts(t, testCA(), "n2")}
 	if _, err := late.dial(t.Context(), all[0].ports.peerAdvertise, preamble{Kind: kindHTTP}); !errors.Is(err, certs.ErrUntrusted) {
 		t.Errorf("the old CA: %v", err)
+	}
+}
+
+// Who isn't trusted any more is not heard any more, on open connections neither.
+func TestAConnectionEndsWithTheTrust(t *testing.T) {
+	m := newMember(t, "n1")
+	if err := m.Bootstrap(m.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	next, err := certs.NewAuthority(testCA().ClusterID(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(ca *certs.Authority) net.Conn {
+		d := dialer{tcp: dialTCP, certs: testCerts(t, ca, "n2", testCA(), next)}
+		conn, err := d.dial(t.Context(), m.ports.peerAdvertise, preamble{kindHTTP, m.Status().ClusterID, "n1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	trust := func(cas ...*certs.Authority) {
+		cert, err := next.Issue("n1", certs.NodeLife, time.Now())
+		if err == nil {
+			err = certs.WriteNode(m.cfg.Certs.Dir(), cert, certificatesOf(cas))
+		}
+		if err == nil {
+			_, err = m.cfg.Certs.Reload()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.noteCertificates(nil)
+	}
+	ends := func(conn net.Conn, within time.Duration) bool {
+		if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := conn.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	trust(testCA(), next)
+	old, fresh := dial(testCA()), dial(next)
+	trust(next)
+	if !ends(old, awaitTime) {
+		t.Error("the old CA's node is still heard")
+	}
+	if ends(fresh, 50*time.Millisecond) {
+		t.Error("the new CA's node is not heard any more")
 	}
 }
 
