@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"pipesync/cluster"
@@ -13,6 +14,7 @@ const (
 	alarmCertInvalid   = "CERTIFICATE_INVALID"
 	alarmClockSkew     = "CLOCK_SKEW"
 	alarmDiskFull      = "DISK_FULL"
+	alarmMemberDead    = "MEMBER_DEAD"
 	alarmStateDiverged = "STATE_DIVERGED"
 	alarmInconsistent  = "STATE_INCONSISTENT"
 )
@@ -23,7 +25,7 @@ type alarm struct {
 	Message string `json:"message"`
 }
 
-var alarmCodes = []string{alarmCertExpiring, alarmCertInvalid, alarmClockSkew, alarmDiskFull, alarmStateDiverged, alarmInconsistent}
+var alarmCodes = []string{alarmCertExpiring, alarmCertInvalid, alarmClockSkew, alarmDiskFull, alarmMemberDead, alarmStateDiverged, alarmInconsistent}
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
@@ -39,6 +41,9 @@ func (s *server) alarms(st cluster.Status) []alarm {
 	}
 	if why := diskFull(st); why != "" {
 		alarms = append(alarms, alarm{alarmDiskFull, why})
+	}
+	if who := deadMembers(st); who != "" {
+		alarms = append(alarms, alarm{alarmMemberDead, who})
 	}
 	if err := s.Audit.Alarm(); err != nil {
 		alarms = append(alarms, alarm{alarmStateDiverged, err.Error()})
@@ -57,4 +62,17 @@ func diskFull(st cluster.Status) string {
 	}
 	return fmt.Sprintf("%d bytes are free on this node's disk, and it takes no writes as leader below %d: make room, or give it a larger disk",
 		st.DiskFreeBytes, st.DiskMinBytes)
+}
+
+// deadMembers says who is dead, or nothing.
+func deadMembers(st cluster.Status) string {
+	if len(st.Dead) == 0 {
+		return ""
+	}
+	var who []string
+	for _, m := range st.Dead {
+		who = append(who, fmt.Sprintf("%s for %s", m.ID, m.SilentFor.Round(time.Second)))
+	}
+	return fmt.Sprintf("members do not answer this node: %s; start them again, or take those that are lost for good out by pipesync leave",
+		strings.Join(who, ", "))
 }

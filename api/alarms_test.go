@@ -97,6 +97,27 @@ func TestAlarmOfAFullDisk(t *testing.T) {
 	}
 }
 
+// A node that misses others serves all the same.
+func TestAlarmOfDeadMembers(t *testing.T) {
+	e := newEdge(t)
+	healthy := e.cluster.Status()
+	e.cluster.status = func() cluster.Status {
+		st := healthy
+		st.Dead = []cluster.DeadMember{{ID: "n2", SilentFor: 31_400 * time.Millisecond}, {ID: "n3", SilentFor: time.Hour}}
+		return st
+	}
+	const why = "members do not answer this node: n2 for 31s, n3 for 1h0m0s; start them again, or take those that are lost for good out by pipesync leave"
+	if body := e.do("GET", "/readyz?verbose", "").want(200, "").body; !strings.Contains(body, "[!] members: "+why+"\n") {
+		t.Errorf("readyz: %s", body)
+	}
+	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `"alarms":[{"code":"MEMBER_DEAD","message":"`+why+`"}]`) {
+		t.Errorf("status: %s", body)
+	}
+	if body := e.do("GET", "/metrics", "").want(200, "").body; !strings.Contains(body, `pipesync_alarm{code="MEMBER_DEAD"} 1`) {
+		t.Errorf("metrics: %s", body)
+	}
+}
+
 // testAudit is an auditor that says what it is told.
 type testAudit struct {
 	alarm, refusal error

@@ -156,7 +156,7 @@ func TestProbes(t *testing.T) {
 	e := newEdge(t)
 	e.do("GET", "/livez", "").want(200, "").wantBody("ok\n")
 	e.do("GET", "/readyz", "").want(200, "").wantBody("ok\n")
-	e.do("GET", "/healthz?verbose", "").want(200, "").wantBody("[+] joined\n[+] leader\n[+] caught-up\n[+] formed\n[+] disk\n[+] state\nok\n")
+	e.do("GET", "/healthz?verbose", "").want(200, "").wantBody("[+] joined\n[+] leader\n[+] caught-up\n[+] formed\n[+] disk\n[+] members\n[+] state\nok\n")
 	e.do("GET", "/v1/pipeline/health", "").want(200, "").
 		wantBody(`{"status":"ok","node_id":"node_1","role":"leader","leader_id":"node_1","ready":true,"version":"test"}`)
 	e.cluster.status = func() cluster.Status { return cluster.Status{ClusterID: "c", Role: cluster.RoleFollower} }

@@ -78,8 +78,9 @@ type Config struct {
 
 	// statFS replaces the operating system's word for the room on a disk.
 	statFS func(dir string) (free, total int64, err error)
-	// maxUnappliedBytes is the constant, but for tests.
+	// maxUnappliedBytes and deadAfter are the constants, but for tests.
 	maxUnappliedBytes int64
+	deadAfter         time.Duration
 
 	// Simulation is for tests alone.
 	Simulation Simulation
@@ -129,6 +130,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.maxUnappliedBytes == 0 {
 		c.maxUnappliedBytes = maxUnappliedBytes
+	}
+	if c.deadAfter == 0 {
+		c.deadAfter = deadAfter
 	}
 	if c.statFS == nil {
 		c.statFS = statFS

@@ -33,6 +33,7 @@ type core struct {
 	progress   *progress
 	answers    *answers
 	deliveries *deliveries
+	silences   silences
 	transport  *raft.NetworkTransport
 	backlog    *backlog
 	stream     *raftStream

@@ -117,6 +117,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 		})
 	}
 	asking.Wait()
+	n.lookForDead(c, supported)
 	n.cfg.Clocks.keep(func(id string) bool {
 		_, is := members[id]
 		return is

@@ -102,6 +102,13 @@ func (l *leadership) setLocked(term uint64) {
 	l.changed = make(chan struct{})
 }
 
+// term is the one in which this node is a ready leader; 0: in none.
+func (l *leadership) term() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ready
+}
+
 // change returns a channel that is closed when leadership is next gained or lost.
 func (l *leadership) change() <-chan struct{} {
 	l.mu.Lock()

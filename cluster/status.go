@@ -39,6 +39,7 @@ func (n *Node) Status() Status {
 	}
 	s.ClockOffset = n.cfg.Clocks.offsets()[""]
 	s.ClockSkewed = skewed(s.ClockOffset)
+	s.Dead = c.silences.dead(n.cfg.deadAfter)
 	s.CaughtUp = n.isSettled()
 	s.Ready = s.CaughtUp && s.LeaderID != ""
 	return s

@@ -127,6 +127,8 @@ type Status struct {
 	DiskFull                    bool
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
+	// Dead are the members that have not answered this node for long, by id.
+	Dead []DeadMember
 }
 
 // Member is one server of the Raft configuration, with what gossip knows of it.
