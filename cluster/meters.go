@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,17 +11,17 @@ import (
 // meters count what this node does as it does it. They are there from Open on,
 // registered or not, and all of their series with them.
 type meters struct {
-	proposals   map[outcome]prometheus.Counter
-	proposing   prometheus.Histogram
-	attempts    map[path]prometheus.Counter
-	reading     prometheus.Histogram
-	readsFailed prometheus.Counter
-	applying    prometheus.Histogram
-	fenced      prometheus.Counter
-	snapshots   map[bool]prometheus.Counter // by success
-	snapshoting prometheus.Histogram
-	restores    prometheus.Counter
-	queues      map[queueName]*queueMeters
+	proposals    map[outcome]prometheus.Counter
+	proposing    prometheus.Histogram
+	attempts     map[path]prometheus.Counter
+	reading      prometheus.Histogram
+	readsFailed  prometheus.Counter
+	applying     prometheus.Histogram
+	fenced       prometheus.Counter
+	snapshots    map[bool]prometheus.Counter // by success
+	snapshotting prometheus.Histogram
+	restores     prometheus.Counter
+	queues       map[queueName]*queueMeters
 
 	collectors []prometheus.Collector
 }
@@ -45,7 +46,7 @@ func newMeters() *meters {
 		"Proposals that this node has brought to the leader, by outcome.", "outcome")
 	m.proposals = map[outcome]prometheus.Counter{}
 	for _, o := range []outcome{outcomeDecided, outcomeNotApplied, outcomeUnknown} {
-		m.proposals[o] = proposals.WithLabelValues(string(o))
+		m.proposals[o] = proposals.WithLabelValues(strings.ReplaceAll(string(o), "-", "_"))
 	}
 	m.proposing = m.histogram("pipesync_proposal_duration_seconds",
 		"Time from a proposal of this node to its outcome, its retries included.", requestBuckets)
@@ -65,7 +66,7 @@ func newMeters() *meters {
 	m.snapshots = map[bool]prometheus.Counter{
 		true: snapshots.WithLabelValues("taken"), false: snapshots.WithLabelValues("failed"),
 	}
-	m.snapshoting = m.histogram("pipesync_snapshot_duration_seconds", "Time to take one snapshot.", snapshotBuckets)
+	m.snapshotting = m.histogram("pipesync_snapshot_duration_seconds", "Time to take one snapshot.", snapshotBuckets)
 	m.restores = m.counter("pipesync_snapshot_restores_total", "Snapshots of another member, or of this node's last run, that have taken the place of the state.")
 	m.addQueues()
 	return m
@@ -120,6 +121,6 @@ func (m *meters) applied(began time.Time, response any) {
 }
 
 func (m *meters) snapshot(began time.Time, err error) {
-	m.snapshoting.Observe(since(began))
+	m.snapshotting.Observe(since(began))
 	m.snapshots[err == nil].Inc()
 }
