@@ -23,6 +23,9 @@ type memberReply struct {
 	// ClockOffsetMS is null where it isn't known.
 	ClockOffsetMS *int64 `json:"clock_offset_ms"`
 	Diverged      bool   `json:"diverged"`
+	// How it follows the leader; null where the node asked doesn't know.
+	LagEntries    *uint64 `json:"lag_entries"`
+	LastContactMS *int64  `json:"last_contact_ms"`
 }
 
 func newMemberReplies(members []cluster.Member) []memberReply {
@@ -31,6 +34,11 @@ func newMemberReplies(members []cluster.Member) []memberReply {
 		reply := memberReply{
 			ID: m.ID, Peer: m.PeerAddr, HTTP: m.HTTPAddr,
 			Voter: m.Voter, Leader: m.Leader, Alive: m.Alive, Version: m.Version, Diverged: m.Diverged,
+			LagEntries: m.Lag,
+		}
+		if m.Silence != nil {
+			ms := m.Silence.Milliseconds()
+			reply.LastContactMS = &ms
 		}
 		if m.ClockKnown {
 			ms := m.ClockOffset.Milliseconds()

@@ -105,6 +105,10 @@ type Member struct {
 	ClockOffsetMS *int64 `json:"clock_offset_ms"`
 	// Diverged: most voters have another state than this member.
 	Diverged bool `json:"diverged"`
+	// LagEntries is how many entries of the leader's log it lacks, and LastContactMS
+	// how long ago it answered the leader, as the leader sees it; nil: not known.
+	LagEntries    *uint64 `json:"lag_entries"`
+	LastContactMS *int64  `json:"last_contact_ms"`
 }
 
 // Members is the cluster's configuration.

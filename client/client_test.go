@@ -94,10 +94,10 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "GET /v1/pipeline/health",
 			want:    `{"status":"ok","node_id":"a","role":"leader","leader_id":"a","ready":true,"version":"v1"}`,
 		}, {
-			name: "members", reply: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false}]}`,
+			name: "members", reply: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false,"lag_entries":3,"last_contact_ms":20}]}`,
 			call:    func(c *Client) (any, error) { return c.Members(ctx) },
 			request: "GET /v1/admin/members", admin: true,
-			want: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false}]}`,
+			want: `{"members":[{"id":"a","peer":"p","http":"h","voter":true,"leader":true,"alive":true,"version":"v","clock_offset_ms":7,"diverged":false,"lag_entries":3,"last_contact_ms":20}]}`,
 		}, {
 			name: "join", reply: `{"node_id":"b","cluster_id":"c","voter":true}`,
 			call: func(c *Client) (any, error) {

@@ -19,7 +19,7 @@ func TestNothingBeyondTheRequestIsCommitted(t *testing.T) {
 	follower.read()
 	from, _ := leader.running()
 	to, _ := follower.running()
-	transport := &numberedTransport{NetworkTransport: from.transport, answers: newAnswers(), deliveries: newDeliveries()}
+	transport := &numberedTransport{NetworkTransport: from.transport, answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication()}
 	last := raft.Log{}
 	if err := to.store.log.GetLog(to.raft.LastIndex(), &last); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type core struct {
 	answers    *answers
 	deliveries *deliveries
 	silences   silences
+	followers  *replication
 	transport  *raft.NetworkTransport
 	backlog    *backlog
 	stream     *raftStream
@@ -66,7 +67,8 @@ type coreConfig struct {
 func startCore(cfg coreConfig) (_ *core, err error) {
 	dir := filepath.Join(cfg.DataDir, raftDirName)
 	c := &core{
-		answers: newAnswers(), deliveries: newDeliveries(), leadership: newLeadership(cfg.gate), stream: cfg.stream,
+		answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication(),
+		leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
 		progress: newProgress(cfg.sm, cfg.meters), succession: newSuccession(), stopped: make(chan struct{}),
 	}
@@ -106,7 +108,10 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	})
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
 	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
-	numbered := &numberedTransport{NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, backlog: c.backlog, heartbeats: &c.heartbeats}
+	numbered := &numberedTransport{
+		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
+		backlog: c.backlog, heartbeats: &c.heartbeats,
+	}
 	defer func() {
 		if err != nil {
 			_ = c.transport.Close()

@@ -32,14 +32,21 @@ type infoReply struct {
 	ClusterVersion uint32 `json:"cluster_version"`
 	// Report is the Auditor's.
 	Report json.RawMessage `json:"report,omitempty"`
+	// Followers are the members by id, as the leader sees them; nil: the node doesn't
+	// lead.
+	Followers map[string]Follower `json:"followers,omitempty"`
 }
 
 func (n *Node) serveInfo() ([]byte, error) {
-	return json.Marshal(infoReply{
+	info := infoReply{
 		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
 		ClusterVersion: n.cfg.Versions.Supported(), DiskFull: n.space.isLow(),
 		Report: n.cfg.Auditor.Report(),
-	})
+	}
+	if c, err := n.running(); err == nil {
+		info.Followers = c.leads()
+	}
+	return json.Marshal(info)
 }
 
 // askInfo asks another member, and makes sure that it is who it should be.
@@ -110,6 +117,9 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 				return
 			}
 			n.cfg.Clocks.learn(info.NodeID, time.Unix(0, info.WallNanos), asked)
+			if _, leader := c.leader(); leader == s.ID {
+				n.heard.learn(info.NodeID, info.Followers)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			reports[info.NodeID], supported[info.NodeID] = info.Report, info.ClusterVersion

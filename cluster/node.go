@@ -26,6 +26,8 @@ type Node struct {
 	forwards *turns // proposals to the leader
 	space    *space
 
+	heard heardFollowers
+
 	budget   *budget
 	flights  flights
 	reads    rounds // this node's readers

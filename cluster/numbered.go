@@ -85,6 +85,7 @@ type numberedTransport struct {
 	*raft.NetworkTransport
 	answers    *answers
 	deliveries *deliveries
+	followers  *replication
 	backlog    *backlog
 	heartbeats *flights // that are being handled: see SetHeartbeatHandler
 }
@@ -106,6 +107,7 @@ func (t *numberedTransport) AppendEntries(id raft.ServerID, target raft.ServerAd
 	if !isHeartbeat(args) {
 		t.deliveries.note(id)
 	}
+	t.followers.answered(id, args, resp)
 	return nil
 }
 
@@ -115,7 +117,10 @@ func (t *numberedTransport) AppendEntriesPipeline(id raft.ServerID, target raft.
 	if err != nil {
 		return nil, err
 	}
-	return newPipeline(p, func() { t.deliveries.note(id) }), nil
+	return newPipeline(p, func(answer raft.AppendFuture) {
+		t.deliveries.note(id)
+		t.followers.answered(id, answer.Request(), answer.Response())
+	}), nil
 }
 
 // maxAppendBytes bounds one AppendEntries, except that one entry always goes.

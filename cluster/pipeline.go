@@ -17,13 +17,13 @@ import (
 // (hashicorp/raft issue 612).
 type pipeline struct {
 	raft.AppendPipeline
-	answered func() // at each answer
+	answered func(raft.AppendFuture) // at each answer
 	answers  chan raft.AppendFuture
 	closed   chan struct{}
 	once     sync.Once
 }
 
-func newPipeline(p raft.AppendPipeline, answered func()) *pipeline {
+func newPipeline(p raft.AppendPipeline, answered func(raft.AppendFuture)) *pipeline {
 	l := &pipeline{AppendPipeline: p, answered: answered, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
 	go l.run()
 	return l
@@ -52,7 +52,7 @@ func (p *pipeline) run() {
 		select {
 		case answer := <-p.AppendPipeline.Consumer():
 			if answer.Error() == nil {
-				p.answered()
+				p.answered(answer)
 			}
 			waiting = append(waiting, answer)
 		case out <- next:

@@ -14,7 +14,7 @@ func TestPipelineNeedsNobodyToTakeAnswers(t *testing.T) {
 	follower := followerOf(all, leader)
 	from, _ := leader.running()
 	to, _ := follower.running()
-	transport := &numberedTransport{NetworkTransport: from.transport, answers: newAnswers(), deliveries: newDeliveries()}
+	transport := &numberedTransport{NetworkTransport: from.transport, answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication()}
 	p, err := transport.AppendEntriesPipeline(to.self, raft.ServerAddress(follower.ports.peerAdvertise))
 	if err != nil {
 		t.Fatal(err)

@@ -90,14 +90,19 @@ func (n *Node) Members() ([]Member, error) {
 	_, leader := c.leader()
 	offsets := n.cfg.Clocks.offsets()
 	offsets[string(c.self)] = offsets[""]
+	followers := c.leads()
 	var members []Member
 	for _, s := range c.servers() {
 		meta, alive := seen[string(s.ID)]
 		offset, known := offsets[string(s.ID)]
+		follower := followers[string(s.ID)]
+		if followers == nil {
+			follower = n.heard.of(string(leader), string(s.ID))
+		}
 		members = append(members, Member{
 			ID: string(s.ID), PeerAddr: string(s.Address), HTTPAddr: meta.HTTPAddr, Version: meta.Version,
 			Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, Alive: alive || s.ID == c.self,
-			ClockOffset: offset, ClockKnown: known, Diverged: n.cfg.Auditor.Diverged(string(s.ID)),
+			ClockOffset: offset, ClockKnown: known, Diverged: n.cfg.Auditor.Diverged(string(s.ID)), Follower: follower,
 		})
 	}
 	return members, nil

@@ -146,4 +146,5 @@ type Member struct {
 	ClockKnown  bool
 	// Diverged: the Auditor says so.
 	Diverged bool
+	Follower
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ func newMembersCommand(a *app) *cobra.Command {
 }
 
 func membersTable(w *tabwriter.Writer, members []client.Member) {
-	fmt.Fprintln(w, "NODE\tPART\tALIVE\tPEER\tHTTP\tVERSION\tCLOCK\tSTATE")
+	fmt.Fprintln(w, "NODE\tPART\tALIVE\tLAG\tANSWERED\tPEER\tHTTP\tVERSION\tCLOCK\tSTATE")
 	for _, m := range members {
 		part := "nonvoter"
 		switch {
@@ -33,7 +34,13 @@ func membersTable(w *tabwriter.Writer, members []client.Member) {
 		case m.Voter:
 			part = "voter"
 		}
-		clock := ""
+		lag, answered, clock := "", "", ""
+		if m.LagEntries != nil {
+			lag = strconv.FormatUint(*m.LagEntries, 10)
+		}
+		if m.LastContactMS != nil {
+			answered = fmt.Sprintf("%d ms ago", *m.LastContactMS)
+		}
 		if m.ClockOffsetMS != nil {
 			clock = fmt.Sprintf("%+d ms", *m.ClockOffsetMS)
 		}
@@ -41,6 +48,6 @@ func membersTable(w *tabwriter.Writer, members []client.Member) {
 		if m.Diverged {
 			state = "DIVERGED"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, part, yesNo(m.Alive), m.Peer, orDash(m.HTTP), orDash(m.Version), orDash(clock), state)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.ID, part, yesNo(m.Alive), orDash(lag), orDash(answered), m.Peer, orDash(m.HTTP), orDash(m.Version), orDash(clock), state)
 	}
 }

@@ -15,6 +15,8 @@ import (
 const (
 	readyPollInterval   = 200 * time.Millisecond
 	statusWatchInterval = 2 * time.Second
+	// maxVoterSilence towards the leader is far more than a busy voter needs.
+	maxVoterSilence = 10 * time.Second
 )
 
 func newStatusCommand(a *app) *cobra.Command {
@@ -101,8 +103,12 @@ func degradation(s client.Status) error {
 		reason = fmt.Sprintf("it raises %s: %s", alarm.Code, alarm.Message)
 	}
 	for _, m := range s.Members {
-		if m.Voter && !m.Alive {
+		switch {
+		case !m.Voter:
+		case !m.Alive:
 			reason = fmt.Sprintf("voter %s (%s) is not alive", m.ID, m.Peer)
+		case m.LastContactMS != nil && *m.LastContactMS > maxVoterSilence.Milliseconds():
+			reason = fmt.Sprintf("voter %s (%s) has not answered the leader for %d ms", m.ID, m.Peer, *m.LastContactMS)
 		}
 	}
 	switch {

@@ -110,6 +110,10 @@ func TestDegradation(t *testing.T) {
 	t.Parallel()
 	leader := &client.Leader{ID: "a"}
 	alive := client.Member{ID: "a", Voter: true, Alive: true}
+	heard := func(ms int64, m client.Member) client.Member {
+		m.ID, m.Alive, m.LastContactMS = "b", true, &ms
+		return m
+	}
 	tests := []struct {
 		status client.Status
 		want   string // in the reason; empty: not degraded
@@ -117,6 +121,10 @@ func TestDegradation(t *testing.T) {
 		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive}}, ""},
 		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive, {ID: "b"}}}, ""},
 		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive, {ID: "b", Voter: true}}}, "voter b"},
+		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive, heard(10_000, alive)}}, ""},
+		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive, heard(10_001, alive)}}, "voter b () has not answered the leader for 10001 ms"},
+		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Members: []client.Member{alive, heard(10_001, client.Member{})}}, ""},
+		{client.Status{ClusterID: "c", Leader: leader, Ready: true, Alarms: []client.Alarm{{Code: "DISK_FULL", Message: "make room"}}}, "DISK_FULL: make room"},
 		{client.Status{ClusterID: "c", Leader: leader}, "not ready"},
 		{client.Status{ClusterID: "c", Ready: true}, "no leader"},
 		{client.Status{}, "no cluster"},

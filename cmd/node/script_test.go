@@ -60,8 +60,8 @@ func wantExitCode(ts *testscript.TestScript, neg bool, args []string) {
 
 // cannedAPI answers as a member of a cluster of two does, whose other node is down.
 func cannedAPI() http.Handler {
-	members := `[{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"v1","clock_offset_ms":-12,"diverged":false},
-		{"id":"n2","peer":"10.0.0.2:8801","http":"","voter":true,"leader":false,"alive":false,"version":"","clock_offset_ms":null,"diverged":false}]`
+	members := `[{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"v1","clock_offset_ms":-12,"diverged":false,"lag_entries":0,"last_contact_ms":0},
+		{"id":"n2","peer":"10.0.0.2:8801","http":"","voter":true,"leader":false,"alive":false,"version":"","clock_offset_ms":null,"diverged":false,"lag_entries":12,"last_contact_ms":61000}]`
 	replies := map[string]string{
 		"GET /v1/admin/status": `{"node_id":"n1","cluster_id":"c1","version":"v1","role":"leader","term":4,
 			"leader":{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800"},"applied_index":7,"commit_index":8,"last_log_index":9,
