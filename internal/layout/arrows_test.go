@@ -38,10 +38,11 @@ var arrows = map[string][]string{
 	"internal/durable":      {},
 	"internal/seeds":        {},
 	"internal/simcluster":   {},
+	"internal/netns":        {},
 	"internal/testcluster":  {"client"},
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
-	"test/...":              {"client", "internal/seeds", "internal/testcluster"},
+	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.

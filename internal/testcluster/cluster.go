@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,8 +31,17 @@ type Config struct {
 	// CertLife is how long the nodes' certificates live; 0: as long as they do
 	// otherwise.
 	CertLife time.Duration
+	// Hosts are where the nodes run, one each, at the default ports; none: all
+	// here, at the loopback address.
+	Hosts []Host
 	// HTTPClient is used by all clients of the cluster; nil: one of their own.
 	HTTPClient *http.Client
+}
+
+// Host is a machine, or a network namespace that stands for one.
+type Host struct {
+	IP  string
+	Run []string // what a program is run with, so that it runs there
 }
 
 // Cluster is a set of nodes that share an admin token and a gossip key.
@@ -43,6 +53,7 @@ type Cluster struct {
 	binary        string
 	dir           string
 	basePort      int
+	hosts         []Host
 	gossipKeyFile string
 	certLife      time.Duration
 	httpClient    *http.Client
@@ -53,7 +64,7 @@ type Cluster struct {
 // ended what it started.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
-		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
+		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, hosts: cfg.Hosts, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
 		AdminTokenFile: filepath.Join(cfg.Dir, "admin-token"),
 		gossipKeyFile:  filepath.Join(cfg.Dir, "gossip-key"),
 	}
@@ -103,16 +114,29 @@ func (c *Cluster) writeSecrets() error {
 // NewNode adds a node with ports and a directory of its own, not yet started.
 func (c *Cluster) NewNode() (*Node, error) {
 	i := len(c.Nodes)
-	addrs, err := FreePorts(3)
-	if c.basePort != 0 {
+	var host Host
+	var addrs []string
+	var err error
+	switch {
+	case i < len(c.hosts):
+		host = c.hosts[i]
+		for _, port := range []string{"8800", "8801", "8802"} {
+			addrs = append(addrs, net.JoinHostPort(host.IP, port))
+		}
+	case len(c.hosts) > 0:
+		err = errors.New("there is no host for it")
+	case c.basePort != 0:
 		addrs, err = portsFrom(c.basePort, i)
+	default:
+		addrs, err = FreePorts(3)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("adding a node: %w", err)
 	}
 	id := fmt.Sprintf("node-%d", i+1)
 	n := &Node{
-		ID: id, HTTP: "http://" + addrs[0], Peer: addrs[1], Gossip: addrs[2],
+		host: host,
+		ID:   id, HTTP: "http://" + addrs[0], Peer: addrs[1], Gossip: addrs[2],
 		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
 		cluster: c,
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ type Node struct {
 	Log    string // file with all that the process has printed
 
 	cluster *Cluster
+	host    Host
 	mu      sync.Mutex
 	process *Process // nil: never started
 }
@@ -42,7 +44,8 @@ func (n *Node) Start(flags ...string) error {
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", n.ID, err)
 	}
-	cmd := exec.Command(n.cluster.binary, append(n.flags(), flags...)...)
+	args := append(append(slices.Clone(n.host.Run), n.cluster.binary), append(n.flags(), flags...)...)
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = filepath.Dir(n.Dir)
 	cmd.Env = CleanEnv()
@@ -58,7 +61,7 @@ func (n *Node) Start(flags ...string) error {
 }
 
 func (n *Node) flags() []string {
-	return []string{"serve",
+	flags := []string{"serve",
 		"--node-id", n.ID,
 		"--data-dir", n.Dir,
 		"--http-addr", hostPort(n.HTTP),
@@ -69,6 +72,10 @@ func (n *Node) flags() []string {
 		"--admin-token-file", n.cluster.AdminTokenFile,
 		"--join-token-file", n.cluster.AdminTokenFile,
 	}
+	if n.host.IP != "" {
+		flags = append(flags, "--insecure-http")
+	}
+	return flags
 }
 
 // CertsDir is beside the data, so that a node that starts anew has its certificates

@@ -1,0 +1,117 @@
+// Package netns makes hosts for tests: network namespaces of Linux on a network of
+// their own, which nothing outside can reach. It needs root and iproute2.
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// MaxHosts of one lab.
+const MaxHosts = 9
+
+// Host is a namespace with one address.
+type Host struct {
+	Namespace string `json:"namespace"`
+	IP        string `json:"ip"`
+}
+
+// Lab is hosts around a hub, a namespace with a bridge: whoever runs there reaches
+// them all. A program in the hub may Cut and Heal.
+type Lab struct {
+	Hub   string `json:"hub"`
+	Hosts []Host `json:"hosts"`
+}
+
+// Available is nil where a lab can be made, else it says why not.
+func Available() error {
+	if os.Getuid() != 0 {
+		return errors.New("network namespaces need root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return errors.New("network namespaces need 'ip' (Debian: apt-get install iproute2)")
+	}
+	return nil
+}
+
+// Make makes a lab of so many hosts, with addresses that are for documentation (RFC
+// 5737, RFC 3849) and so nobody's. Remove it in the end.
+func Make(hosts int, ipv6 bool) (*Lab, error) {
+	if hosts < 1 || hosts > MaxHosts {
+		return nil, fmt.Errorf("making a lab: %d hosts, at most %d", hosts, MaxHosts)
+	}
+	prefix := "pipesync-" + strconv.Itoa(os.Getpid())
+	l := &Lab{Hub: prefix + "-hub"}
+	address, bits := "192.0.2.%d", "/24"
+	if ipv6 {
+		address, bits = "2001:db8::%d", "/64"
+	}
+	err := ip("netns add " + l.Hub)
+	for _, command := range []string{
+		"link set lo up", "link add hub type bridge", "addr add " + fmt.Sprintf(address, 99) + bits + " dev hub" + atOnce(ipv6), "link set hub up",
+	} {
+		if err == nil {
+			err = ip("-n " + l.Hub + " " + command)
+		}
+	}
+	for i := 0; i < hosts && err == nil; i++ {
+		h := Host{Namespace: prefix + "-" + strconv.Itoa(i), IP: fmt.Sprintf(address, i+1)}
+		err = ip("netns add " + h.Namespace)
+		l.Hosts = append(l.Hosts, h)
+		for _, command := range []string{
+			"-n " + l.Hub + " link add " + port(i) + " type veth peer name eth0 netns " + h.Namespace,
+			"-n " + l.Hub + " link set " + port(i) + " master hub up",
+			"-n " + h.Namespace + " link set lo up",
+			"-n " + h.Namespace + " addr add " + h.IP + bits + " dev eth0" + atOnce(ipv6),
+			"-n " + h.Namespace + " link set eth0 up",
+		} {
+			if err == nil {
+				err = ip(command)
+			}
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a lab: %w", err), l.Remove())
+	}
+	return l, nil
+}
+
+// atOnce has an IPv6 address be used without looking for another who has it.
+func atOnce(ipv6 bool) string {
+	if ipv6 {
+		return " nodad"
+	}
+	return ""
+}
+
+func port(host int) string { return "port" + strconv.Itoa(host) }
+
+// In is what to run a program with, so that it runs in the namespace.
+func In(namespace string) []string { return []string{"ip", "netns", "exec", namespace} }
+
+// Cut takes a host off the network: nothing comes or goes, and nobody is told.
+func (l *Lab) Cut(host int) error { return ip("link set " + port(host) + " down") }
+
+// Heal puts it back.
+func (l *Lab) Heal(host int) error { return ip("link set " + port(host) + " up") }
+
+// Remove removes the namespaces. What still runs there goes on without a network.
+func (l *Lab) Remove() error {
+	var errs []error
+	for _, h := range l.Hosts {
+		errs = append(errs, ip("netns del "+h.Namespace))
+	}
+	return errors.Join(append(errs, ip("netns del "+l.Hub))...)
+}
+
+func ip(command string) error {
+	out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ip %s: %w: %s", command, err, out)
+	}
+	return nil
+}
