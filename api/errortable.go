@@ -149,7 +149,7 @@ var errorTable = []errorRow{
 		"The node that was told to join belongs to a cluster already.",
 		"Nothing to do if it is the right one; else start the node on an empty data directory."},
 	{codeNoCertificate, http.StatusConflict, false,
-		"The node that was told to join has no certificate to show to the cluster, and can't get one: the token doesn't end in the SHA-256 of the cluster's CA, or the leader doesn't have that CA.",
+		"The node that was told to join has no certificate to show to the cluster, and can't get one: the token doesn't end in the SHA-256 of the cluster's CA, or no member has that CA's key.",
 		"Send such a token; or make a certificate with `pipesync certs node` where the CA is, and put it into the node's `peer.certs_dir`."},
 	{codeTooManyTokens, http.StatusConflict, false,
 		"There are 1000 join tokens that have not expired.",

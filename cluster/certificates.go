@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -91,8 +92,9 @@ func splitToken(token string) (secret, pin string) {
 	return token[:i], strings.ToLower(token[i+1:])
 }
 
-// grant signs what a joiner asks for; nil: nothing.
-func (n *Node) grant(req joinRequest) (*certs.Grant, error) {
+// grant signs what a joiner asks for, or has it signed where the CA isn't here; nil:
+// it asks for nothing.
+func (n *Node) grant(ctx context.Context, c *core, req joinRequest) (*certs.Grant, error) {
 	if len(req.CertificateRequest) == 0 {
 		return nil, nil
 	}
@@ -100,6 +102,9 @@ func (n *Node) grant(req joinRequest) (*certs.Grant, error) {
 		return nil, fmt.Errorf("this cluster speaks plain text, and signs no certificates: %w", ErrNoCertificate)
 	}
 	g, err := n.cfg.Certs.Sign(req.CertificateRequest, req.NodeID, !req.Nonvoter)
+	if errors.Is(err, certs.ErrNoAuthority) {
+		g, err = n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.CertificateRequest, Joiner: req.NodeID, Voter: !req.Nonvoter})
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
 	}

@@ -98,7 +98,7 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	}
 	if name == opCertify {
 		free()
-		return n.serveCertify(conn, body)
+		return n.serveCertify(c, conn, body)
 	}
 	var term uint64
 	if !anonymous {

@@ -160,7 +160,7 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err != nil {
 		return nil, classifyJoin(err)
 	}
-	grant, err := n.grant(req)
+	grant, err := n.grant(ctx, c, req)
 	if err != nil {
 		return nil, err
 	}

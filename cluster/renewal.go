@@ -20,6 +20,10 @@ const certifyTimeout = 5 * time.Second
 
 type certifyRequest struct {
 	CertificateRequest []byte `json:"certificate_request"`
+	// Joiner is set where a leader asks for a node that joins, and Voter if that is to
+	// vote.
+	Joiner string `json:"joiner,omitempty"`
+	Voter  bool   `json:"voter,omitempty"`
 }
 
 // keepCertified asks for a new certificate when it is time, until ctx is done.
@@ -38,31 +42,40 @@ func (n *Node) keepCertified(ctx context.Context, c *core) {
 	}
 }
 
-// renewCertificate asks the members one after another.
 func (n *Node) renewCertificate(ctx context.Context, c *core) error {
 	req, err := certs.NewRequest(string(c.self))
 	if err != nil {
 		return err
 	}
-	body, err := json.Marshal(certifyRequest{CertificateRequest: req.DER})
+	grant, err := n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.DER})
 	if err != nil {
 		return err
 	}
-	refusals := errors.New("no member has the CA")
+	if err := n.cfg.Certs.Replace(req, grant); err != nil {
+		return err
+	}
+	n.noteCertificates(nil)
+	return nil
+}
+
+// haveCertified asks the other members one after another.
+func (n *Node) haveCertified(ctx context.Context, c *core, req certifyRequest) (certs.Grant, error) {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return certs.Grant{}, err
+	}
+	refusals := fmt.Errorf("no member has the key of the cluster's CA: %w", ErrNoCertificate)
 	for _, s := range c.servers() {
 		if s.ID == c.self {
 			continue
 		}
 		grant, err := n.askToCertify(ctx, c, s, body)
 		if err == nil {
-			if err = n.cfg.Certs.Replace(req, grant); err == nil {
-				n.noteCertificates(nil)
-				return nil
-			}
+			return grant, nil
 		}
 		refusals = errors.Join(refusals, err)
 	}
-	return refusals
+	return certs.Grant{}, refusals
 }
 
 func (n *Node) askToCertify(ctx context.Context, c *core, s raft.Server, body []byte) (certs.Grant, error) {
@@ -79,8 +92,9 @@ func (n *Node) askToCertify(ctx context.Context, c *core, s raft.Server, body []
 	return grant, nil
 }
 
-// serveCertify signs for the node that asks, under the name that its certificate has.
-func (n *Node) serveCertify(conn *peerConn, body []byte) ([]byte, error) {
+// serveCertify signs for the node that asks, under the name that its certificate has, or
+// for another one if a voter asks, which may lead.
+func (n *Node) serveCertify(c *core, conn *peerConn, body []byte) ([]byte, error) {
 	if (conn.peer == certs.Identity{}) {
 		return nil, ErrNoCertificate
 	}
@@ -88,7 +102,14 @@ func (n *Node) serveCertify(conn *peerConn, body []byte) ([]byte, error) {
 	if err := decodeStrict(body, &req); err != nil {
 		return nil, err
 	}
-	grant, err := n.cfg.Certs.Sign(req.CertificateRequest, conn.peer.NodeID, false)
+	nodeID := conn.peer.NodeID
+	if req.Joiner != "" {
+		if asker, _ := c.server(raft.ServerID(nodeID)); asker.Suffrage != raft.Voter {
+			return nil, fmt.Errorf("%s asks for a certificate of %s and is no voter: %w", nodeID, req.Joiner, ErrUnauthorized)
+		}
+		nodeID = req.Joiner
+	}
+	grant, err := n.cfg.Certs.Sign(req.CertificateRequest, nodeID, req.Joiner != "" && req.Voter)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
 	}

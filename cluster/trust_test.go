@@ -152,6 +152,29 @@ func TestATokenGetsANodeItsCertificate(t *testing.T) {
 	if got := n1.read(); !slices.Equal(got, []string{"from n3", "after a restart"}) {
 		t.Errorf("entries: %q", got)
 	}
+	// A leader without the CA has another sign. Whoever doesn't vote can't.
+	ca := filepath.Join(leaderOf(t, []*member{n1, n2}).cfg.Certs.Dir(), "ca.pem")
+	kept, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(ca); err != nil {
+		t.Fatal(err)
+	}
+	n5 := newMember(t, "n5", empty)
+	if err := n5.Join(n5.ctx(), at, token, true); err != nil {
+		t.Errorf("through a leader without the CA: %v", err)
+	}
+	core5, err := n5.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n5.haveCertified(n5.ctx(), core5, certifyRequest{Joiner: "n1"}); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("one that doesn't vote asks for another's certificate: %v", err)
+	}
+	if err := os.WriteFile(ca, kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	// Where the CA isn't, nobody gets a certificate.
 	for _, m := range []*member{n1, n2} {
 		if err := os.Remove(filepath.Join(m.cfg.Certs.Dir(), "ca.pem")); err != nil {
@@ -159,7 +182,7 @@ func TestATokenGetsANodeItsCertificate(t *testing.T) {
 		}
 	}
 	n4 := newMember(t, "n4", empty)
-	if err := n4.Join(n4.ctx(), at, token, false); !errors.Is(err, ErrNoCertificate) || !strings.Contains(err.Error(), "doesn't have the key of the cluster's CA") {
+	if err := n4.Join(n4.ctx(), at, token, false); !errors.Is(err, ErrNoCertificate) || !strings.Contains(err.Error(), "no member has the key of the cluster's CA") {
 		t.Errorf("without the CA: %v", err)
 	}
 	if n1.Status().Voters != 2 {
