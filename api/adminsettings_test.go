@@ -11,7 +11,7 @@ func TestSettings(t *testing.T) {
 		return `{"requests_per_window":` + limit + `,"window_ms":60060,"tombstone_retention_seconds":60,` +
 			`"idempotency_retention_seconds":3600,"idempotency_keys_max":` + keys + `,` +
 			`"history_retention_seconds":0,"history_syncs_max":1000,` +
-			`"bytes_per_window":0,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0,"store_namespaces_max":0}`
+			`"bytes_per_window":0,"records_max":0,"bytes_max":0,"tombstones_max":0,"namespaces_max":0,"store_namespaces_max":0,"dead_member_removal_seconds":0,"min_voters":0}`
 	}
 	e.do("GET", "/v1/admin/settings", "").want(200, "").wantBody(body("5", "4"))
 	e.do("PATCH", "/v1/admin/settings", `{"idempotency_keys_max":0,"requests_per_window":2}`).want(200, "").wantBody(body("2", "0"))

@@ -54,6 +54,10 @@ type Config struct {
 	// Auditor compares the members' state machines; optional.
 	Auditor Auditor
 
+	// Removal says which dead members the leader removes, and is asked every few
+	// seconds; optional: none.
+	Removal func() RemovalPolicy
+
 	Logger *slog.Logger
 	// Registerer receives Raft's and the log store's metrics; optional.
 	Registerer prometheus.Registerer
@@ -130,6 +134,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.maxUnappliedBytes == 0 {
 		c.maxUnappliedBytes = maxUnappliedBytes
+	}
+	if c.Removal == nil {
+		c.Removal = func() RemovalPolicy { return RemovalPolicy{} }
 	}
 	if c.deadAfter == 0 {
 		c.deadAfter = deadAfter

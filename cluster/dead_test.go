@@ -1,7 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,4 +72,126 @@ func TestADeadMemberIsReported(t *testing.T) {
 	eventually(t, "nobody to be dead", func() bool {
 		return !slices.ContainsFunc(all, func(m *member) bool { return len(m.Status().Dead) > 0 })
 	})
+}
+
+// removing is a policy that is changed while nodes run.
+type removing struct{ atomic.Pointer[RemovalPolicy] }
+
+func (r *removing) config(c *Config) {
+	soonDead(c)
+	c.Removal = func() RemovalPolicy { return *r.Load() }
+}
+
+func TestDeadMembersAreRemoved(t *testing.T) {
+	var policy removing
+	policy.Store(&RemovalPolicy{})
+	all := newCluster(t, 4, impatient, policy.config)
+	nonvoter := newMember(t, "n5", impatient, policy.config)
+	if err := nonvoter.Join(nonvoter.ctx(), all[0].ports.peerAdvertise, testToken, true); err != nil {
+		t.Fatal(err)
+	}
+	leader := leaderOf(t, all)
+	gone := without(all, leader)[:2]
+	kept := without(without(all, gone[0]), gone[1])
+	gone[0].stop()
+	nonvoter.stop()
+	eventually(t, "both to be dead", func() bool { return len(leaderOf(t, append(kept, gone[1])).Status().Dead) == 2 })
+	if s := kept[0].Status(); s.Voters != 4 {
+		t.Errorf("removed without being told to: %+v", s)
+	}
+	// Nor by a leader that hasn't led for so long.
+	policy.Store(&RemovalPolicy{After: time.Hour, MinVoters: 3})
+	c, err := leader.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.silences.mu.Lock()
+	c.silences.of[raft.ServerID(gone[0].name())] = 2 * time.Hour
+	c.silences.mu.Unlock()
+	if !leader.removeDead(leader.ctx(), c) || kept[0].Status().Voters != 4 {
+		t.Errorf("removed by a new leader: %+v", kept[0].Status())
+	}
+	policy.Store(&RemovalPolicy{After: time.Millisecond, MinVoters: 3})
+	eventually(t, "both to be removed", func() bool {
+		members, err := kept[0].Members()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(members) == 3 && kept[0].Status().Voters == 3
+	})
+	kept[0].mustPropose("after")
+
+	// The third voter stays whatever happens, and is welcome when it is back.
+	gone[1].stop()
+	eventually(t, "the third to be dead", func() bool { return len(leaderOf(t, kept).Status().Dead) == 1 })
+	leader = leaderOf(t, kept)
+	if c, err = leader.running(); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.removeDeadMember(leader.ctx(), c, c.raft.CurrentTerm(), gone[1].name(), 3); !errors.Is(err, ErrQuorumAtRisk) {
+		t.Errorf("below the minimum: %v", err)
+	}
+	gone[1].gate = &testGate{}
+	gone[1].start()
+	eventually(t, "it to catch up", func() bool { return gone[1].Status().Ready })
+	if got := gone[1].read(); !slices.Equal(got, []string{"after"}) {
+		t.Errorf("it read %q", got)
+	}
+
+	// Those that were removed find that out, when they are back.
+	for _, m := range []*member{gone[0], nonvoter} {
+		m.gate = &testGate{}
+		m.start()
+		<-m.Removed()
+	}
+}
+
+// A member that answers is never removed, though it was taken for dead; nor is one
+// without which the quorum would be gone.
+func TestALastQuestionBeforeTheRemoval(t *testing.T) {
+	all := newCluster(t, 3)
+	leader := leaderOf(t, all)
+	c, err := leader.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := c.raft.CurrentTerm()
+	rest := without(all, leader)
+	remove := func(m *member) error { return leader.removeDeadMember(leader.ctx(), c, term, m.name(), 1) }
+	if err := remove(rest[0]); err == nil || !strings.Contains(err.Error(), "n2 answers again") {
+		t.Errorf("one that answers: %v", err)
+	}
+	if s := leader.Status(); s.Voters != 3 {
+		t.Errorf("status: %+v", s)
+	}
+	rest[1].end()
+	if err := remove(rest[0]); !errors.Is(err, ErrQuorumAtRisk) || !strings.Contains(err.Error(), "a quorum of them is 2, and 1 answer") {
+		t.Errorf("the quorum's last: %v", err)
+	}
+	if err := leader.removeDeadMember(leader.ctx(), c, term-1, rest[1].name(), 1); !errors.Is(err, errOtherTerm) {
+		t.Errorf("in a term that is over: %v", err)
+	}
+}
+
+// One that only the leader is cut off from, by its peer port, is dead to the leader but
+// not to gossip.
+func TestAMemberThatGossipSeesIsNotRemoved(t *testing.T) {
+	var policy removing
+	policy.Store(&RemovalPolicy{})
+	all := newCluster(t, 3, policy.config)
+	leader := leaderOf(t, all)
+	eventually(t, "gossip to see all", func() bool {
+		members, err := leader.Members()
+		return err == nil && !slices.ContainsFunc(members, func(m Member) bool { return !m.Alive })
+	})
+	leader.links.sever(followerOf(all, leader).ports.peerAdvertise)
+	eventually(t, "it to be dead", func() bool { return len(leader.Status().Dead) == 1 })
+	policy.Store(&RemovalPolicy{After: time.Millisecond, MinVoters: 1})
+	c, err := leader.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !leader.removeDead(leader.ctx(), c) || leader.Status().Voters != 3 {
+		t.Errorf("it was removed: %+v", leader.Status())
+	}
 }

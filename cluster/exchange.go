@@ -75,7 +75,7 @@ func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, 
 func (n *Node) exchange(ctx context.Context, c *core) {
 	tick := time.NewTicker(min(exchangeInterval, n.cfg.HeartbeatTimeout))
 	defer tick.Stop()
-	var waitUntil time.Duration // monotonic
+	var waitUntil, removeAgain time.Duration // monotonic
 	wasSkewed := false
 	for {
 		n.lookAtSpace()
@@ -87,6 +87,9 @@ func (n *Node) exchange(ctx context.Context, c *core) {
 		if now := n.cfg.Clocks.Monotonic(); now >= waitUntil && n.mustNotLead(c) {
 			waitUntil = now + handOverPause
 			n.giveUpLeading(ctx, c, full)
+		}
+		if now := n.cfg.Clocks.Monotonic(); now >= removeAgain && !n.removeDead(ctx, c) {
+			removeAgain = now + removalPause
 		}
 		select {
 		case <-ctx.Done():

@@ -41,6 +41,8 @@ var SettingsFigures = Figures[storage.Settings]{
 	{11, "tombstones_max", 0, maxQuota, func(s *storage.Settings) any { return &s.TombstonesMax }},
 	{12, "namespaces_max", 0, maxQuota, func(s *storage.Settings) any { return &s.NamespacesMax }},
 	{13, "store_namespaces_max", 0, maxQuota, func(s *storage.Settings) any { return &s.StoreNamespacesMax }},
+	{14, "dead_member_removal_seconds", 0, maxRetentionSeconds, func(s *storage.Settings) any { return &s.DeadMemberRemovalSeconds }},
+	{15, "min_voters", 0, math.MaxUint8, func(s *storage.Settings) any { return &s.MinVoters }},
 }
 
 // LimitsFigures are those of an organization's limits. 0 is what the settings say.

@@ -68,7 +68,7 @@ func goldenCommands() map[string]Command {
 		"entry-bootstrap": &Bootstrap{
 			RequestID: goldenID(1), ClusterID: "cl_01", Epoch: storage.Epoch(goldenID(0x20)),
 			Settings: storage.Settings{Limits: storage.Limits{RequestsPerWindow: 100}, WindowMillis: 60_060, AdminTokenHash: [32]byte{0xaa, 31: 0xbb}, TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
-				HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001},
+				HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001, DeadMemberRemovalSeconds: 86_401, MinVoters: 3},
 		},
 		"entry-sync": &Sync{
 			RequestID: goldenID(2), SyncID: "sync_01", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,

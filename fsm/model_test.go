@@ -499,6 +499,10 @@ func (m *model) set(c *SettingsSet, stamp Stamp) {
 			m.settings.BytesPerWindow = f.Value
 		case 13:
 			m.settings.StoreNamespacesMax = f.Value
+		case 14:
+			m.settings.DeadMemberRemovalSeconds = v
+		case 15:
+			m.settings.MinVoters = v
 		case 6:
 			m.settings.HistoryRetentionSeconds = v
 		case 7:

@@ -95,6 +95,8 @@ func drawSettings(t *rapid.T, set storage.Settings) *SettingsSet {
 		{7, 1, 8},
 		{8, 0, 1000},
 		{13, 0, 3},
+		{14, 0, 100},
+		{15, 0, 5},
 	} {
 		if rapid.IntRange(0, 2).Draw(t, "set") == 0 {
 			c.Figures = append(c.Figures, FigureValue{f.number, uint64(rapid.Uint32Range(f.least, f.most).Draw(t, "figure"))})

@@ -87,6 +87,8 @@ func (m *Marks) decode(r *reader) {
 //	+---------------------------------+-----------------------------------+
 //	| history syncs max u32           | store namespaces max u64          |
 //	+---------------------------------+-----------------------------------+
+//	| dead member removal seconds u32 | min voters u32                    |
+//	+---------------------------------+-----------------------------------+
 //	| limits …                        |
 //	+---------------------------------+
 
@@ -100,6 +102,8 @@ func (s Settings) encode(w *writer) {
 	w.u32(s.HistoryRetentionSeconds)
 	w.u32(s.HistorySyncsMax)
 	w.u64(s.StoreNamespacesMax)
+	w.u32(s.DeadMemberRemovalSeconds)
+	w.u32(s.MinVoters)
 	s.Limits.encode(w)
 }
 
@@ -113,6 +117,8 @@ func (s *Settings) decode(r *reader) {
 	s.HistoryRetentionSeconds = r.u32()
 	s.HistorySyncsMax = r.u32()
 	s.StoreNamespacesMax = r.u64()
+	s.DeadMemberRemovalSeconds = r.u32()
+	s.MinVoters = r.u32()
 	s.Limits.decode(r)
 }
 

@@ -109,6 +109,10 @@ type Settings struct {
 	HistorySyncsMax         uint32
 	// StoreNamespacesMax is how many namespaces a vector store may have; 0: no limit.
 	StoreNamespacesMax uint64
+	// DeadMemberRemovalSeconds is how long a member has to be silent before the
+	// leader takes it out of the cluster; 0: never. MinVoters remain at least.
+	DeadMemberRemovalSeconds uint32
+	MinVoters                uint32
 }
 
 // Org is an organization, by name.

@@ -15,7 +15,7 @@ var (
 		NextOrg: 6, NextStore: 7, NextNamespace: 8,
 	}
 	aSettings = Settings{Limits: Limits{RequestsPerWindow: 1}, WindowMillis: 2, AdminTokenHash: [32]byte{3}, TombstoneRetentionSeconds: 4, IdempotencyRetentionSeconds: 5, IdempotencyKeysMax: 6,
-		HistoryRetentionSeconds: 7, HistorySyncsMax: 8}
+		HistoryRetentionSeconds: 7, HistorySyncsMax: 8, StoreNamespacesMax: 9, DeadMemberRemovalSeconds: 10, MinVoters: 11}
 	anOrg  = Org{Num: 1, CreatedAt: 2, Limits: Limits{RequestsPerWindow: 3}}
 	aKey   = Key{Org: "o", Name: "n", SecretHash: [32]byte{1}, DefaultStore: "s", CreatedAt: 2, RevokedAt: 3}
 	aStore = Store{Num: 1, CreatedAt: 2}

@@ -51,7 +51,7 @@ func samples() []sample {
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			Limits: Limits{RequestsPerWindow: 100}, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
 			TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
-			HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001,
+			HistoryRetentionSeconds: 2_592_000, HistorySyncsMax: 100_001, DeadMemberRemovalSeconds: 86_401, MinVoters: 3,
 		})},
 		{"org", appendOrgKey(nil, "org_acme"), encodeRow(Org{Num: 1, CreatedAt: 1_700_000_000_000_000_001, Limits: Limits{RequestsPerWindow: 250}})},
 		{"key", appendKeyKey(nil, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(Key{

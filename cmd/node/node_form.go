@@ -27,6 +27,9 @@ const (
 	defaultHistoryRetentionSeconds = 30 * 24 * 60 * 60
 	defaultHistorySyncsMax         = 100_000
 	defaultStoreNamespacesMax      = 100_000
+	// Dead members stay until somebody decides otherwise; then three voters, which
+	// tolerate a failure.
+	defaultMinVoters = 3
 
 	proposeAttempt = 10 * time.Second
 	foundPause     = 250 * time.Millisecond
@@ -126,6 +129,7 @@ func (n *node) bootstrapCommand() ([]byte, error) {
 			HistoryRetentionSeconds:     defaultHistoryRetentionSeconds,
 			HistorySyncsMax:             defaultHistorySyncsMax,
 			StoreNamespacesMax:          defaultStoreNamespacesMax,
+			MinVoters:                   defaultMinVoters,
 		},
 	}
 	_, _ = rand.Read(command.RequestID[:]) // never fails: see crypto/rand

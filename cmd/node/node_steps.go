@@ -122,6 +122,7 @@ func (n *node) openCluster() error {
 		Clocks:          n.clocks,
 		Auditor:         n.audit,
 		Versions:        versions{n.state},
+		Removal:         n.removalPolicy,
 		Logger:          n.log,
 		Registerer:      n.registry,
 		Fatal:           n.fatal,

@@ -18,6 +18,12 @@ const perDay = 1_000_000
 // First returns the day's first seed: seed 20061231000042 is the 43rd of 31 December
 // 2006, in UTC.
 func First() (uint64, error) {
+	day, err := Day()
+	return day * perDay, err
+}
+
+// Day is the day as a number, 20061231: for tests that not every day's run has.
+func Day() (uint64, error) {
 	text := os.Getenv(DayEnv)
 	if text == "" {
 		text = time.Now().UTC().Format("20060102")
@@ -26,5 +32,5 @@ func First() (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("reading the day of %s: %w", DayEnv, err)
 	}
-	return day * perDay, nil
+	return day, nil
 }

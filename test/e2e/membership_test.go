@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"pipesync/client"
+	"pipesync/internal/seeds"
 	"pipesync/internal/testcluster"
 )
 
@@ -138,6 +141,62 @@ func TestLeavingRefusesToLoseQuorum(t *testing.T) {
 	if _, err = s.admin(leader).RemoveMember(s.ctx, others[0].ID, false); err != nil {
 		t.Errorf("removing the dead node: %v", err)
 	}
+}
+
+// TestADeadMemberIsTakenOut kills two of five. One is taken out, the other stays: four
+// may not become three.
+func TestADeadMemberIsTakenOut(t *testing.T) {
+	// It waits for members to be dead, 30 s: CI has it every third day.
+	day, err := seeds.Day()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !soaking() && day%3 != 0 {
+		t.Skip("runs every third day, and in scripts/soak")
+	}
+	s := own(t, 5, 2*testDeadline)
+	tn := s.tenant(s.Nodes[0])
+	leader := s.leader()
+	others, err := s.Followers(s.ctx)
+	s.must(err)
+	dead, alive := others[:2], others[2]
+	for _, n := range dead {
+		s.must(n.Kill9())
+	}
+	out, err := s.pipesync("settings", "set", "dead_member_removal_seconds=1", "min_voters=4", "--addr", alive.HTTP, "--admin-token-file", s.AdminTokenFile)
+	s.must(err)
+	t.Logf("settings: %s", out)
+	s.await("a dead member to be taken out", func(ctx context.Context) error {
+		status, err := s.admin(alive).Status(ctx)
+		if err == nil && status.Voters != 4 {
+			err = fmt.Errorf("there are %d voters", status.Voters)
+		}
+		return err
+	})
+	s.ok(s.sync(alive, tn, tn.batch(client.Incremental, upsert("ns", "a", `{}`))))
+	status, err := s.admin(alive).Status(s.ctx)
+	s.must(err)
+	if len(status.Alarms) != 1 || status.Alarms[0].Code != "MEMBER_DEAD" {
+		t.Errorf("the alarms are %+v", status.Alarms)
+	}
+	s.await("the leader to say why the other stays", func(context.Context) error {
+		log, err := os.ReadFile(leader.Log)
+		if err == nil && !strings.Contains(string(log), "without it 3 voters remain, and the minimum is 4") {
+			err = errors.New("it doesn't")
+		}
+		return err
+	})
+	gone := dead[0]
+	if s.member(alive, gone.ID) != nil {
+		gone = dead[1]
+	}
+	s.must(gone.Start())
+	s.await("the one taken out to stop", func(context.Context) error {
+		if gone.Running() {
+			return errors.New("it runs")
+		}
+		return nil
+	})
 }
 
 // member is how node n sees another member; nil where it sees none.
