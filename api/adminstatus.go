@@ -1,11 +1,13 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/fsm"
 )
 
 type statusReply struct {
@@ -24,10 +26,39 @@ type statusReply struct {
 	Certificate       *certReply    `json:"certificate"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
+	Disk              diskReply     `json:"disk"`
+	Sizes             sizesReply    `json:"sizes"`
 	Usage             *usageReply   `json:"usage"`
 	Alarms            []alarm       `json:"alarms"`
 	State             stateReply    `json:"state"`
 	Members           []memberReply `json:"members"`
+}
+
+// diskReply is of the disk that has least room.
+type diskReply struct {
+	Directory    string `json:"directory"`
+	FreeBytes    int64  `json:"free_bytes"`
+	TotalBytes   int64  `json:"total_bytes"`
+	MinFreeBytes int64  `json:"min_free_bytes"`
+}
+
+// sizesReply is what the node keeps.
+type sizesReply struct {
+	LogFile          int64   `json:"log_file_bytes"`
+	LogSinceSnapshot int64   `json:"log_since_snapshot_bytes"`
+	Snapshot         int64   `json:"snapshot_bytes"`
+	State            *uint64 `json:"state_bytes"` // null while it is being replaced
+}
+
+func (s *server) sizes() (sizesReply, error) {
+	sizes := s.Cluster.Sizes()
+	reply := sizesReply{LogFile: sizes.LogFile, LogSinceSnapshot: sizes.LogSinceSnapshot, Snapshot: sizes.Snapshot}
+	figures, err := s.State.Metrics()
+	if errors.Is(err, fsm.ErrNotReady) || errors.Is(err, fsm.ErrClosed) {
+		return reply, nil
+	}
+	reply.State = &figures.Storage.DiskBytes
+	return reply, err
 }
 
 type certReply struct {
@@ -66,7 +97,11 @@ func (s *server) handleStatus(c *call) error {
 		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP, Certificate: certificate(st),
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
 	}
+	reply.Disk = diskReply{Directory: st.Disk.Dir, FreeBytes: st.Disk.FreeBytes, TotalBytes: st.Disk.TotalBytes, MinFreeBytes: st.Disk.MinFreeBytes}
 	var err error
+	if reply.Sizes, err = s.sizes(); err != nil {
+		return err
+	}
 	if reply.State, reply.Usage, err = s.readState(); err != nil {
 		return err
 	}

@@ -57,11 +57,11 @@ func (s *server) alarms(st cluster.Status) []alarm {
 
 // diskFull says what is wrong with the node's disk, or nothing.
 func diskFull(st cluster.Status) string {
-	if !st.DiskFull {
+	if !st.Disk.Full {
 		return ""
 	}
 	return fmt.Sprintf("%d bytes are free on this node's disk, and it takes no writes as leader below %d: make room, or give it a larger disk",
-		st.DiskFreeBytes, st.DiskMinBytes)
+		st.Disk.FreeBytes, st.Disk.MinFreeBytes)
 }
 
 // deadMembers says who is dead, or nothing.

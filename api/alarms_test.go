@@ -79,7 +79,7 @@ func TestAlarmOfAFullDisk(t *testing.T) {
 	healthy := e.cluster.Status()
 	e.cluster.status = func() cluster.Status {
 		st := healthy
-		st.DiskFull, st.DiskFreeBytes, st.DiskMinBytes = true, 1000, 5000
+		st.Disk = cluster.Disk{FreeBytes: 1000, MinFreeBytes: 5000, Full: true}
 		return st
 	}
 	const why = "1000 bytes are free on this node's disk, and it takes no writes as leader below 5000: make room, or give it a larger disk"

@@ -29,6 +29,7 @@ type Cluster interface {
 	ReadIndex(ctx context.Context) (uint64, error)
 	Status() cluster.Status
 	Members() ([]cluster.Member, error)
+	Sizes() cluster.Sizes
 	Join(ctx context.Context, peerAddr, token string, nonvoter bool) error
 	Remove(ctx context.Context, nodeID string, force bool) error
 	// TransferLeadership hands leadership to nodeID, or to any voter where it
@@ -46,6 +47,8 @@ type State interface {
 	View() (*fsm.View, error)
 	// Backup pins the state as it is; the caller closes it. Errors are as of View.
 	Backup() (*fsm.Backup, error)
+	// Metrics touches no disk. Errors are as of View.
+	Metrics() (fsm.Metrics, error)
 }
 
 // Audit judges this node's state. All methods are called concurrently.

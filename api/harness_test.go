@@ -124,6 +124,10 @@ func (f *fakeCluster) Members() ([]cluster.Member, error) {
 	}}, nil
 }
 
+func (f *fakeCluster) Sizes() cluster.Sizes {
+	return cluster.Sizes{LogFile: 100, LogSinceSnapshot: 30, Snapshot: 40, SnapshotIndex: 1}
+}
+
 func (f *fakeCluster) Join(ctx context.Context, peer, token string, nonvoter bool) error {
 	return f.join(ctx, peer, token, nonvoter)
 }

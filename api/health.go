@@ -36,7 +36,7 @@ func (s *server) readyChecks(st cluster.Status) []readyCheck {
 		{name: "leader", ok: st.LeaderID != "", why: "no leader is known"},
 		{name: "caught-up", ok: st.CaughtUp, why: "not every entry acknowledged before the start has been applied"},
 		{name: "formed", ok: s.isFormed(), why: "the cluster's first command is not in this node's state"},
-		{name: "disk", ok: !st.DiskFull, why: diskFull(st), warns: true},
+		{name: "disk", ok: !st.Disk.Full, why: diskFull(st), warns: true},
 		{name: "members", ok: len(st.Dead) == 0, why: deadMembers(st), warns: true},
 		{name: "state", ok: trusted, why: why},
 	}

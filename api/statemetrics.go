@@ -51,8 +51,8 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	for _, code := range alarmCodes {
 		gauge(alarmDesc, raised[code], code)
 	}
-	gauge(freeDesc, float64(st.DiskFreeBytes))
-	gauge(needDesc, float64(st.DiskMinBytes))
+	gauge(freeDesc, float64(st.Disk.FreeBytes))
+	gauge(needDesc, float64(st.Disk.MinFreeBytes))
 	gauge(clockDesc, st.ClockOffset.Seconds())
 	if cert := st.Certificate; cert != nil && !cert.NotAfter.IsZero() {
 		gauge(certDesc, float64(cert.NotAfter.Unix()))

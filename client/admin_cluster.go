@@ -34,10 +34,29 @@ type Status struct {
 	Certificate       *Certificate `json:"certificate"` // for the peer port; nil: none
 	Ready             bool         `json:"ready"`
 	LastContactMS     int64        `json:"last_contact_ms"`
+	Disk              Disk         `json:"disk"`
+	Sizes             Sizes        `json:"sizes"`
 	Usage             *Usage       `json:"usage"` // of the whole cluster; nil: the node can't tell just now
 	Alarms            []Alarm      `json:"alarms"`
 	State             State        `json:"state"`
 	Members           []Member     `json:"members"`
+}
+
+// Disk is the one of a node's that has least room. With less than MinFreeBytes it takes
+// no writes as leader.
+type Disk struct {
+	Directory    string `json:"directory"` // on it
+	FreeBytes    int64  `json:"free_bytes"`
+	TotalBytes   int64  `json:"total_bytes"`
+	MinFreeBytes int64  `json:"min_free_bytes"`
+}
+
+// Sizes are bytes that a node keeps.
+type Sizes struct {
+	LogFile          int64  `json:"log_file_bytes"`           // raft.db; it doesn't shrink while the node runs
+	LogSinceSnapshot int64  `json:"log_since_snapshot_bytes"` // logged since the newest snapshot
+	Snapshot         int64  `json:"snapshot_bytes"`           // the newest as it is sent, which shares files with the state; 0: none
+	State            *int64 `json:"state_bytes"`              // files of the state; nil: it is being replaced
 }
 
 // Certificate is a node's for the peer port.

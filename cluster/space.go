@@ -28,43 +28,50 @@ type space struct {
 	// this process may use, and all that it has.
 	probe func(dir string) (free, total int64, err error)
 
-	mu   sync.Mutex
-	low  bool
-	free int64 // on the disk with least room above its watermark
-	need int64 // the watermark there
+	mu       sync.Mutex
+	low      bool
+	tightest room
 }
+
+// room is that of one disk in bytes.
+type room struct {
+	dir         string
+	free, total int64
+	need        int64 // the watermark
+}
+
+func (r room) margin() int64 { return r.free - r.need }
 
 // look probes the disks, and reports whether that has changed anything. A disk
 // that can't be probed counts as it did before.
 func (s *space) look() (changed bool, err error) {
-	var margin int64
-	first := true
-	var free, need int64
+	var tightest room
 	for _, dir := range s.dirs {
-		f, total, perr := s.probe(dir)
+		r := room{dir: dir, need: s.min}
+		var perr error
+		r.free, r.total, perr = s.probe(dir)
 		if perr != nil {
 			err = errors.Join(err, fmt.Errorf("probing the free space of %s: %w", dir, perr))
 			continue
 		}
-		n := s.min
-		if n == 0 {
-			n = min(defaultMinFreeBytes, total/defaultMinFreeDivisor)
+		if r.need == 0 {
+			r.need = min(defaultMinFreeBytes, r.total/defaultMinFreeDivisor)
 		}
-		if first || f-n < margin {
-			first, margin, free, need = false, f-n, f, n
+		if tightest.dir == "" || r.margin() < tightest.margin() {
+			tightest = r
 		}
 	}
-	if first {
+	if tightest.dir == "" {
 		return false, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.low
-	s.free, s.need = free, need
+	s.tightest = tightest
 	if s.low {
-		s.low = margin < need/roomAgainDivisor
+		s.low = tightest.margin() < tightest.need/roomAgainDivisor
 	} else {
-		s.low = margin < 0
+		s.low = tightest.margin() < 0
 	}
 	return s.low != was, err
 }
@@ -75,20 +82,20 @@ func (s *space) isLow() bool {
 	return s.low
 }
 
-// figures are the free bytes and the watermark of the disk that has least room.
-func (s *space) figures() (free, need int64, low bool) {
+// least is the room of the disk that has least above its watermark.
+func (s *space) least() (r room, low bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.free, s.need, s.low
+	return s.tightest, s.low
 }
 
 // refuse is the error of a write that there is no room for, or nil.
 func (s *space) refuse() error {
-	free, need, low := s.figures()
+	r, low := s.least()
 	if !low {
 		return nil
 	}
-	return fmt.Errorf("%d bytes are free on the leader's disk, writes are refused below %d: %w", free, need, ErrDiskFull)
+	return fmt.Errorf("%d bytes are free on the leader's disk, writes are refused below %d: %w", r.free, r.need, ErrDiskFull)
 }
 
 // disks are the directories to be watched. Those below DataDir may be on disks of
@@ -109,10 +116,10 @@ func (n *Node) lookAtSpace() {
 	if !changed {
 		return
 	}
-	free, need, low := n.space.figures()
+	r, low := n.space.least()
 	if low {
-		n.cfg.Logger.Error("the disk is too full: this node takes no writes as leader until there is room", "free_bytes", free, "needed_bytes", need)
+		n.cfg.Logger.Error("the disk is too full: this node takes no writes as leader until there is room", "directory", r.dir, "free_bytes", r.free, "needed_bytes", r.need)
 	} else {
-		n.cfg.Logger.Info("there is room on the disk again", "free_bytes", free)
+		n.cfg.Logger.Info("there is room on the disk again", "free_bytes", r.free)
 	}
 }

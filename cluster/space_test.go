@@ -60,15 +60,15 @@ func TestSpaceOfSeveralDisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	twentieth := int64(gib) / 20
-	if free, need, low := s.figures(); free != 60*mib || need != twentieth || low {
-		t.Errorf("%d free, %d needed, low %v", free, need, low)
+	if r, low := s.least(); r != (room{"state", 60 * mib, gib, twentieth}) || low {
+		t.Errorf("%+v, low %v", r, low)
 	}
 	rooms["log"] = [2]int64{gib - 1, 500 * gib}
 	if _, err := s.look(); err != nil {
 		t.Fatal(err)
 	}
-	if free, need, low := s.figures(); free != gib-1 || need != gib || !low {
-		t.Errorf("%d free, %d needed, low %v", free, need, low)
+	if r, low := s.least(); r != (room{"log", gib - 1, 500 * gib, gib}) || !low {
+		t.Errorf("%+v, low %v", r, low)
 	}
 }
 
@@ -108,13 +108,13 @@ func TestADiskThatIsFull(t *testing.T) {
 	r.set(mib, "n1", "n2")
 	eventually(t, "the one with room to lead", func() bool {
 		s := all[0].Status()
-		return s.LeaderID == "n3" && s.DiskFull && s.DiskFreeBytes == mib && s.DiskMinBytes == gib
+		return s.LeaderID == "n3" && s.Disk == Disk{Dir: all[0].cfg.DataDir, FreeBytes: mib, TotalBytes: 100 * gib, MinFreeBytes: gib, Full: true}
 	})
 	for _, m := range all {
 		m.mustPropose("through " + m.name())
 	}
 	r.set(mib, "n3")
-	eventually(t, "the leader to be full", func() bool { return all[2].Status().DiskFull })
+	eventually(t, "the leader to be full", func() bool { return all[2].Status().Disk.Full })
 	for _, m := range all {
 		if _, err := m.Propose(m.ctx(), []byte("refused")); !errors.Is(err, ErrDiskFull) || class(t, err) != "not applied" {
 			t.Errorf("through %s: %v", m.name(), err)
@@ -147,7 +147,7 @@ func TestSpaceOfARealDisk(t *testing.T) {
 	}
 	m.mustPropose("before")
 	ballast := filepath.Join(dir, "of another program")
-	for i := 0; !m.Status().DiskFull; i++ {
+	for i := 0; !m.Status().Disk.Full; i++ {
 		file := fmt.Sprint(ballast, i)
 		if err := os.WriteFile(file, make([]byte, mib), 0o600); err != nil {
 			t.Fatal(err)

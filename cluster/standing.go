@@ -1,11 +1,6 @@
 package cluster
 
-import (
-	"os"
-	"path/filepath"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 func gaugeDesc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("pipesync_"+name, help, labels, nil)
@@ -14,7 +9,7 @@ func gaugeDesc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	roleDesc    = gaugeDesc("raft_role", "1 for the part that this node has in its cluster, 0 for the others.", "role")
 	membersDesc = gaugeDesc("members", "Members of the cluster, this node among them, by whether gossip finds them.", "state")
-	logFileDesc = gaugeDesc("raft_log_file_bytes", "Size of raft.db, which never shrinks while the node runs.")
+	appliedDesc = gaugeDesc("raft_applied_index", "Last entry that this node has applied; those of Raft itself count.")
 
 	roles = []Role{RoleLeader, RoleFollower, RoleCandidate, RoleNonvoter, RoleUnjoined}
 )
@@ -40,28 +35,19 @@ var standingMetrics = []struct {
 		func(s Status) float64 { return s.LastContact.Seconds() }},
 }
 
-// coreMetrics are gauges of what the log and the snapshots are; 0 in no cluster.
-var coreMetrics = []struct {
+// sizeMetrics are gauges of what Sizes says.
+var sizeMetrics = []struct {
 	desc  *prometheus.Desc
-	value func(*core) float64
+	value func(Sizes) float64
 }{
-	{gaugeDesc("raft_applied_index", "Last entry that this node has applied; those of Raft itself count."),
-		func(c *core) float64 { return float64(c.raft.AppliedIndex()) }},
+	{gaugeDesc("raft_log_file_bytes", "Size of raft.db, which never shrinks while the node runs."),
+		func(s Sizes) float64 { return float64(s.LogFile) }},
 	{gaugeDesc("snapshot_due_bytes", "Log written since the last snapshot; at 256 MiB the next is taken."),
-		func(c *core) float64 { return float64(c.store.metered.bytes.Load()) }},
+		func(s Sizes) float64 { return float64(s.LogSinceSnapshot) }},
 	{gaugeDesc("snapshot_index", "Last entry in this node's newest snapshot; 0 where there is none."),
-		func(c *core) float64 { index, _ := c.newest(); return float64(index) }},
+		func(s Sizes) float64 { return float64(s.SnapshotIndex) }},
 	{gaugeDesc("snapshot_bytes", "Size of this node's newest snapshot; 0 where there is none."),
-		func(c *core) float64 { _, bytes := c.newest(); return float64(bytes) }},
-}
-
-// newest snapshot of this node.
-func (c *core) newest() (index uint64, bytes int64) {
-	list, err := c.progress.Snapshots().List()
-	if err != nil || len(list) == 0 {
-		return 0, 0
-	}
-	return list[0].Index, list[0].Size
+		func(s Sizes) float64 { return float64(s.Snapshot) }},
 }
 
 // standing tells, when it is scraped, how the node stands in its cluster.
@@ -72,7 +58,7 @@ func (standing) Describe(out chan<- *prometheus.Desc) {
 	for _, m := range standingMetrics {
 		out <- m.desc
 	}
-	for _, m := range coreMetrics {
+	for _, m := range sizeMetrics {
 		out <- m.desc
 	}
 	for _, d := range []*prometheus.Desc{waitingDesc, waitingBytesDesc, usedDesc} {
@@ -80,7 +66,7 @@ func (standing) Describe(out chan<- *prometheus.Desc) {
 	}
 	out <- roleDesc
 	out <- membersDesc
-	out <- logFileDesc
+	out <- appliedDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -95,14 +81,15 @@ func (s standing) Collect(out chan<- prometheus.Metric) {
 	for _, r := range roles {
 		gauge(roleDesc, oneIf(r == status.Role), string(r))
 	}
-	c, err := s.node.running()
-	for _, m := range coreMetrics {
-		value := 0.0
-		if err == nil {
-			value = m.value(c)
-		}
-		gauge(m.desc, value)
+	sizes := s.node.Sizes()
+	for _, m := range sizeMetrics {
+		gauge(m.desc, m.value(sizes))
 	}
+	applied := uint64(0) // in no cluster
+	if c, err := s.node.running(); err == nil {
+		applied = c.raft.AppliedIndex()
+	}
+	gauge(appliedDesc, float64(applied))
 	for name, q := range map[queueName]*turns{queueMemory: &s.node.budget.turns, queueForwards: s.node.forwards} {
 		waiting, bytes, used := q.length()
 		gauge(waitingDesc, float64(waiting), string(name))
@@ -120,11 +107,6 @@ func (s standing) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(membersDesc, float64(alive), "alive")
 	gauge(membersDesc, float64(silent), "silent")
-	if info, err := os.Stat(filepath.Join(s.node.cfg.DataDir, raftDirName, logFileName)); err == nil {
-		gauge(logFileDesc, float64(info.Size()))
-	} else {
-		gauge(logFileDesc, 0)
-	}
 }
 
 func oneIf(yes bool) float64 {

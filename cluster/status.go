@@ -15,7 +15,8 @@ func (n *Node) Status() Status {
 		NodeID: id.NodeID, ClusterID: id.ClusterID, Version: n.cfg.Version,
 		Role: RoleUnjoined, AppliedIndex: n.sm.Applied(), Insecure: n.cfg.Certs == nil, Certificate: n.certificate(),
 	}
-	s.DiskFreeBytes, s.DiskMinBytes, s.DiskFull = n.space.figures()
+	least, full := n.space.least()
+	s.Disk = Disk{Dir: least.dir, FreeBytes: least.free, TotalBytes: least.total, MinFreeBytes: least.need, Full: full}
 	if c == nil {
 		return s
 	}

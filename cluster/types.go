@@ -121,14 +121,19 @@ type Status struct {
 	// members'; ClockSkewed, that it is off by more than MaxClockSkew.
 	ClockOffset time.Duration
 	ClockSkewed bool
-	// DiskFreeBytes are free where this node's disks have least room, and
-	// DiskMinBytes have to be, or it refuses writes as leader: DiskFull.
-	DiskFreeBytes, DiskMinBytes int64
-	DiskFull                    bool
+	Disk        Disk
 	// LastContact is how long ago this node heard from the leader; 0 on the leader.
 	LastContact time.Duration
 	// Dead are the members that have not answered this node for long, by id.
 	Dead []DeadMember
+}
+
+// Disk is the one of this node's that has least room above MinFreeBytes. Once it has
+// less, it is Full, and the node refuses writes as leader, until it has a quarter more.
+type Disk struct {
+	Dir                                 string // on it
+	FreeBytes, TotalBytes, MinFreeBytes int64
+	Full                                bool
 }
 
 // Member is one server of the Raft configuration, with what gossip knows of it.

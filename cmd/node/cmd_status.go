@@ -143,6 +143,14 @@ func (a *app) printStatus(s client.Status) error {
 		fmt.Fprintf(w, "index\tlast command applied %d, committed %d, last in the log %d\n", s.AppliedIndex, s.CommitIndex, s.LastLogIndex)
 		fmt.Fprintf(w, "heard\tfrom the leader %d ms ago\n", s.LastContactMS)
 		fmt.Fprintf(w, "voters\t%d; %d may fail\n", s.Voters, s.FailuresTolerated)
+		fmt.Fprintf(w, "disk\t%s of %s free at %s; no writes as leader below %s\n",
+			humanBytes(s.Disk.FreeBytes), humanBytes(s.Disk.TotalBytes), orDash(s.Disk.Directory), humanBytes(s.Disk.MinFreeBytes))
+		state := ""
+		if s.Sizes.State != nil {
+			state = humanBytes(*s.Sizes.State)
+		}
+		fmt.Fprintf(w, "sizes\traft.db %s, log since the snapshot %s, snapshot %s, state %s\n",
+			humanBytes(s.Sizes.LogFile), humanBytes(s.Sizes.LogSinceSnapshot), humanBytes(s.Sizes.Snapshot), orDash(state))
 		if s.Usage != nil {
 			fmt.Fprintf(w, "stored\tat entry %d: %s\n", s.State.Index, describeUsage(*s.Usage))
 		}

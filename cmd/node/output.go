@@ -49,6 +49,19 @@ func yesNo(b bool) string {
 	return "no"
 }
 
+// humanBytes are rounded, with the unit that fits them.
+func humanBytes(n int64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n)/(1<<10), 0
+	for value >= 1<<10 && unit < len(units)-1 {
+		value, unit = value/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[unit])
+}
+
 func orDash(text string) string {
 	if text == "" {
 		return "-"

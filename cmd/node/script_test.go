@@ -65,7 +65,7 @@ func cannedAPI() http.Handler {
 	replies := map[string]string{
 		"GET /v1/admin/status": `{"node_id":"n1","cluster_id":"c1","version":"v1","role":"leader","term":4,
 			"leader":{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800"},"applied_index":7,"commit_index":8,"last_log_index":9,
-			"voters":2,"failures_tolerated":0,"insecure":false,"certificate":{"not_after":"2026-05-30T12:00:00Z","trusted_cas":["ab"]},"ready":true,"last_contact_ms":0,"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4,"digest":"00ff"},"alarms":[],"state":{"cluster_version":1,"index":7,"mark":null,"scrub":null},"members":` + members + `}`,
+			"voters":2,"failures_tolerated":0,"insecure":false,"certificate":{"not_after":"2026-05-30T12:00:00Z","trusted_cas":["ab"]},"ready":true,"last_contact_ms":0,"disk":{"directory":"/data","free_bytes":1610612736,"total_bytes":107374182400,"min_free_bytes":1000},"sizes":{"log_file_bytes":67108864,"log_since_snapshot_bytes":2048,"snapshot_bytes":0,"state_bytes":null},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4,"digest":"00ff"},"alarms":[],"state":{"cluster_version":1,"index":7,"mark":null,"scrub":null},"members":` + members + `}`,
 		"GET /v1/admin/members":          `{"members":` + members + `}`,
 		"POST /v1/admin/members/join":    `{"node_id":"n3","cluster_id":"c1","voter":true}`,
 		"POST /v1/admin/scrub":           `{"index":7}`,
