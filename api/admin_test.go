@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
 	"pipesync/cluster"
@@ -52,7 +53,8 @@ func TestKeysLifecycle(t *testing.T) {
 func TestOrganizations(t *testing.T) {
 	e := newEdge(t)
 	e.do("POST", "/v1/admin/stores", `{"organization_id":"org_b","vector_store_id":"vs_1"}`).want(201, "")
-	const rowA, rowB = `{"organization_id":"org_acme","created_at":"2026-03-01T12:00:00Z"}`, `{"organization_id":"org_b","created_at":"2026-03-01T12:00:00Z"}`
+	const empty = `,"created_at":"2026-03-01T12:00:00Z","usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"}}`
+	const rowA, rowB = `{"organization_id":"org_acme"` + empty, `{"organization_id":"org_b"` + empty
 	e.do("GET", "/v1/admin/organizations", "").want(200, "").wantBody(`{"organizations":[` + rowA + `,` + rowB + `],"next_cursor":null}`)
 	var page struct {
 		NextCursor string `json:"next_cursor"`
@@ -60,6 +62,15 @@ func TestOrganizations(t *testing.T) {
 	e.do("GET", "/v1/admin/organizations?limit=1", "").want(200, "").decode(&page)
 	e.do("GET", "/v1/admin/organizations?cursor="+page.NextCursor, "").want(200, "").wantBody(`{"organizations":[` + rowB + `],"next_cursor":null}`)
 	e.push(up("n", "1", "1"))
+	var limits struct {
+		Usage jsontext.Value `json:"usage"`
+	}
+	e.do("GET", "/v1/admin/limits/org_acme", "").want(200, "").decode(&limits)
+	if !strings.Contains(string(limits.Usage), `"records":1,`) {
+		t.Errorf("usage is %s", limits.Usage)
+	}
+	e.do("GET", "/v1/admin/organizations", "").want(200, "").wantBody(`{"organizations":[` +
+		`{"organization_id":"org_acme","created_at":"2026-03-01T12:00:00Z","usage":` + string(limits.Usage) + `},` + rowB + `],"next_cursor":null}`)
 	e.do("DELETE", "/v1/admin/organizations/org_acme", "").want(200, "").wantBody(`{"organization_id":"org_acme","deleted":true}`)
 	e.do("DELETE", "/v1/admin/organizations/org_acme", "").want(404, codeOrganizationNotFound)
 	e.do("DELETE", "/v1/admin/organizations/acme", "").want(400, codeValidationFailed)

@@ -8,8 +8,9 @@ import (
 )
 
 type organizationReply struct {
-	OrganizationID string `json:"organization_id"`
-	CreatedAt      string `json:"created_at"`
+	OrganizationID string     `json:"organization_id"`
+	CreatedAt      string     `json:"created_at"`
+	Usage          usageReply `json:"usage"`
 }
 
 type organizationDeletedReply struct {
@@ -38,7 +39,11 @@ func (s *server) handleOrganizations(c *call) error {
 	found, reply.NextCursor = cutPage(p, found, func(o fsm.OrgInfo) string { return o.Name })
 	reply.Organizations = make([]organizationReply, len(found))
 	for i, o := range found {
-		reply.Organizations[i] = organizationReply{o.Name, timestamp(o.CreatedAt)}
+		usage, err := view.OrgUsage(o)
+		if err != nil {
+			return fmt.Errorf("reading the usage of organization %s: %w", o.Name, err)
+		}
+		reply.Organizations[i] = organizationReply{o.Name, timestamp(o.CreatedAt), newUsageReply(usage)}
 	}
 	c.reply(http.StatusOK, reply)
 	return nil

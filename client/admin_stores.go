@@ -61,6 +61,7 @@ func (c *Client) DeleteStore(ctx context.Context, org, store string) (DeletedSto
 type Organization struct {
 	OrganizationID string    `json:"organization_id"`
 	CreatedAt      time.Time `json:"created_at"`
+	Usage          Usage     `json:"usage"`
 }
 
 // OrganizationPage is ordered by name.

@@ -158,10 +158,10 @@ func TestEveryRouteSendsWhatTheAPIExpects(t *testing.T) {
 			request: "POST /v1/admin/stores", body: `{"organization_id":"org_a","vector_store_id":"vs_a"}`, admin: true,
 			want: `{"organization_id":"org_a","vector_store_id":"vs_a","created":true}`,
 		}, {
-			name: "organizations", reply: `{"organizations":[],"next_cursor":null}`,
+			name: "organizations", reply: `{"organizations":[{"organization_id":"org_a","created_at":"2026-01-02T03:04:05Z","usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4,"digest":"00ff"}}],"next_cursor":null}`,
 			call:    func(c *Client) (any, error) { return c.Organizations(ctx, ListOptions{Limit: 5, Cursor: "x"}) },
 			request: "GET /v1/admin/organizations?cursor=x&limit=5", admin: true,
-			want: `{"organizations":[],"next_cursor":null}`,
+			want: `{"organizations":[{"organization_id":"org_a","created_at":"2026-01-02T03:04:05Z","usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4,"digest":"00ff"}}],"next_cursor":null}`,
 		}, {
 			name: "delete an organization", reply: `{"organization_id":"org_a","deleted":true}`,
 			call:    func(c *Client) (any, error) { return c.DeleteOrganization(ctx, "org_a") },

@@ -104,5 +104,8 @@ func (v *View) StoreUsage(org, store string) (storage.Usage, error) {
 	return v.snapshot.Usage(o.Num, s.Num)
 }
 
+// OrgUsage is what an organization of this view has.
+func (v *View) OrgUsage(o OrgInfo) (storage.Usage, error) { return v.snapshot.Usage(o.Num, 0) }
+
 // Usage is what the whole cluster has.
 func (v *View) Usage() (storage.Usage, error) { return v.snapshot.Usage(0, 0) }

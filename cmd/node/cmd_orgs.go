@@ -28,9 +28,10 @@ func newOrgsList(a *app) *cobra.Command {
 		}
 		a.tellMore(page.NextCursor)
 		return a.print(page, func(w *tabwriter.Writer) {
-			fmt.Fprintln(w, "ORGANIZATION\tCREATED")
+			fmt.Fprintln(w, "ORGANIZATION\tCREATED\tNAMESPACES\tRECORDS\tBYTES\tDIGEST")
 			for _, o := range page.Organizations {
-				fmt.Fprintf(w, "%s\t%s\n", o.OrganizationID, o.CreatedAt.Format(time.RFC3339))
+				fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", o.OrganizationID, o.CreatedAt.Format(time.RFC3339),
+					o.Usage.Namespaces, o.Usage.Records, o.Usage.Bytes, o.Usage.Digest)
 			}
 		})
 	})
