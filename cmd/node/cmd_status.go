@@ -38,7 +38,7 @@ func newStatusCommand(a *app) *cobra.Command {
 		case wait != "":
 			return fmt.Errorf("--wait is %q: it must be ready", wait)
 		case watch:
-			return a.watchStatus(cmd.Context(), c)
+			return a.watchStatus(cmd.Context(), c, statusWatchInterval)
 		}
 		status, err := c.Status(cmd.Context())
 		if err != nil {
@@ -64,9 +64,7 @@ func (a *app) waitReady(ctx context.Context, c *client.Client, timeout time.Dura
 			last = fmt.Errorf("node %s is %s and not ready", status.NodeID, status.Role)
 		} else if ctx.Err() == nil {
 			last = err
-			// A wrong token stays wrong however long one waits.
-			var refused *client.Error
-			if errors.As(err, &refused) && refused.Status/100 == 4 {
+			if staysRefused(err) {
 				return fmt.Errorf("waiting for the node to be ready: %w", err)
 			}
 		}
@@ -80,20 +78,10 @@ func (a *app) waitReady(ctx context.Context, c *client.Client, timeout time.Dura
 	}
 }
 
-func (a *app) watchStatus(ctx context.Context, c *client.Client) error {
-	for {
-		status, err := c.Status(ctx)
-		if err != nil && ctx.Err() == nil {
-			report(a.stderr, fmt.Errorf("asking for the status: %w", err))
-		} else if err == nil {
-			if err := a.printStatus(status); err != nil {
-				return err
-			}
-		}
-		if err := pause(ctx, statusWatchInterval); err != nil {
-			return nil // an interrupt is how a watch ends
-		}
-	}
+// staysRefused says that waiting doesn't help: a wrong token stays wrong.
+func staysRefused(err error) bool {
+	var refused *client.Error
+	return errors.As(err, &refused) && refused.Status/100 == 4
 }
 
 // degradation says why a status deserves exit code 3; nil: it doesn't.

@@ -24,6 +24,7 @@ func main() {
 	}()
 	os.Exit(run(ctx, os.Args[1:], process{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, exit: os.Exit,
+		terminal: isTerminal(os.Stdout),
 	}))
 }
 
@@ -32,7 +33,9 @@ type process struct {
 	stdin  io.Reader
 	stdout io.Writer // data
 	stderr io.Writer // logs and progress
-	getenv func(string) string
+	// terminal: stdout is one, so that what is on it can be drawn anew.
+	terminal bool
+	getenv   func(string) string
 	// exit ends the process at once, for faults after which nothing may go on.
 	exit func(code int)
 }
