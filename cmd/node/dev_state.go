@@ -61,7 +61,7 @@ func loadDevState(dir string) (devState, bool, error) {
 }
 
 func (s devState) save(dir string) error {
-	text, err := json.MarshalIndent(s, "", "  ")
+	text, err := json.MarshalIndent(s, "", "  ") // #nosec G117 -- a cluster on this machine for a try
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (s devState) save(dir string) error {
 // finds its ports free.
 func newDevPorts(count, base int) ([]devPorts, error) {
 	if base == 0 {
-		base = firstChancePort + rand.IntN(lastChancePort-firstChancePort)
+		base = firstChancePort + rand.IntN(lastChancePort-firstChancePort) // #nosec G404 -- a port is no secret
 	}
 	for range maxDevMoves {
 		nodes := devPortsAt(count, base)
