@@ -186,7 +186,7 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 	ts := m.timestamp(s, stamp)
 	result.Outcome = m.refusal(s, ts, stamp)
 	// Of namespaces it is known before the rows of records are read.
-	early := result.Outcome != IdempotencyStoreFull && m.needsRecords(s, ts, stamp)
+	early := result.Outcome != IdempotencyStoreFull && !m.rejectsCheckpoint(s) && m.needsRecords(s, ts, stamp)
 	if excess := m.excess(s, ts); excess != nil && (result.Outcome == OK || early && excess.Quota >= QuotaNamespaces) {
 		result.Outcome, result.Sync.Excess = QuotaExceeded, excess
 	}
@@ -369,12 +369,16 @@ func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
 	switch {
 	case order != OK && !m.needsRecords(s, ts, stamp):
 		return order
-	case s.OnStale == RejectStale && m.checkpointIsStale(s):
+	case m.rejectsCheckpoint(s):
 		return StaleSync
 	case full:
 		return IdempotencyStoreFull
 	}
 	return order
+}
+
+func (m *model) rejectsCheckpoint(s *Sync) bool {
+	return s.OnStale == RejectStale && m.checkpointIsStale(s)
 }
 
 // needsRecords says that it takes the rows of records to refuse s.

@@ -272,7 +272,7 @@ func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
 func compareEarly(t *rapid.T, early, applied *Result) {
 	if early == nil {
 		switch applied.Outcome {
-		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, DeleteGuard:
+		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, ReconcileBacklog, DeleteGuard:
 		case QuotaExceeded:
 			if q := applied.Sync.Excess.Quota; q == QuotaNamespaces || q == QuotaStoreNamespaces {
 				t.Fatalf("the leader would have sent to the log what Apply refuses for its new namespaces")
