@@ -25,10 +25,10 @@ var (
 const (
 	// Rounds of a seed: in each there is a fault, or two.
 	rounds      = 125
-	roundsRace  = 136
+	roundsRace  = 130
 	roundsShort = 30
 
-	seedsRun   = 48
+	seedsRun   = 45
 	seedsRace  = 2
 	seedsShort = 1
 	seedsMax   = 1_000_000 // those of a day
