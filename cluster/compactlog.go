@@ -28,8 +28,8 @@ const (
 // name only once it is whole and on disk; where that fails, the old one stays.
 func compactLog(dir string, fileBytes int64, logger *slog.Logger) error {
 	compacted := filepath.Join(dir, compactedName)
-	if err := os.Remove(compacted); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing what was left of a compaction of the log: %w", err)
+	if err := removeCompacted(compacted); err != nil {
+		return err
 	}
 	path := filepath.Join(dir, logFileName)
 	before, err := os.Stat(path)
@@ -49,7 +49,7 @@ func compactLog(dir string, fileBytes int64, logger *slog.Logger) error {
 	if err := copyLog(path, compacted); err != nil {
 		// A full disk, most likely: the log can be used as it is.
 		logger.Warn("raft.db could not be compacted", "bytes", before.Size(), "free_bytes", free, "error", err)
-		return errors.Join(os.Remove(compacted))
+		return removeCompacted(compacted)
 	}
 	after, err := os.Stat(compacted)
 	if err == nil {
@@ -62,6 +62,14 @@ func compactLog(dir string, fileBytes int64, logger *slog.Logger) error {
 		return fmt.Errorf("putting the compacted log in its place: %w", err)
 	}
 	logger.Info("raft.db was compacted", "bytes", after.Size(), "before_bytes", before.Size())
+	return nil
+}
+
+// removeCompacted removes what there is of a compaction that wasn't ended.
+func removeCompacted(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing what was left of a compaction of the log: %w", err)
+	}
 	return nil
 }
 

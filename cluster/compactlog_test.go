@@ -112,3 +112,10 @@ func TestLogThatCannotBeCompacted(t *testing.T) {
 		t.Error(fmt.Errorf("the log has changed: %w", err))
 	}
 }
+
+// One that ended before it had made a file leaves nothing to remove.
+func TestRemoveCompacted(t *testing.T) {
+	if err := removeCompacted(filepath.Join(t.TempDir(), compactedName)); err != nil {
+		t.Error(err)
+	}
+}
