@@ -183,12 +183,15 @@ func unpackFile(d disk, in io.Reader, to string, want snapshotFile) error {
 	if err != nil {
 		return err
 	}
+	return errors.Join(copyFromStream(out, in, want), out.Sync(), out.Close())
+}
+
+// copyFromStream copies the next file of a stream to w, and verifies it.
+func copyFromStream(w io.Writer, in io.Reader, want snapshotFile) error {
 	h := crc32.New(castagnoli)
-	n, err := io.CopyN(io.MultiWriter(h, out), in, want.Size)
+	n, err := io.CopyN(io.MultiWriter(h, w), in, want.Size)
 	if err != nil {
-		err = truncated("file "+want.Name, err)
-	} else {
-		err = want.check(n, h.Sum32())
+		return truncated("file "+want.Name, err)
 	}
-	return errors.Join(err, out.Sync(), out.Close())
+	return want.check(n, h.Sum32())
 }
