@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"text/tabwriter"
@@ -106,8 +105,8 @@ func (a *app) recover(ctx context.Context, cfg Config) error {
 }
 
 func (a *app) recoverTo(cfg Config, dir, unfinished string) (done recovered, err error) {
-	log := slog.New(slog.DiscardHandler)
-	o := fsm.Options{Dir: filepath.Join(dir, stateName), CacheBytes: cfg.Disk.CacheBytes, Logger: log, Fatal: a.fatal(slog.New(slog.NewTextHandler(a.stderr, nil)))}
+	o := a.stateOptions(cfg)
+	o.Dir = filepath.Join(dir, stateName)
 	state, err := fsm.Open(o)
 	if err != nil {
 		return done, err

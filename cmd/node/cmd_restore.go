@@ -81,9 +81,7 @@ func (a *app) restore(ctx context.Context, cfg Config, path string) error {
 }
 
 func (a *app) restoreTo(ctx context.Context, cfg Config, secrets secrets, dir, path string) (backupSummary, error) {
-	s, err := newSeeding(cfg, dir, cfg.NodeID, fsm.Options{
-		CacheBytes: cfg.Disk.CacheBytes, Logger: slog.New(slog.DiscardHandler), Fatal: a.fatal(slog.New(slog.NewTextHandler(a.stderr, nil))),
-	})
+	s, err := newSeeding(cfg, dir, cfg.NodeID, a.stateOptions(cfg))
 	if err != nil {
 		return backupSummary{}, err
 	}
@@ -103,6 +101,13 @@ func (a *app) restoreTo(ctx context.Context, cfg Config, secrets secrets, dir, p
 	}
 	summary.ClusterID, summary.Epoch = s.node.ClusterID, fmt.Sprintf("%x", s.seed.Epoch)
 	return summary, nil
+}
+
+// stateOptions are for a state that no node runs on, without Dir.
+func (a *app) stateOptions(cfg Config) fsm.Options {
+	return fsm.Options{
+		CacheBytes: cfg.Disk.CacheBytes, Logger: slog.New(slog.DiscardHandler), Fatal: a.fatal(slog.New(slog.NewTextHandler(a.stderr, nil))),
+	}
 }
 
 // seeding is a data directory in the making, of a node that is a cluster of its own.

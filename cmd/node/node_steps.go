@@ -156,15 +156,7 @@ func (n *node) serveHTTP() error {
 	if err != nil {
 		return err
 	}
-	n.server = &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}
+	n.server = n.newServer(handler, writeTimeout)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -178,6 +170,18 @@ func (n *node) serveHTTP() error {
 		return err
 	})
 	return nil
+}
+
+func (n *node) newServer(handler http.Handler, writeTimeout time.Duration) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
 }
 
 // drainHTTP stops accepting and waits for the requests under way. A leader hands
