@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 
 	"pipesync/internal/durable"
@@ -103,15 +104,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		return nil, err
 	}
 	rc.Logger, rc.NotifyCh = logger, c.leadership.notify
-	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
-	})
-	c.transport.TimeoutScale = snapshotBytesPerTimeout
-	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
-	numbered := &numberedTransport{
-		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
-		backlog: c.backlog, heartbeats: &c.heartbeats,
-	}
+	numbered := c.openTransport(cfg, logger)
 	defer func() {
 		if err != nil {
 			_ = c.transport.Close()
@@ -137,6 +130,19 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	c.store.metered.measured()
 	c.run()
 	return c, nil
+}
+
+// openTransport opens what Raft sends through and receives from.
+func (c *core) openTransport(cfg coreConfig, logger hclog.Logger) *numberedTransport {
+	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
+	})
+	c.transport.TimeoutScale = snapshotBytesPerTimeout
+	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
+	return &numberedTransport{
+		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
+		backlog: c.backlog, heartbeats: &c.heartbeats,
+	}
 }
 
 // newRaft is raft.NewRaft, which panics with the error of an entry that it can't
