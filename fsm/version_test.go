@@ -2,21 +2,25 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// newVersion makes this program one that knows cluster version 2, and returns a
-// command of a kind that is there since then. What it does is a store's creation.
+// nextVersion is one that this program doesn't know.
+const nextVersion = MaxClusterVersion + 1
+
+// newVersion makes this program one that knows nextVersion, and returns a command
+// of a kind that is there since then. What it does is a store's creation.
 func newVersion(t *testing.T) Command {
 	t.Helper()
 	const kind = maxKinds - 1
-	decoders[kind] = kindFormat{since: 2, decode: func(d *decoder, h Header) (deciding, error) {
+	decoders[kind] = kindFormat{since: nextVersion, decode: func(d *decoder, h Header) (deciding, error) {
 		return &newKind{StoreCreate{Org: d.name("org"), Store: d.name("store")}}, d.done()
 	}}
-	maxVersion = 2
+	maxVersion = nextVersion
 	t.Cleanup(func() { oldVersion(); decoders[kind] = kindFormat{} })
 	return &newKind{StoreCreate{Org: testOrg, Store: "vs_new"}}
 }
@@ -65,7 +69,7 @@ func TestKindsWaitForTheirVersion(t *testing.T) {
 		to      uint32
 		created bool
 		version uint32
-	}{{1, false, 1}, {2, true, 2}, {2, false, 2}, {1, false, 2}} {
+	}{{1, false, 1}, {nextVersion, true, nextVersion}, {nextVersion, false, nextVersion}, {1, false, nextVersion}} {
 		if early, err := r.checkKind(&VersionRaise{Version: step.to}); early != nil || err != nil {
 			t.Errorf("to %d, before the log: %+v, %v", step.to, early, err)
 		}
@@ -86,7 +90,7 @@ func TestKindsWaitForTheirVersion(t *testing.T) {
 func TestAnOlderProgramStopsAtTheRaise(t *testing.T) {
 	r := newRig(t)
 	r.setUp(10)
-	if early, err := r.checkKind(&VersionRaise{Version: 2}); early != nil || !errors.Is(err, ErrUnknownFormat) {
+	if early, err := r.checkKind(&VersionRaise{Version: nextVersion}); early != nil || !errors.Is(err, ErrUnknownFormat) {
 		t.Errorf("before the log: %+v, %v", early, err)
 	}
 	defer func() {
@@ -98,7 +102,7 @@ func TestAnOlderProgramStopsAtTheRaise(t *testing.T) {
 			t.Errorf("%s: %v", versionName, err)
 		}
 	}()
-	r.apply(&VersionRaise{Version: 2})
+	r.apply(&VersionRaise{Version: nextVersion})
 }
 
 // openOld is what an older program makes of a directory.
@@ -114,7 +118,7 @@ func (r *rig) openOld() error {
 	if err == nil {
 		must(r.t, f.Close())
 	}
-	maxVersion = 2
+	maxVersion = nextVersion
 	r.open()
 	return err
 }
@@ -129,19 +133,19 @@ func TestAnOlderProgramOpensNothingNewer(t *testing.T) {
 	if err := r.openOld(); err != nil {
 		t.Errorf("before the raise: %v", err)
 	}
-	r.mustApply(&VersionRaise{Version: 2})
+	r.mustApply(&VersionRaise{Version: nextVersion})
 	crashed := r.crash()
 	if v := crashed.fsm.system.ClusterVersion; v != 1 {
 		t.Fatalf("version %d after the crash: the test shows nothing", v)
 	}
-	if err := crashed.openOld(); !errors.Is(err, ErrUnknownFormat) || !strings.Contains(err.Error(), "cluster version 2") {
+	if err := crashed.openOld(); !errors.Is(err, ErrUnknownFormat) || !strings.Contains(err.Error(), fmt.Sprint("cluster version ", nextVersion)) {
 		t.Errorf("after the crash: %v", err)
 	}
 	stream := r.snapshot()
 
 	joiner := newRig(t)
 	must(t, joiner.restore(stream))
-	if v := joiner.fsm.system.ClusterVersion; v != 2 {
+	if v := joiner.fsm.system.ClusterVersion; v != nextVersion {
 		t.Fatalf("restored version %d", v)
 	}
 	must(t, os.RemoveAll(filepath.Join(joiner.dir, "snapshots"))) // a later one may take its place
@@ -153,7 +157,7 @@ func TestAnOlderProgramOpensNothingNewer(t *testing.T) {
 	if err := newRig(t).restore(stream); !errors.Is(err, ErrUnknownFormat) {
 		t.Errorf("restored: %v", err)
 	}
-	maxVersion = 2
+	maxVersion = nextVersion
 }
 
 func TestVersionFile(t *testing.T) {
