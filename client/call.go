@@ -73,8 +73,13 @@ func nextMayTry(err error, repeatable bool) bool {
 }
 
 func (c *Client) ask(ctx context.Context, addr string, k call, payload []byte) (http.Header, error) {
+	// The transport repeats a request of which it has written nothing, because the
+	// connection had just been closed. What it may have written it repeats too, where
+	// that is a read or has an idempotency key.
 	var connected atomic.Bool
+	keyed := k.header.Get(idempotencyKey) != ""
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.CompareAndSwap(true, keyed) },
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	req, err := c.request(ctx, addr, k, payload)

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"net"
+	"net/http"
 	"testing"
 )
 
@@ -40,6 +42,56 @@ func TestNextAddressIsTriedOnlyWhereItIsSafe(t *testing.T) {
 				t.Errorf("moved on: %v, want %v; error is %v", moved, test.moves, err)
 			}
 		})
+	}
+}
+
+// brokenConn is a connection whose other side has gone when broken is closed.
+type brokenConn struct {
+	net.Conn
+	broken <-chan struct{}
+}
+
+func (c brokenConn) Write(b []byte) (int, error) {
+	select {
+	case <-c.broken:
+		return 0, net.ErrClosed
+	default:
+		return c.Conn.Write(b)
+	}
+}
+
+// A node that has gone may leave a connection on which nothing can be written any
+// more. Where no other is to be had, nothing was sent.
+func TestConnectionThatWasLeft(t *testing.T) {
+	t.Parallel()
+	first, second := newNode(t, 200, nil, `{}`), newNode(t, 200, nil, `{}`)
+	gone := make(chan struct{})
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		select {
+		case <-gone:
+			if "http://"+addr == first.URL {
+				return nil, errors.New("connection refused")
+			}
+		default:
+		}
+		c, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if "http://"+addr == first.URL {
+			c = brokenConn{c, gone}
+		}
+		return c, err
+	}}
+	defer transport.CloseIdleConnections()
+	c := New(Options{Addrs: []string{first.URL, second.URL}, HTTPClient: &http.Client{Transport: transport}})
+	for range 2 {
+		if _, err := c.Sync(context.Background(), SyncRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if first.asked.Load() == 1 && second.asked.Load() == 0 {
+			close(gone)
+		}
+	}
+	if first.asked.Load() != 1 || second.asked.Load() != 1 {
+		t.Errorf("asked %d and %d times, want 1 and 1", first.asked.Load(), second.asked.Load())
 	}
 }
 

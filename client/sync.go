@@ -27,6 +27,8 @@ const (
 	Reject = "reject" // the batch is refused with STALE_SYNC
 )
 
+const idempotencyKey = "Idempotency-Key"
+
 // SyncRequest is one batch of at most 5000 operations. It is applied whole or
 // not at all.
 type SyncRequest struct {
@@ -137,7 +139,7 @@ func (c *Client) Sync(ctx context.Context, req SyncRequest) (SyncReply, error) {
 		k.query, k.repeatable = url.Values{"dry_run": {"true"}}, true
 	}
 	if req.IdempotencyKey != "" {
-		k.header = http.Header{"Idempotency-Key": {req.IdempotencyKey}}
+		k.header = http.Header{idempotencyKey: {req.IdempotencyKey}}
 		k.repeatable = true
 	}
 	header, err := c.do(ctx, k)

@@ -111,6 +111,7 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 	}
 	var connected atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { connected.Store(false) }, // again, where it repeats the request
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	ctx = context.WithValue(ctx, hopRequestKey{}, r)

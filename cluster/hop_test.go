@@ -125,3 +125,48 @@ func TestHopDeadline(t *testing.T) {
 		t.Errorf("while dialing: %v", err)
 	}
 }
+
+// brokenConn is a connection whose other side has gone when broken is closed.
+type brokenConn struct {
+	net.Conn
+	broken <-chan struct{}
+}
+
+func (c brokenConn) Write(b []byte) (int, error) {
+	select {
+	case <-c.broken:
+		return 0, net.ErrClosed
+	default:
+		return c.Conn.Write(b)
+	}
+}
+
+// A node that has gone may leave a connection on which nothing can be written any
+// more. Where no other is to be had, nothing was sent.
+func TestHopOnAConnectionThatWasLeft(t *testing.T) {
+	addr := fakePeer(t, statusOK, func(c net.Conn) {
+		readRequest(t, c)
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nPipesync-Outcome: decided\r\n\r\nok")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	gone := make(chan struct{})
+	h := newHopClient(dialer{tcp: func(ctx context.Context, addr string) (net.Conn, error) {
+		select {
+		case <-gone:
+			return nil, errors.New("connection refused")
+		default:
+		}
+		c, err := dialTCP(ctx, addr)
+		return brokenConn{c, gone}, err
+	}})
+	defer h.close()
+	for _, want := range []string{"decided", "not applied"} {
+		_, err := h.send(t.Context(), hopRequest{addr: addr, op: opPropose, term: 3, clusterID: "c"}, []byte("body"))
+		if got := class(t, err); got != want {
+			t.Errorf("%v, want it %s", err, want)
+		}
+		if want == "decided" {
+			close(gone)
+		}
+	}
+}
