@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"pipesync/fsm"
 )
 
 // versionInfo is what the binary knows of its own making.
@@ -17,6 +19,8 @@ type versionInfo struct {
 	Modified bool   `json:"modified"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	// MaxClusterVersion is the newest version of a cluster that it can be a member of.
+	MaxClusterVersion uint32 `json:"max_cluster_version"`
 }
 
 func newVersionCommand(a *app) *cobra.Command {
@@ -27,14 +31,15 @@ func newVersionCommand(a *app) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			v := buildVersion()
 			return a.print(v, func(w *tabwriter.Writer) {
-				fmt.Fprintf(w, "pipesync %s (commit %s, %s, %s)\n", v.Version, orDash(v.Commit), v.Go, v.Platform)
+				fmt.Fprintf(w, "pipesync %s (commit %s, %s, %s, clusters up to version %d)\n",
+					v.Version, orDash(v.Commit), v.Go, v.Platform, v.MaxClusterVersion)
 			})
 		},
 	}
 }
 
 func buildVersion() versionInfo {
-	v := versionInfo{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionInfo{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MaxClusterVersion: fsm.MaxClusterVersion}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

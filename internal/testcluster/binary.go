@@ -27,17 +27,22 @@ func Build(ctx context.Context, dir string, race bool) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "pipesync")
+	return path, compile(ctx, root, path, race)
+}
+
+// compile builds cmd/node of the module in source.
+func compile(ctx context.Context, source, path string, race bool) error {
 	args, cgo := []string{"build", "-o", path}, "CGO_ENABLED=0"
 	if race {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/node")...)
-	cmd.Dir = root
+	cmd.Dir = source
 	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building pipesync: %w\n%s", err, out)
+		return fmt.Errorf("building pipesync: %w\n%s", err, out)
 	}
-	return path, nil
+	return nil
 }
 
 // ModuleRoot is the folder of the go.mod that governs the working directory.

@@ -138,6 +138,7 @@ func (c *Cluster) NewNode() (*Node, error) {
 		host: host,
 		ID:   id, HTTP: "http://" + addrs[0], Peer: addrs[1], Gossip: addrs[2],
 		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
+		Binary:  c.binary,
 		cluster: c,
 	}
 	if err := c.certify(n); err != nil {

@@ -25,6 +25,7 @@ type Node struct {
 	Gossip string // host:port
 	Dir    string // data directory
 	Log    string // file with all that the process has printed
+	Binary string // of pipesync, that the next start runs
 
 	cluster *Cluster
 	host    Host
@@ -44,7 +45,7 @@ func (n *Node) Start(flags ...string) error {
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", n.ID, err)
 	}
-	args := append(append(slices.Clone(n.host.Run), n.cluster.binary), append(n.flags(), flags...)...)
+	args := append(append(slices.Clone(n.host.Run), n.Binary), append(n.flags(), flags...)...)
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = filepath.Dir(n.Dir)
