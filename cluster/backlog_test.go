@@ -102,6 +102,7 @@ func TestReplacedEntriesAreNotWaitedFor(t *testing.T) {
 
 // A snapshot brings entries that are then never applied one by one.
 func TestRestoredEntriesAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
 	h := newHeldBack(t)
 	go h.send(1, 2, 3)
 	h.wantPassed(1, 2, 3)
@@ -127,6 +128,7 @@ func TestRestoredEntriesAreNotWaitedFor(t *testing.T) {
 // A follower that applies nothing any more keeps its leader, takes only so much of
 // its log, and catches up afterwards.
 func TestASlowFollowerBoundsWhatItTakes(t *testing.T) {
+	t.Parallel()
 	const bodyBytes, proposals = 16 << 10, 160
 	// Those within the bound, and the requests that were under way when it was met,
 	// each with all that the follower lagged behind.

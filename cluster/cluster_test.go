@@ -7,6 +7,7 @@ import (
 )
 
 func TestSingleNode(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -31,6 +32,7 @@ func TestSingleNode(t *testing.T) {
 }
 
 func TestThreeNodes(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	var want []string
 	for i := range 12 {

@@ -55,6 +55,7 @@ func TestSilences(t *testing.T) {
 func soonDead(c *Config) { c.deadAfter = 100 * time.Millisecond }
 
 func TestADeadMemberIsReported(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3, impatient, soonDead)
 	gone := followerOf(all, leaderOf(t, all))
 	gone.stop()
@@ -83,6 +84,7 @@ func (r *removing) config(c *Config) {
 }
 
 func TestDeadMembersAreRemoved(t *testing.T) {
+	t.Parallel()
 	var policy removing
 	policy.Store(&RemovalPolicy{})
 	all := newCluster(t, 4, impatient, policy.config)
@@ -149,6 +151,7 @@ func TestDeadMembersAreRemoved(t *testing.T) {
 // A member that answers is never removed, though it was taken for dead; nor is one
 // without which the quorum would be gone.
 func TestALastQuestionBeforeTheRemoval(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	leader := leaderOf(t, all)
 	c, err := leader.running()
@@ -176,6 +179,7 @@ func TestALastQuestionBeforeTheRemoval(t *testing.T) {
 // One that only the leader is cut off from, by its peer port, is dead to the leader but
 // not to gossip.
 func TestAMemberThatGossipSeesIsNotRemoved(t *testing.T) {
+	t.Parallel()
 	var policy removing
 	policy.Store(&RemovalPolicy{})
 	all := newCluster(t, 3, policy.config)

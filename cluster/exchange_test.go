@@ -19,6 +19,7 @@ func (a aheadClock) Monotonic() time.Duration { return processClock{}.Monotonic(
 func (a aheadClock) Wall() time.Time          { return time.Now().Add(time.Duration(a)) }
 
 func TestALeaderWithAWrongClockHandsOver(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3, clocked(map[string]time.Duration{"n1": -time.Hour}))
 	wrong := all[0]
 	eventually(t, "another leader", func() bool {
@@ -50,6 +51,7 @@ func TestALeaderWithAWrongClockHandsOver(t *testing.T) {
 
 // Of two that disagree nobody knows who is wrong: the leader stays, and both say so.
 func TestTwoClocksThatDisagree(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 2, clocked(map[string]time.Duration{"n1": 2 * time.Minute}))
 	eventually(t, "both to be skewed", func() bool { return all[0].Status().ClockSkewed && all[1].Status().ClockSkewed })
 	n := all[0]
@@ -91,6 +93,7 @@ func (a *testAuditor) Diverged(id string) bool {
 }
 
 func TestALeaderWithAWrongStateHandsOver(t *testing.T) {
+	t.Parallel()
 	auditors := map[string]*testAuditor{}
 	all := newCluster(t, 3, func(c *Config) {
 		a := &testAuditor{name: c.NodeID}

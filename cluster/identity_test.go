@@ -12,6 +12,7 @@ import (
 
 // Bootstrap and wiped logs: a directory is never taken for what it is not.
 func TestDirectoryChecks(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -68,6 +69,7 @@ func TestDirectoryChecks(t *testing.T) {
 }
 
 func TestBootstrapIsResumed(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	m.stop()
 	// As if the process had died after it had written its identity.
@@ -87,6 +89,7 @@ func TestBootstrapIsResumed(t *testing.T) {
 // As if the process had died between the two writes of raft's own bootstrap:
 // the term is there, the first entry isn't.
 func TestHalfABootstrapIsResumed(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	m.stop()
 	id := identity{Format: identityFormat, NodeID: "n1", ClusterID: m.cfg.Certs.Self().ClusterID, Founder: true, Pending: pendingBootstrap}

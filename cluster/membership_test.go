@@ -73,6 +73,7 @@ func TestJoinRefusals(t *testing.T) {
 
 // A connection that names another cluster is refused before a request is read.
 func TestWrongCluster(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -125,6 +126,7 @@ func TestWrongCluster(t *testing.T) {
 }
 
 func TestJoinIsResumed(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 1)
 	all[0].mustPropose("a")
 	m := newMember(t, "n2")
@@ -147,6 +149,7 @@ func TestJoinIsResumed(t *testing.T) {
 }
 
 func TestRemoveAndLeave(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 4, impatient)
 	leader := leaderOf(t, all)
 
@@ -216,6 +219,7 @@ func saysRemoved(t *testing.T, m, through *member) {
 
 // A node that was away while it was removed finds out when it comes back.
 func TestRemovedWhileAway(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3, impatient)
 	leader := leaderOf(t, all)
 	away := followerOf(all, leader)
@@ -230,6 +234,7 @@ func TestRemovedWhileAway(t *testing.T) {
 }
 
 func TestQuorumArithmetic(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3, func(c *Config) { c.HeartbeatTimeout, c.ElectionTimeout = time.Second, time.Second })
 	leader := leaderOf(t, all)
 	down := followerOf(all, leader)
@@ -285,6 +290,7 @@ func TestADeposedLeaderCountsNobody(t *testing.T) {
 }
 
 func TestTransferRefusals(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 2)
 	leader := leaderOf(t, all)
 	if err := leader.TransferLeadership(leader.ctx(), "nobody"); !errors.Is(err, ErrUnknownMember) {
@@ -305,6 +311,7 @@ func TestTransferRefusals(t *testing.T) {
 
 // A node that comes back at other ports is found again by its id.
 func TestAddressChange(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3, impatient)
 	for _, m := range []*member{followerOf(all, leaderOf(t, all)), leaderOf(t, all)} {
 		before := m.ports.peerAdvertise
@@ -337,6 +344,7 @@ func TestAddressChange(t *testing.T) {
 
 // Alone at a new address, a node tells nobody but itself.
 func TestAddressChangeAlone(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -375,6 +383,7 @@ func TestAnyMemberAsksTheLeader(t *testing.T) {
 
 // A change behind another one waits for it no longer than it may.
 func TestChangesTakeTurns(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)

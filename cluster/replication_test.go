@@ -84,6 +84,7 @@ func TestHeardFollowers(t *testing.T) {
 // TestLagOfMembers: every member tells how far each is behind the leader, and for how
 // long it hasn't answered.
 func TestLagOfMembers(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	all[0].mustPropose("before")
 	if leaderOf(t, all).name() != "n1" {

@@ -306,6 +306,7 @@ func TestRottenVariables(t *testing.T) {
 // A node whose log has rotted doesn't start, and cuts nothing off; with the
 // byte as it was it starts again, with everything.
 func TestRottenLogRefusesToStart(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 // TestSizes: status and metrics tell the same sizes.
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	registry := prometheus.NewRegistry()
 	m := newMember(t, "solo", func(c *Config) { c.Registerer = registry })
 	if s := m.Sizes(); s != (Sizes{}) {

@@ -28,6 +28,7 @@ func (m *member) cutLog() {
 }
 
 func TestSnapshotBringsBackOneThatWasAway(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	leader := leaderOf(t, all)
 	away := followerOf(all, leader)
@@ -65,6 +66,7 @@ func TestSnapshotBringsBackOneThatWasAway(t *testing.T) {
 // A state machine that holds what the snapshot holds is not restored at start;
 // one that does not is.
 func TestRestoreOnStart(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -127,6 +129,7 @@ func TestAppendEntriesAreBoundedInBytes(t *testing.T) {
 
 // Entries beyond the bound of one request all arrive.
 func TestLargeEntriesReplicate(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 2)
 	leader := leaderOf(t, all)
 	other := followerOf(all, leader)
@@ -154,6 +157,7 @@ func TestLargeEntriesReplicate(t *testing.T) {
 // What was logged since the last snapshot counts after a restart as well: a node
 // that restarts more often than it fills the measure would never cut its log.
 func TestRestartKeepsTheMeasureOfTheLog(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)

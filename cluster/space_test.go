@@ -99,6 +99,7 @@ func (r *rooms) of(c *Config) {
 // A leader whose disk is full hands over to one that has room. Where nobody has,
 // writes are refused, and go on by themselves when there is room again.
 func TestADiskThatIsFull(t *testing.T) {
+	t.Parallel()
 	r := &rooms{free: map[string]int64{}}
 	all := newCluster(t, 3, r.of)
 	all[0].mustPropose("before")
@@ -132,6 +133,7 @@ func TestADiskThatIsFull(t *testing.T) {
 
 // A real disk, where it may be mounted.
 func TestSpaceOfARealDisk(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
 		t.Skipf("no tmpfs can be mounted, so that no real disk is filled: %v", err)

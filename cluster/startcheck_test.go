@@ -16,6 +16,7 @@ import (
 // A snapshot's index counts barriers, which the state machine never sees. A
 // state that holds all of the snapshot's entries is not restored all the same.
 func TestIdleRestartRestoresNothing(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -47,6 +48,7 @@ func (m *member) newestSnapshot() *raft.SnapshotMeta {
 // Each start is of files that are not of one history. With the right ones the
 // node starts: nothing was changed by the refusal.
 func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)

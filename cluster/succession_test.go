@@ -8,6 +8,7 @@ import (
 // A leader that hangs holds a forward only until the next one is known: the outcome is
 // open, and the node can ask.
 func TestForwardEndsWithItsLeader(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	leader := leaderOf(t, all)
 	via := followerOf(all, leader)

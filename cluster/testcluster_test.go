@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // awaitTime bounds every wait of a test; none is expected to take it.
-const awaitTime = 30 * time.Second
+const awaitTime = 60 * time.Second
 
 var testGossipKey = bytes.Repeat([]byte{7}, 32)
 

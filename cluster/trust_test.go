@@ -19,6 +19,7 @@ import (
 
 // A member answers nobody but nodes of its own cluster, and says why.
 func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -62,6 +63,7 @@ func TestWhoIsRefusedAtThePeerPort(t *testing.T) {
 
 // Whoever shows no certificate can only ask to join, and for a certificate with it.
 func TestNobodyIsRefusedAtThePeerPort(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -90,6 +92,7 @@ func TestNobodyIsRefusedAtThePeerPort(t *testing.T) {
 // A token with the fingerprint of the CA is all that a new node needs: it gets its
 // certificate, and a voter the CA, so that it can let others in.
 func TestATokenGetsANodeItsCertificate(t *testing.T) {
+	t.Parallel()
 	empty := func(c *Config) {
 		store, err := certs.Open(filepath.Join(c.DataDir, "certs"), time.Now)
 		if err != nil {
@@ -192,6 +195,7 @@ func TestATokenGetsANodeItsCertificate(t *testing.T) {
 
 // A port without TLS tells both sides what is wrong.
 func TestTLSMeetsPlainText(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1", func(c *Config) { c.Insecure = true })
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -268,6 +272,7 @@ func TestFoundingWithCertificates(t *testing.T) {
 // A new CA comes in beside the old one, and members take new certificates while
 // they serve; the old CA goes when nobody needs it.
 func TestCertificatesAreReplacedWhileMembersServe(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 3)
 	next, err := certs.NewAuthority(testCA().ClusterID(), time.Now())
 	if err != nil {
@@ -319,6 +324,7 @@ func TestCertificatesAreReplacedWhileMembersServe(t *testing.T) {
 
 // Who isn't trusted any more is not heard any more, on open connections neither.
 func TestAConnectionEndsWithTheTrust(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -369,6 +375,7 @@ func TestAConnectionEndsWithTheTrust(t *testing.T) {
 
 // A peer that says nothing holds no connection for long, in TLS neither.
 func TestASilentHandshakeEnds(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	conn, err := net.Dial("tcp", m.ports.peerAdvertise)
 	if err != nil {

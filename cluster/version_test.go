@@ -45,6 +45,7 @@ func versioned(t *testing.T, name string, supported uint32) (*member, *testVersi
 }
 
 func TestVersionFollowsTheOldestMember(t *testing.T) {
+	t.Parallel()
 	n1, v1 := versioned(t, "n1", 1)
 	n1.bootstrap()
 	n2, v2 := versioned(t, "n2", 3)
@@ -96,6 +97,7 @@ func TestVersionFollowsTheOldestMember(t *testing.T) {
 
 // A joiner that supports less waits until the raise is through, and is refused.
 func TestNobodyJoinsWhileTheVersionIsRaised(t *testing.T) {
+	t.Parallel()
 	n1, v1 := versioned(t, "n1", 1)
 	n1.bootstrap()
 	eventually(t, "a leader", func() bool { return n1.Status().Ready })

@@ -90,6 +90,7 @@ func TestGoldenBytes(t *testing.T) {
 
 // What a member answers to malformed hops never counts as applied.
 func TestHopServerRefusesMalformed(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "solo")
 	if err := m.Bootstrap(m.ctx()); err != nil {
 		t.Fatal(err)
@@ -120,6 +121,7 @@ func TestHopServerRefusesMalformed(t *testing.T) {
 }
 
 func TestMetricFamilies(t *testing.T) {
+	t.Parallel()
 	reg := prometheus.NewRegistry()
 	m := newMember(t, "solo", func(c *Config) { c.Registerer = reg })
 	if err := m.Bootstrap(m.ctx()); err != nil {
