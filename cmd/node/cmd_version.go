@@ -23,6 +23,10 @@ type versionInfo struct {
 	MaxClusterVersion uint32 `json:"max_cluster_version"`
 }
 
+// What scripts/compile has the linker put here; empty in any other build, which
+// knows only what Go has noted.
+var stampedVersion, stampedCommit, stampedTime, stampedModified string
+
 func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -40,6 +44,10 @@ func newVersionCommand(a *app) *cobra.Command {
 
 func buildVersion() versionInfo {
 	v := versionInfo{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, MaxClusterVersion: fsm.MaxClusterVersion}
+	if stampedVersion != "" {
+		v.Version, v.Commit, v.Time, v.Modified = stampedVersion, stampedCommit, stampedTime, stampedModified == "true"
+		return v
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
