@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// requireHostsEnv has tests fail that can't have hosts, instead of being skipped.
+	// requireHostsEnv has tests fail that can't have hosts or disks of their own,
+	// instead of being skipped.
 	requireHostsEnv = "PIPESYNC_REQUIRE_NETNS"
 	// labEnv tells a test that it runs in the hub of a lab, and of which.
 	labEnv = "PIPESYNC_TEST_LAB"
@@ -35,10 +36,7 @@ func onHosts(t *testing.T, n int, ipv6 bool, body func(t *testing.T, lab *netns.
 		return
 	}
 	if err := netns.Available(); err != nil {
-		if os.Getenv(requireHostsEnv) != "" {
-			t.Fatal(err)
-		}
-		t.Skipf("NOT RUN: %v", err)
+		unavailable(t, err)
 	}
 	lab, err := netns.Make(n, ipv6)
 	if err != nil {
@@ -53,19 +51,40 @@ func onHosts(t *testing.T, n int, ipv6 bool, body func(t *testing.T, lab *netns.
 	if err != nil {
 		t.Fatal(err)
 	}
-	only := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	args := append(netns.In(lab.Hub), os.Args[0], "-test.run", only, "-test.v")
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), labEnv+"="+string(text), testcluster.BinaryEnv+"="+binary)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("in the hub: %v\n%s", err, out)
+	elsewhere(t, netns.In(lab.Hub), labEnv+"="+string(text))
+}
+
+// unavailable skips a test that this machine can't run, or fails it where it must run.
+func unavailable(t *testing.T, why error) {
+	t.Helper()
+	if os.Getenv(requireHostsEnv) != "" {
+		t.Fatal(why)
 	}
+	t.Skipf("NOT RUN: %v", why)
+}
+
+// elsewhere runs t alone again, in a process that is started by the command in, with
+// more variables of the environment.
+func elsewhere(t *testing.T, in []string, environment ...string) {
+	t.Helper()
+	only := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
+	args := append(slices.Clone(in), os.Args[0], "-test.run", only, "-test.v")
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Env = append(append(os.Environ(), testcluster.BinaryEnv+"="+binary), environment...)
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "--- SKIP: "+t.Name()) {
+		t.Skipf("%s", out)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+		t.Fatalf("%s %s: %v\n%s", in, only, err, out)
+	}
+	t.Logf("%s", out)
 }
 
 // Three machines, each with an address of its own, speak TLS to each other. The
 // leader's is cut off: the others go on, and it catches up when it is back.
 func TestAcrossHosts(t *testing.T) {
+	t.Parallel()
 	t.Run("IPv4", func(t *testing.T) { onHosts(t, 3, false, cutAndHeal) })
 	t.Run("IPv6", func(t *testing.T) { onHosts(t, 3, true, cutAndHeal) })
 }
