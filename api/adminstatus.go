@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 )
 
@@ -24,6 +25,7 @@ type statusReply struct {
 	FailuresTolerated int           `json:"failures_tolerated"`
 	Insecure          bool          `json:"insecure"`
 	Certificate       *certReply    `json:"certificate"`
+	HTTPCertificate   *certReply    `json:"http_certificate"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
 	Disk              diskReply     `json:"disk"`
@@ -66,15 +68,15 @@ type certReply struct {
 	TrustedCAs []string   `json:"trusted_cas"`
 }
 
-func certificate(st cluster.Status) *certReply {
-	if st.Certificate == nil {
+func newCertReply(st *certs.Status) *certReply {
+	if st == nil {
 		return nil
 	}
-	reply := &certReply{TrustedCAs: st.Certificate.CAs}
+	reply := &certReply{TrustedCAs: st.CAs}
 	if reply.TrustedCAs == nil {
 		reply.TrustedCAs = []string{}
 	}
-	if at := st.Certificate.NotAfter; !at.IsZero() {
+	if at := st.NotAfter; !at.IsZero() {
 		at = at.UTC()
 		reply.NotAfter = &at
 	}
@@ -94,8 +96,12 @@ func (s *server) handleStatus(c *call) error {
 	reply := statusReply{
 		NodeID: st.NodeID, ClusterID: st.ClusterID, Version: st.Version, Role: st.Role, Term: st.Term,
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
-		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP, Certificate: certificate(st),
+		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP, Certificate: newCertReply(st.Certificate),
 		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
+	}
+	if s.Certificates != nil {
+		own := s.Certificates.Status()
+		reply.HTTPCertificate = newCertReply(&own)
 	}
 	reply.Disk = diskReply{Directory: st.Disk.Dir, FreeBytes: st.Disk.FreeBytes, TotalBytes: st.Disk.TotalBytes, MinFreeBytes: st.Disk.MinFreeBytes}
 	var err error

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 )
 
 // Codes of alarms: what no retry cures, and somebody has to look at.
@@ -29,11 +30,10 @@ var alarmCodes = []string{alarmCertExpiring, alarmCertInvalid, alarmClockSkew, a
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
-	if c := st.Certificate; c != nil && c.Problem != nil {
-		alarms = append(alarms, alarm{alarmCertInvalid, c.Problem.Error() + ": put a certificate there that is right; the node takes it without a restart"})
-	} else if c != nil && c.Late {
-		alarms = append(alarms, alarm{alarmCertExpiring, fmt.Sprintf(
-			"this node's certificate for the peer port ends at %s: put a new one in its place", c.NotAfter.UTC().Format(time.RFC3339))})
+	for _, c := range s.certificates(st) {
+		if why := c.alarm(); why.Code != "" {
+			alarms = append(alarms, why)
+		}
 	}
 	if st.ClockSkewed {
 		alarms = append(alarms, alarm{alarmClockSkew, fmt.Sprintf(
@@ -53,6 +53,36 @@ func (s *server) alarms(st cluster.Status) []alarm {
 			"rows of this node's state contradict one another (at entry %d): %s; if no other node says so, reseed this one, else report a bug", scrub.Index, scrub.Problems[0])})
 	}
 	return alarms
+}
+
+// portCertificate is the certificate of one of the node's ports.
+type portCertificate struct {
+	port string // "peer" or "http"
+	certs.Status
+}
+
+// certificates are those that this node has.
+func (s *server) certificates(st cluster.Status) []portCertificate {
+	var all []portCertificate
+	if st.Certificate != nil {
+		all = append(all, portCertificate{"peer", *st.Certificate})
+	}
+	if s.Certificates != nil {
+		all = append(all, portCertificate{"http", s.Certificates.Status()})
+	}
+	return all
+}
+
+// alarm is what is wrong with the certificate; its code is empty where nothing is.
+func (c *portCertificate) alarm() alarm {
+	switch {
+	case c.Problem != nil:
+		return alarm{alarmCertInvalid, c.Problem.Error() + ": put a certificate there that is right; the node takes it without a restart"}
+	case c.Late:
+		return alarm{alarmCertExpiring, fmt.Sprintf(
+			"this node's certificate for the %s port ends at %s: put a new one in its place", c.port, c.NotAfter.UTC().Format(time.RFC3339))}
+	}
+	return alarm{}
 }
 
 // diskFull says what is wrong with the node's disk, or nothing.

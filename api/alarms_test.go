@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"strings"
@@ -34,7 +35,34 @@ func TestAlarms(t *testing.T) {
 	}
 }
 
+// fakeCertificates are those of an HTTP port.
+type fakeCertificates struct {
+	status certs.Status
+	name   string // of the administrator, whoever asks
+	err    error
+}
+
+func (f *fakeCertificates) Status() certs.Status { return f.status }
+
+func (f *fakeCertificates) Administrator([]*x509.Certificate, string) (string, error) {
+	return f.name, f.err
+}
+
 func TestAlarmsOfCertificates(t *testing.T) {
+	end := time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
+	port := &fakeCertificates{status: certs.Status{NotAfter: end.Add(time.Hour), CAs: []string{strings.Repeat("b", 64)}}}
+	https := newEdge(t, func(d *Deps) { d.Certificates = port })
+	body := https.do("GET", "/v1/admin/status", "").want(200, "").body
+	if !strings.Contains(body, `"certificate":null,"http_certificate":{"not_after":"2026-05-30T13:00:00Z","trusted_cas":["`+strings.Repeat("b", 64)+`"]}`) || !strings.Contains(body, `"alarms":[]`) {
+		t.Errorf("the HTTP port's: %s", body)
+	}
+	if body := https.do("GET", "/metrics", "").want(200, "").body; !strings.Contains(body, "\npipesync_certificate_not_after_timestamp_seconds{port=\"http\"} 1.780146e+09") {
+		t.Errorf("the HTTP port's: %s", body)
+	}
+	port.status.Late = true
+	if body := https.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `"code":"CERTIFICATE_EXPIRING","message":"this node's certificate for the http port ends at 2026-05-30T13`) {
+		t.Errorf("the HTTP port's, late: %s", body)
+	}
 	e := newEdge(t)
 	healthy := e.cluster.Status()
 	with := func(c *certs.Status) {
@@ -44,7 +72,6 @@ func TestAlarmsOfCertificates(t *testing.T) {
 			return st
 		}
 	}
-	end := time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		have  *certs.Status
 		alarm string
@@ -64,7 +91,7 @@ func TestAlarmsOfCertificates(t *testing.T) {
 			t.Errorf("%+v: %s", c.have, body)
 		}
 		metrics := e.do("GET", "/metrics", "").want(200, "").body
-		if gauge := "\npipesync_certificate_not_after_timestamp_seconds " + c.gauge; strings.Contains(metrics, gauge) != (c.gauge != "") {
+		if gauge := "\npipesync_certificate_not_after_timestamp_seconds{port=\"peer\"} " + c.gauge; strings.Contains(metrics, gauge) != (c.gauge != "") {
 			t.Errorf("%+v: metrics have %q: %t", c.have, gauge, c.gauge == "")
 		}
 	}

@@ -6,6 +6,7 @@ package api
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 	"pipesync/fsm/audit"
 )
@@ -61,6 +63,16 @@ type Audit interface {
 	// LastScrub is the last look at all rows that has ended, and what a comparison
 	// with the other members' says; false where there is none.
 	LastScrub() (audit.Scrub, audit.Verdict, bool)
+}
+
+// Certificates are those of the HTTP port. All methods are called concurrently.
+type Certificates interface {
+	// Status is that of the port's own certificate; its CAs are administrators'.
+	Status() certs.Status
+	// Administrator names the administrator of the cluster, of any where clusterID is
+	// empty, whose certificate the client's chain is. An error that is
+	// certs.ErrNoCertificate says that there is none to judge.
+	Administrator(chain []*x509.Certificate, clusterID string) (string, error)
 }
 
 // noAudit trusts every state.
@@ -121,6 +133,8 @@ type Deps struct {
 	// InsecureHTTP says that the HTTP port is open beyond this machine without
 	// TLS, for the status.
 	InsecureHTTP bool
+	// Certificates are those of the HTTP port; nil: it speaks plain text.
+	Certificates Certificates
 	Logger       *slog.Logger
 	Registry     *prometheus.Registry // served at /metrics; the edge's families are added
 	Limits       Limits

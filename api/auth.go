@@ -2,10 +2,7 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"net/http"
-	"strings"
 
 	"pipesync/fsm"
 )
@@ -72,36 +69,4 @@ func (s *server) storeExists(ctx context.Context, org, store string) (bool, erro
 		_, ok, err := v.Store(org, store)
 		return ok, err
 	})
-}
-
-// authenticateAdmin accepts this node's own token, with which a node is told to
-// join, and the cluster's.
-func (s *server) authenticateAdmin(r *http.Request) error {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return fail(codeMissingAdminToken, "the Authorization header with the admin token is missing")
-	}
-	sent := sha256.Sum256([]byte(token))
-	if s.AdminToken != "" {
-		own := sha256.Sum256([]byte(s.AdminToken))
-		if subtle.ConstantTimeCompare(own[:], sent[:]) == 1 {
-			return nil
-		}
-	}
-	matches := false
-	known, err := s.inView(func(v *fsm.View) (bool, error) {
-		settings, ok, err := v.Settings()
-		matches = ok && subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1
-		return ok, err
-	})
-	switch {
-	case err != nil:
-		return err
-	case !known && s.isJoined(): // it starts, and its state is still to come
-		return fail(codeNotReady, "this node can't tell yet whether the admin token is the cluster's")
-	case !matches:
-		return fail(codeInvalidAdminToken, "the admin token is not valid here")
-	}
-	return nil
 }

@@ -2,11 +2,14 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 )
 
@@ -117,6 +120,41 @@ func TestAdminTokens(t *testing.T) {
 	}
 	e = newEdge(t, func(d *Deps) { d.AdminToken = "" })
 	e.do("GET", "/v1/admin/members", "", header{"Authorization", "Bearer "}).want(401, codeMissingAdminToken)
+}
+
+// An administrator's certificate stands for the token, whatever token is sent with it; one
+// that is nobody's is told as such where no token is.
+func TestAdminCertificates(t *testing.T) {
+	port := &fakeCertificates{}
+	e := newEdge(t, func(d *Deps) { d.Certificates = port })
+	ask := func(authorization string, overTLS bool) *reply {
+		r := httptest.NewRequest("GET", "/v1/admin/members", nil)
+		r.Header.Set("Authorization", authorization)
+		if overTLS {
+			r.TLS = &tls.ConnectionState{}
+		}
+		return e.serve(r)
+	}
+	const none, right, wrong = "", "Bearer " + testAdmin, "Bearer no"
+	for _, c := range []struct {
+		err           error
+		authorization string
+		overTLS       bool
+		status        int
+		code          Code
+	}{
+		{nil, none, true, 200, ""},
+		{nil, wrong, true, 200, ""},
+		{nil, none, false, 401, codeMissingAdminToken},
+		{certs.ErrNoCertificate, none, true, 401, codeMissingAdminToken},
+		{certs.ErrNoCertificate, wrong, true, 401, codeInvalidAdminToken},
+		{certs.ErrUntrusted, none, true, 401, codeInvalidAdminCertificate},
+		{certs.ErrUntrusted, wrong, true, 401, codeInvalidAdminToken},
+		{certs.ErrUntrusted, right, true, 200, ""},
+	} {
+		port.err = c.err
+		ask(c.authorization, c.overTLS).want(c.status, c.code)
+	}
 }
 
 // TestAdminTokenBeforeTheState: a member that has just started can't judge the

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"pipesync/cluster"
+	"pipesync/cluster/certs"
 	"pipesync/fsm"
 )
 
@@ -129,6 +131,12 @@ var provocations = map[Code]func(e *edge) *reply{
 	codeInvalidAPIKey:     func(e *edge) *reply { return e.sync(goodSync, header{"X-API-Key", "psk_nonsense"}) },
 	codeMissingAdminToken: func(e *edge) *reply { return e.do("GET", "/v1/admin/status", "", header{"Authorization", ""}) },
 	codeInvalidAdminToken: func(e *edge) *reply { return e.do("GET", "/v1/admin/status", "", header{"Authorization", "Bearer x"}) },
+	codeInvalidAdminCertificate: func(e *edge) *reply {
+		e = newEdge(e.t, func(d *Deps) { d.Certificates = &fakeCertificates{err: certs.ErrUntrusted} })
+		r := httptest.NewRequest("GET", "/v1/admin/status", nil)
+		r.TLS = &tls.ConnectionState{}
+		return e.serve(r)
+	},
 	codeOrganizationMismatch: func(e *edge) *reply {
 		return e.sync(strings.Replace(goodSync, "org_acme", "org_other", 1))
 	},

@@ -113,7 +113,7 @@ func (s *server) tell(c *call, err error) {
 }
 
 func challenge(code Code) string {
-	if code == codeMissingAdminToken || code == codeInvalidAdminToken {
+	if code == codeMissingAdminToken || code == codeInvalidAdminToken || code == codeInvalidAdminCertificate {
 		return `Bearer realm="pipesync admin"`
 	}
 	return `ApiKey realm="pipesync", header="X-API-Key"`

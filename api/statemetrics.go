@@ -13,7 +13,7 @@ var (
 	needDesc  = gaugeDesc("disk_min_free_bytes", "Free bytes below which this node takes no writes as leader.")
 	clockDesc = gaugeDesc("clock_offset_seconds", "How far this node's clock is ahead of the median of the members'.")
 
-	certDesc = gaugeDesc("certificate_not_after_timestamp_seconds", "When this node's certificate for the peer port ends, since the Unix epoch; absent where it has none.")
+	certDesc = gaugeDesc("certificate_not_after_timestamp_seconds", "When this node's certificate for the port, peer or http, ends, since the Unix epoch; absent where it has none.", "port")
 
 	scrubTimeDesc     = gaugeDesc("scrub_finished_timestamp_seconds", "When the last scrub of this node's state ended, since the Unix epoch; 0 where none has.")
 	scrubRowsDesc     = gaugeDesc("scrub_rows", "Rows that the last scrub has read.")
@@ -54,8 +54,10 @@ func (c stateCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(freeDesc, float64(st.Disk.FreeBytes))
 	gauge(needDesc, float64(st.Disk.MinFreeBytes))
 	gauge(clockDesc, st.ClockOffset.Seconds())
-	if cert := st.Certificate; cert != nil && !cert.NotAfter.IsZero() {
-		gauge(certDesc, float64(cert.NotAfter.Unix()))
+	for _, cert := range c.certificates(st) {
+		if !cert.NotAfter.IsZero() {
+			gauge(certDesc, float64(cert.NotAfter.Unix()), cert.port)
+		}
 	}
 	scrub, _, found := c.Audit.LastScrub()
 	finished := 0.0

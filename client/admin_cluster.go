@@ -31,7 +31,8 @@ type Status struct {
 	Voters            int          `json:"voters"`
 	FailuresTolerated int          `json:"failures_tolerated"`
 	Insecure          bool         `json:"insecure"`
-	Certificate       *Certificate `json:"certificate"` // for the peer port; nil: none
+	Certificate       *Certificate `json:"certificate"`      // for the peer port; nil: none
+	HTTPCertificate   *Certificate `json:"http_certificate"` // nil: none
 	Ready             bool         `json:"ready"`
 	LastContactMS     int64        `json:"last_contact_ms"`
 	Disk              Disk         `json:"disk"`
@@ -59,10 +60,10 @@ type Sizes struct {
 	State            *int64 `json:"state_bytes"`              // files of the state; nil: it is being replaced
 }
 
-// Certificate is a node's for the peer port.
+// Certificate is a node's for one of its ports.
 type Certificate struct {
 	NotAfter   *time.Time `json:"not_after"`   // nil: it can't be read
-	TrustedCAs []string   `json:"trusted_cas"` // SHA-256 of their certificates, in hexadecimal
+	TrustedCAs []string   `json:"trusted_cas"` // by the port; SHA-256 of their certificates, in hexadecimal
 }
 
 // State identifies the state of a node: nodes with the same chain at a mark have

@@ -136,7 +136,9 @@ func (c *Client) request(ctx context.Context, addr string, k call, payload []byt
 	case withAPIKey:
 		req.Header.Set("X-API-Key", c.apiKey)
 	case withAdminToken:
-		req.Header.Set("Authorization", "Bearer "+c.adminToken)
+		if c.adminToken != "" { // a certificate may stand for it
+			req.Header.Set("Authorization", "Bearer "+c.adminToken)
+		}
 	}
 	return req, nil
 }

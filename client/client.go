@@ -9,6 +9,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"strings"
@@ -31,8 +32,12 @@ const (
 // Options say how to reach a cluster and as whom.
 type Options struct {
 	// Addrs are the nodes' HTTP addresses, as host:port or as URLs, in order of
-	// preference. None means DefaultAddr.
+	// preference. None means DefaultAddr. Without a scheme it is https where TLS is
+	// set, else http.
 	Addrs []string
+	// TLS is for https addresses: whom to trust, and the certificate to show, which may
+	// make an administrator of whoever has it. Nil: the system's CAs, and none.
+	TLS *tls.Config
 	// APIKey goes with pipeline and vector store calls.
 	APIKey string
 	// AdminToken goes with calls under /v1/admin.
@@ -40,7 +45,8 @@ type Options struct {
 	// Timeout bounds a call whose context has no earlier deadline; 0 means
 	// DefaultTimeout.
 	Timeout time.Duration
-	// HTTPClient replaces the client's own. It must not follow redirects.
+	// HTTPClient replaces the client's own, and has its own TLS. It must not follow
+	// redirects.
 	HTTPClient *http.Client
 }
 
@@ -62,17 +68,21 @@ func New(o Options) *Client {
 		timeout:    o.Timeout,
 		http:       o.HTTPClient,
 	}
-	for _, addr := range o.Addrs {
-		c.addrs = append(c.addrs, baseURL(addr))
+	if len(o.Addrs) == 0 {
+		o.Addrs = []string{DefaultAddr}
 	}
-	if len(c.addrs) == 0 {
-		c.addrs = []string{baseURL(DefaultAddr)}
+	scheme := "http"
+	if o.TLS != nil {
+		scheme = "https"
+	}
+	for _, addr := range o.Addrs {
+		c.addrs = append(c.addrs, baseURL(scheme, addr))
 	}
 	if c.timeout <= 0 {
 		c.timeout = DefaultTimeout
 	}
 	if c.http == nil {
-		c.http = newHTTPClient()
+		c.http = newHTTPClient(o.TLS)
 	}
 	return c
 }
@@ -83,23 +93,25 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Addrs are the addresses in use, as URLs without a trailing slash.
 func (c *Client) Addrs() []string { return append([]string(nil), c.addrs...) }
 
-func newHTTPClient() *http.Client {
+func newHTTPClient(config *tls.Config) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			MaxIdleConnsPerHost: maxIdlePerNode,
 			IdleConnTimeout:     idleConnLifetime,
+			TLSClientConfig:     config,
+			TLSHandshakeTimeout: dialTimeout,
 		},
 		// A redirect would carry the credentials to an address nobody named.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-func baseURL(addr string) string {
+func baseURL(scheme, addr string) string {
 	addr = strings.TrimRight(strings.TrimSpace(addr), "/")
 	if !strings.Contains(addr, "://") {
-		addr = "http://" + addr
+		addr = scheme + "://" + addr
 	}
 	return addr
 }

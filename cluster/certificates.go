@@ -130,6 +130,17 @@ func (n *Node) checkCertificate(id identity) error {
 	return nil
 }
 
+// ReloadCertificates takes at once what has changed of this node's certificates on the
+// disk. Without it that is noticed within certs.WatchInterval.
+func (n *Node) ReloadCertificates() {
+	if n.cfg.Certs == nil {
+		return
+	}
+	if changed, err := n.cfg.Certs.Reload(); changed {
+		n.noteCertificates(err)
+	}
+}
+
 func (n *Node) noteCertificates(err error) {
 	if err != nil {
 		n.cfg.Logger.Error("keeping the certificates up to date", "error", err)

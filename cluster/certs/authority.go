@@ -92,22 +92,11 @@ func (a *Authority) certify(nodeID string, key crypto.PublicKey, life time.Durat
 	if nodeID == "" {
 		return nil, fmt.Errorf("%s: %w", doing, errIncompleteIdentity)
 	}
-	notAfter := now.Add(life)
-	if notAfter.After(a.cert.NotAfter) {
-		notAfter = a.cert.NotAfter
-	}
-	if !notAfter.After(now) {
-		return nil, fmt.Errorf("%s: the CA is valid until %s: %w", doing, stamp(a.cert.NotAfter), ErrNotValidNow)
-	}
-	cert, err := sign(&x509.Certificate{
-		Subject:               pkix.Name{CommonName: nodeID},
-		URIs:                  []*url.URL{id.uri()},
-		NotBefore:             now.Add(-backdated),
-		NotAfter:              notAfter,
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-	}, a.cert, key, a.key)
+	cert, err := a.signFor(life, now, key, &x509.Certificate{
+		Subject:     pkix.Name{CommonName: nodeID},
+		URIs:        []*url.URL{id.uri()},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", doing, err)
 	}
@@ -116,6 +105,20 @@ func (a *Authority) certify(nodeID string, key crypto.PublicKey, life time.Durat
 		return nil, errors.Join(fmt.Errorf("%s: it would be read as %s", doing, got), err)
 	}
 	return cert, nil
+}
+
+// signFor signs what template names, valid for life from now on, but no longer than
+// the CA itself.
+func (a *Authority) signFor(life time.Duration, now time.Time, key crypto.PublicKey, template *x509.Certificate) (*x509.Certificate, error) {
+	template.NotBefore, template.NotAfter = now.Add(-backdated), now.Add(life)
+	if template.NotAfter.After(a.cert.NotAfter) {
+		template.NotAfter = a.cert.NotAfter
+	}
+	if !template.NotAfter.After(now) {
+		return nil, fmt.Errorf("the CA is valid until %s: %w", stamp(a.cert.NotAfter), ErrNotValidNow)
+	}
+	template.KeyUsage, template.BasicConstraintsValid = x509.KeyUsageDigitalSignature, true
+	return sign(template, a.cert, key, a.key)
 }
 
 // newKey makes a key for ECDSA over P-256, which every TLS library and every

@@ -192,11 +192,28 @@ func TestWhoCounts(t *testing.T) {
 // asAuthority signs with a node's own key, which no CA has allowed.
 func asAuthority(n *Node) *Authority { return &Authority{n.cert, n.key} }
 
-// handshake lets client dial server, both over one connection in memory.
+// connected are both ends of a connection.
+func connected(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if a, err = net.Dial("tcp", l.Addr().String()); err == nil {
+		b, err = l.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = a.Close(), b.Close() })
+	return a, b
+}
+
+// handshake lets client dial server.
 func handshake(t *testing.T, client, server *tls.Config) (state tls.ConnectionState, clientErr error) {
 	t.Helper()
-	a, b := net.Pipe()
-	defer a.Close()
+	a, b := connected(t)
 	c, s := tls.Client(a, client), tls.Server(b, server)
 	done := make(chan error, 1)
 	go func() {

@@ -6,8 +6,9 @@ import "errors"
 // and what was found.
 var (
 	ErrNoCertificate = errors.New("no certificate")
-	// ErrNoIdentity means that a certificate names no node, or several.
-	ErrNoIdentity = errors.New("the certificate names no node of Pipesync")
+	// ErrNoIdentity means that a certificate doesn't name whom it is for as ours do, or
+	// names several.
+	ErrNoIdentity = errors.New("the certificate doesn't say whom of Pipesync it is for")
 	// ErrUntrusted means that no trusted CA has signed the certificate, or not for
 	// this use.
 	ErrUntrusted    = errors.New("the certificate is not to be trusted")

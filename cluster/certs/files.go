@@ -99,8 +99,12 @@ func ReadAuthority(dir string) (*Authority, error) {
 
 // ReadTrust reads dir's trust.pem.
 func ReadTrust(dir string) ([]*x509.Certificate, error) {
-	path := filepath.Join(dir, trustName)
-	text, err := readFile(path, false)
+	return readCAs(filepath.Join(dir, trustName))
+}
+
+// readCAs reads a file of CA certificates and nothing else.
+func readCAs(path string) ([]*x509.Certificate, error) {
+	text, err := readFile(path, public)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
@@ -125,7 +129,7 @@ func ReadTrust(dir string) ([]*x509.Certificate, error) {
 
 // readPair reads certificates and the key of the first.
 func readPair(path string) ([]*x509.Certificate, crypto.Signer, error) {
-	text, err := readFile(path, true)
+	text, err := readFile(path, private)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -143,7 +147,14 @@ func readPair(path string) ([]*x509.Certificate, crypto.Signer, error) {
 	return chain, key, nil
 }
 
-func readFile(path string, secret bool) ([]byte, error) {
+// Permissions that a file of keys mustn't give.
+const (
+	public  os.FileMode = 0     // there is no key in it
+	private os.FileMode = 0o077 // for its owner alone
+	shared  os.FileMode = 0o007 // its group may read it
+)
+
+func readFile(path string, forbidden os.FileMode) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -153,7 +164,7 @@ func readFile(path string, secret bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mode := info.Mode().Perm(); secret && mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); mode&forbidden != 0 {
 		return nil, fmt.Errorf("its mode is %04o, and it holds a private key: others than its owner must not read or write it (chmod 600)", mode)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))

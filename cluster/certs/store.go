@@ -21,7 +21,7 @@ type Store struct {
 	current atomic.Pointer[material] // never nil
 
 	mu     sync.Mutex // held while the files are read or written
-	marks  [3]mark    // of the files when they were last read
+	marks  []mark     // of the files when they were last read
 	broken error      // why what is on the disk isn't in force; nil: it is
 }
 
@@ -184,7 +184,11 @@ func (s *Store) found(newID, nodeID string) error {
 // sixth, or 15 days of 90.
 const lateShare = 6
 
-// Status is the state of a node's certificates.
+func isLate(cert *x509.Certificate, now time.Time) bool {
+	return now.After(cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / lateShare))
+}
+
+// Status is the state of a node's certificates for one of its ports.
 type Status struct {
 	// NotAfter is when the certificate ends; zero: there is none.
 	NotAfter time.Time
@@ -210,7 +214,7 @@ func (s *Store) Status() Status {
 	}
 	cert := m.chain.Leaf
 	st := Status{NotAfter: cert.NotAfter, CA: m.ca, Problem: broken}
-	st.Late = s.now().After(cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / lateShare))
+	st.Late = isLate(cert, s.now())
 	for _, c := range m.cas {
 		st.CAs = append(st.CAs, Fingerprint(c))
 	}

@@ -35,15 +35,8 @@ func (t trust) verify(chain []*x509.Certificate, want Identity, usage x509.ExtKe
 	if err != nil {
 		return Identity{}, fmt.Errorf("the certificate of %q: %w", cert.Subject.CommonName, err)
 	}
-	between := x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	_, err = cert.Verify(x509.VerifyOptions{
-		Roots: t.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
-	})
-	if err != nil {
-		return Identity{}, fmt.Errorf("the certificate for %s: %w", id, t.explain(err, cert, want, now))
+	if err := t.verifyChain(chain, want.describe(), usage, now); err != nil {
+		return Identity{}, fmt.Errorf("the certificate for %s: %w", id, err)
 	}
 	switch {
 	case want.ClusterID != "" && id.ClusterID != want.ClusterID:
@@ -54,8 +47,24 @@ func (t trust) verify(chain []*x509.Certificate, want Identity, usage x509.ExtKe
 	return id, nil
 }
 
+// verifyChain makes sure that a CA that is trusted has signed chain for this usage, and
+// that it is valid now. wanted is whose it should be, in words.
+func (t trust) verifyChain(chain []*x509.Certificate, wanted string, usage x509.ExtKeyUsage, now time.Time) error {
+	between := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		Roots: t.roots, Intermediates: between, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage},
+	})
+	if err != nil {
+		return t.explain(err, chain[0], wanted, now)
+	}
+	return nil
+}
+
 // explain says in words of ours why x509 doesn't accept cert.
-func (t trust) explain(err error, cert *x509.Certificate, want Identity, now time.Time) error {
+func (t trust) explain(err error, cert *x509.Certificate, wanted string, now time.Time) error {
 	if late := outOfTime(cert, now); late != nil {
 		return late
 	}
@@ -72,7 +81,7 @@ func (t trust) explain(err error, cert *x509.Certificate, want Identity, now tim
 		trusted = append(trusted, fmt.Sprintf("%q with key %x", c.Subject.CommonName, c.SubjectKeyId))
 	}
 	return fmt.Errorf("for %s expected a signature of %s, found one of %q with key %x: %w",
-		want.describe(), strings.Join(trusted, " or "), cert.Issuer.CommonName, cert.AuthorityKeyId, ErrUntrusted)
+		wanted, strings.Join(trusted, " or "), cert.Issuer.CommonName, cert.AuthorityKeyId, ErrUntrusted)
 }
 
 func outOfTime(c *x509.Certificate, now time.Time) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -25,9 +26,14 @@ func (a mark) same(b mark) bool {
 	return os.SameFile(a.info, b.info) && a.info.ModTime().Equal(b.info.ModTime()) && a.info.Size() == b.info.Size() && a.info.Mode() == b.info.Mode()
 }
 
-func (s *Store) marksNow() (marks [3]mark) {
-	for i, name := range []string{trustName, nodeName, caName} {
-		if info, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
+func (s *Store) marksNow() []mark {
+	return marksOf(filepath.Join(s.dir, trustName), filepath.Join(s.dir, nodeName), filepath.Join(s.dir, caName))
+}
+
+func marksOf(paths ...string) []mark {
+	marks := make([]mark, len(paths))
+	for i, path := range paths {
+		if info, err := os.Stat(path); err == nil {
 			marks[i].info = info
 		}
 	}
@@ -39,8 +45,7 @@ func (s *Store) marksNow() (marks [3]mark) {
 func (s *Store) Reload() (changed bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.marksNow()
-	if now[0].same(s.marks[0]) && now[1].same(s.marks[1]) && now[2].same(s.marks[2]) {
+	if slices.EqualFunc(s.marksNow(), s.marks, mark.same) {
 		return false, nil
 	}
 	if err := s.read(); err != nil {

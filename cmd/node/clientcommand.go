@@ -37,8 +37,9 @@ func (c *credential) variable() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(c.option, "-", "_"))
 }
 
-// read returns the secret that the file has, or else the environment says.
-func (c *credential) read(a *app, file string) (string, error) {
+// read returns the secret that the file has, or else the environment says, or else what
+// is in PIPESYNC_DATA_DIR, unless somebody is known otherwise.
+func (c *credential) read(a *app, file string, known bool) (string, error) {
 	if file != "" {
 		return secret("", file)
 	}
@@ -46,7 +47,7 @@ func (c *credential) read(a *app, file string) (string, error) {
 		return secret(value, "")
 	}
 	path := a.getenv(c.variable() + "_FILE")
-	if dir := a.getenv(envPrefix + "DATA_DIR"); path == "" && dir != "" && c.dataFile != "" {
+	if dir := a.getenv(envPrefix + "DATA_DIR"); path == "" && dir != "" && c.dataFile != "" && !known {
 		path = filepath.Join(dir, c.dataFile)
 	}
 	return secret("", path)
@@ -58,6 +59,7 @@ type clientFlags struct {
 	timeout    time.Duration
 	credential credential
 	secretFile string
+	tls        tlsFlags
 }
 
 func (f *clientFlags) add(cmd *cobra.Command, timeout time.Duration) {
@@ -65,6 +67,7 @@ func (f *clientFlags) add(cmd *cobra.Command, timeout time.Duration) {
 	c := &f.credential
 	fs.StringSliceVar(&f.addrs, "addr", nil, "HTTP address of a node; repeat it to have others tried (env PIPESYNC_HTTP_ADDR; default "+client.DefaultAddr+")")
 	fs.StringVar(&f.secretFile, c.option+"-file", "", fmt.Sprintf("file with the %s (env %s, %[2]s_FILE)", c.name, c.variable()))
+	f.tls.add(fs)
 	fs.DurationVar(&f.timeout, "timeout", timeout, "how long to wait in all")
 }
 
@@ -73,14 +76,19 @@ func (f *clientFlags) client(a *app) (*client.Client, error) {
 	if f.timeout <= 0 {
 		return nil, fmt.Errorf("--timeout is %s: it must be above 0", f.timeout)
 	}
-	text, err := f.credential.read(a, f.secretFile)
+	config, err := f.tls.config(a)
+	if err != nil {
+		return nil, err
+	}
+	isAdmin := config != nil && len(config.Certificates) > 0 && f.credential.name == adminToken.name
+	text, err := f.credential.read(a, f.secretFile, isAdmin)
 	if err != nil {
 		return nil, fmt.Errorf("reading the %s: %w", f.credential.name, err)
 	}
-	if text == "" {
+	if text == "" && !isAdmin {
 		return nil, &exitError{code: exitLocal, err: fmt.Errorf("there is no %s", f.credential.name), hint: f.credential.hint}
 	}
-	o := client.Options{Addrs: f.addrs, Timeout: f.timeout}
+	o := client.Options{Addrs: f.addrs, Timeout: f.timeout, TLS: config}
 	if env := a.getenv(envPrefix + "HTTP_ADDR"); len(o.Addrs) == 0 && env != "" {
 		o.Addrs = strings.Split(env, ",")
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 func newCertsCommand(a *app) *cobra.Command {
-	return group("certs", "Make certificates for the peer port, on this machine", newCertsCA(a), newCertsNode(a))
+	return group("certs", "Make certificates, on this machine", newCertsCA(a), newCertsNode(a), newCertsHTTP(a), newCertsClient(a))
 }
 
 // madeCerts is what the commands of certs print.
@@ -85,11 +85,7 @@ it runs. In a directory that has a certificate of the same node, it is renewed.`
 			if err := checkName("--node-id", nodeID); err != nil {
 				return err
 			}
-			ca, err := certs.ReadAuthority(caDir)
-			if err != nil {
-				return fmt.Errorf("%w: make one with 'pipesync certs ca', or name another directory by --ca", err)
-			}
-			trust, err := certs.ReadTrust(caDir)
+			ca, trust, err := readCA(caDir)
 			if err != nil {
 				return err
 			}
@@ -104,6 +100,16 @@ it runs. In a directory that has a certificate of the same node, it is renewed.`
 		_ = cmd.MarkFlagRequired(name)
 	}
 	return cmd
+}
+
+// readCA reads the CA in dir, and those that whoever trusts it is to trust.
+func readCA(dir string) (*certs.Authority, []*x509.Certificate, error) {
+	ca, err := certs.ReadAuthority(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: make one with 'pipesync certs ca', or name another directory by --ca", err)
+	}
+	trust, err := certs.ReadTrust(dir)
+	return ca, trust, err
 }
 
 func (a *app) issueNode(ca *certs.Authority, trust []*x509.Certificate, nodeID, out string, life time.Duration) error {

@@ -20,7 +20,8 @@ func newServeCommand(a *app) *cobra.Command {
 		Short: "Run one node in the foreground",
 		Long: `Run one node in the foreground. Once its ports are bound it prints one line with
 them; everything else goes to stderr. SIGTERM or Ctrl-C hands leadership over,
-lets requests under way end, and stops with exit code 0.
+lets requests under way end, and stops with exit code 0. SIGHUP reads certificates
+and the log level again.
 
 On an empty data directory --bootstrap forms a cluster and --join joins one; with
 neither the node waits for 'pipesync join'.`,
@@ -32,19 +33,20 @@ neither the node waits for 'pipesync join'.`,
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), cfg)
+			return a.serve(cmd.Context(), cfg, func() (Config, error) { return loadConfig(cmd.Flags(), a.getenv) })
 		},
 	}
 	addConfigFlags(cmd.Flags())
 	return cmd
 }
 
-func (a *app) serve(ctx context.Context, cfg Config) error {
+// serve runs a node. reread loads the configuration again, from where cfg is of.
+func (a *app) serve(ctx context.Context, cfg Config, reread func() (Config, error)) error {
 	secrets, err := cfg.readSecrets()
 	if err != nil {
 		return err
 	}
-	log, _ := cfg.Log.logger(a.stderr)
+	log, level := cfg.Log.logger(a.stderr)
 	n, err := startNode(ctx, nodeConfig{Config: cfg, secrets: secrets, log: log, fatal: a.fatal(log)})
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
@@ -53,6 +55,11 @@ func (a *app) serve(ctx context.Context, cfg Config) error {
 		return errors.Join(err, n.stop(err))
 	}
 	n.inBackground("telling the service manager", n.notifyReady)
+	if a.hangups != nil {
+		c, stop := a.hangups()
+		defer stop()
+		n.inBackground("the reload at SIGHUP", func(ctx context.Context) { n.reloadAt(ctx, c, reread, level) })
+	}
 	fault := n.run(ctx)
 	notify(n.log, daemon.SdNotifyStopping)
 	return a.ended(ctx, n, fault)
@@ -115,7 +122,7 @@ func (n *node) bound() boundPorts {
 	}
 	return boundPorts{
 		NodeID: n.cluster.Status().NodeID,
-		HTTP:   "http://" + n.listener.Addr().String(),
+		HTTP:   n.httpURL(),
 		Peer:   peer,
 		Gossip: gossip,
 		Debug:  debug,

@@ -146,6 +146,9 @@ func (a *app) printStatus(s client.Status) error {
 		if c := s.Certificate; c != nil && c.NotAfter != nil {
 			fmt.Fprintf(w, "certificate\tuntil %s\n", c.NotAfter.Format(time.RFC3339))
 		}
+		if c := s.HTTPCertificate; c != nil && c.NotAfter != nil {
+			fmt.Fprintf(w, "http certificate\tuntil %s\n", c.NotAfter.Format(time.RFC3339))
+		}
 		fmt.Fprintf(w, "cluster version\t%d\n", s.State.ClusterVersion)
 		if m := s.State.Mark; m != nil {
 			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)

@@ -41,6 +41,9 @@ type HTTPConfig struct {
 	Advertise     string `yaml:"advertise"`
 	UnknownFields string `yaml:"unknown_fields"`
 	MaxBodyBytes  int64  `yaml:"max_body_bytes"`
+	TLSCertFile   string `yaml:"tls_cert_file"`
+	TLSKeyFile    string `yaml:"tls_key_file"`
+	ClientCAFile  string `yaml:"client_ca_file"`
 }
 
 // PeerConfig is the port of nodes among themselves.

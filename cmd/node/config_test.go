@@ -150,6 +150,9 @@ func TestConfigFaults(t *testing.T) {
 		{name: "all faults at once", args: []string{"--log-level", "loud", "--log-format", "xml", "--http-max-body-bytes", "1", "--http-unknown-fields", "drop"},
 			want: []string{"log.level", "log.format", "http.max_body_bytes", "http.unknown_fields"}},
 		{name: "HTTP beyond loopback", args: []string{"--http-addr", "0.0.0.0:8800", "--insecure"}, want: []string{"http.addr is 0.0.0.0:8800", "--insecure-http"}},
+		{name: "a certificate without its key", args: []string{"--http-tls-cert-file", "c"}, want: []string{"http.tls_key_file is not"}},
+		{name: "a key without its certificate", args: []string{"--http-addr", ":8800", "--http-tls-key-file", "k"}, want: []string{"http.tls_cert_file is not", "--insecure-http"}},
+		{name: "administrators' certificates without TLS", args: []string{"--http-client-ca-file", "a"}, want: []string{"http.client_ca_file is set"}},
 		{name: "HTTP on all interfaces", args: []string{"--http-addr", ":8800"}, want: []string{"--insecure-http"}},
 		{name: "HTTP on a host name", args: []string{"--http-addr", "example.com:8800"}, want: []string{"--insecure-http"}},
 		{name: "nothing that others could dial", args: []string{"--peer-addr", "0.0.0.0:8801"}, want: []string{"set peer.advertise"}},
@@ -179,6 +182,7 @@ func TestBindsThatAreAllowed(t *testing.T) {
 	for _, args := range [][]string{
 		{"--http-addr", "localhost:0", "--peer-addr", "[::1]:8801", "--gossip-addr", "127.9.9.9:0"},
 		{"--http-addr", "10.0.0.1:8800", "--insecure-http"},
+		{"--http-addr", "10.0.0.1:8800", "--http-tls-cert-file", "c", "--http-tls-key-file", "k", "--http-client-ca-file", "a"},
 		{"--http-addr", ":8800", "--insecure-http", "--http-advertise", "10.0.0.1:8800"},
 		{"--peer-addr", "[::]:8801", "--gossip-addr", "10.0.0.1:8802", "--peer-advertise", "node-1.internal:8801"},
 	} {

@@ -22,6 +22,7 @@ func (c *Config) validate() error {
 	faults := []error{
 		c.validateIdentity(),
 		checkBind("http.addr", c.HTTP.Addr, c.HTTP.Advertise),
+		c.HTTP.checkTLS(),
 		c.checkHTTPIsPrivate(),
 		checkBind("peer.addr", c.Peer.Addr, c.Peer.Advertise),
 		checkBind("gossip.addr", c.Gossip.Addr, c.Gossip.Advertise),
@@ -92,10 +93,24 @@ func checkAddr(key, addr string) error {
 // checkHTTPIsPrivate refuses an HTTP port that others reach and nothing encrypts.
 func (c *Config) checkHTTPIsPrivate() error {
 	host, _, err := net.SplitHostPort(c.HTTP.Addr)
-	if err != nil || isLoopback(host) || c.InsecureHTTP {
+	if err != nil || isLoopback(host) || c.InsecureHTTP || c.HTTP.hasTLS() {
 		return nil
 	}
-	return fmt.Errorf("http.addr is %s, beyond loopback, where nothing encrypts it yet: bind 127.0.0.1, or say --insecure-http if the network is trusted", c.HTTP.Addr)
+	return fmt.Errorf("http.addr is %s, beyond loopback, and nothing encrypts it: set http.tls_cert_file and http.tls_key_file, bind 127.0.0.1, or say --insecure-http if the network is trusted", c.HTTP.Addr)
+}
+
+func (c *HTTPConfig) hasTLS() bool { return c.TLSCertFile != "" && c.TLSKeyFile != "" }
+
+func (c *HTTPConfig) checkTLS() error {
+	switch {
+	case c.TLSCertFile != "" && c.TLSKeyFile == "":
+		return errors.New("http.tls_cert_file is set, and http.tls_key_file is not: a certificate needs its key")
+	case c.TLSCertFile == "" && c.TLSKeyFile != "":
+		return errors.New("http.tls_key_file is set, and http.tls_cert_file is not: a key needs its certificate")
+	case c.ClientCAFile != "" && !c.hasTLS():
+		return errors.New("http.client_ca_file is set, and http.tls_cert_file is not: only over TLS does a client show a certificate")
+	}
+	return nil
 }
 
 func checkBind(key, addr, advertise string) error {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
@@ -88,6 +90,9 @@ func hintFor(err error) string {
 	}
 	var conn *client.ConnectionError
 	if errors.As(err, &conn) {
+		if hint := tlsHint(err); hint != "" {
+			return hint
+		}
 		if conn.Sent {
 			return "whether it was done is unknown: look with 'pipesync status' before you try again"
 		}
@@ -96,30 +101,43 @@ func hintFor(err error) string {
 	return ""
 }
 
+// tlsHint is for nodes that can't be spoken to as they were.
+func tlsHint(err error) string {
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &cert):
+		return "name the file with the CA of the node's certificate by --ca, or reach the node by a name that its certificate has"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "the node speaks plain text: give its address as http://HOST:PORT"
+	}
+	return ""
+}
+
 var refusalHints = map[string]string{
-	"MISSING_ADMIN_TOKEN":    adminTokenHint,
-	"INVALID_ADMIN_TOKEN":    adminTokenHint,
-	"MISSING_API_KEY":        apiKeyHint,
-	"INVALID_API_KEY":        apiKeyHint,
-	"NOT_JOINED":             "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
-	"NOT_READY":              "wait for the node: pipesync status --wait ready",
-	"NO_LEADER":              "see which nodes are alive: pipesync members; a majority of the voters must run",
-	"NO_CERTIFICATE":         "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token of pipesync tokens create",
-	"QUORUM_AT_RISK":         "bring dead members back (pipesync members), or add --force if the rest may stop",
-	"MEMBER_NOT_FOUND":       "list the members: pipesync members",
-	"ORGANIZATION_NOT_FOUND": "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",
-	"TOKEN_NOT_FOUND":        "list the join tokens: pipesync tokens list",
-	"KEY_NOT_FOUND":          "list the keys: pipesync keys list",
-	"KEY_SCOPE_DENIED":       "see what the key may do: pipesync keys list",
-	"VECTOR_STORE_NOT_FOUND": "list the vector stores: pipesync stores list",
-	"NAMESPACE_NOT_FOUND":    "list the namespaces: pipesync namespaces list VECTOR_STORE",
-	"JOIN_REFUSED":           joinTokenHint,
-	"ALREADY_JOINED":         "see which cluster the node belongs to: pipesync status",
-	"NODE_TOO_OLD":           "start the version on this node that the members run: pipesync members",
-	"NODE_ID_TAKEN":          "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
-	"OUTCOME_UNKNOWN":        "look whether it was done before you try again: pipesync status",
-	"DISK_FULL":              "make room on the nodes that raise the alarm DISK_FULL: pipesync status",
-	"OVERLOADED":             "try again in a moment",
+	"MISSING_ADMIN_TOKEN":       adminTokenHint,
+	"INVALID_ADMIN_TOKEN":       adminTokenHint,
+	"INVALID_ADMIN_CERTIFICATE": "make a certificate where the CA is that the node is told by http.client_ca_file: pipesync certs client --ca DIR --name NAME --out DIR; or " + adminTokenHint,
+	"MISSING_API_KEY":           apiKeyHint,
+	"INVALID_API_KEY":           apiKeyHint,
+	"NOT_JOINED":                "make the node join a cluster: pipesync join PEER_ADDR --token-file FILE",
+	"NOT_READY":                 "wait for the node: pipesync status --wait ready",
+	"NO_LEADER":                 "see which nodes are alive: pipesync members; a majority of the voters must run",
+	"NO_CERTIFICATE":            "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token of pipesync tokens create",
+	"QUORUM_AT_RISK":            "bring dead members back (pipesync members), or add --force if the rest may stop",
+	"MEMBER_NOT_FOUND":          "list the members: pipesync members",
+	"ORGANIZATION_NOT_FOUND":    "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",
+	"TOKEN_NOT_FOUND":           "list the join tokens: pipesync tokens list",
+	"KEY_NOT_FOUND":             "list the keys: pipesync keys list",
+	"KEY_SCOPE_DENIED":          "see what the key may do: pipesync keys list",
+	"VECTOR_STORE_NOT_FOUND":    "list the vector stores: pipesync stores list",
+	"NAMESPACE_NOT_FOUND":       "list the namespaces: pipesync namespaces list VECTOR_STORE",
+	"JOIN_REFUSED":              joinTokenHint,
+	"ALREADY_JOINED":            "see which cluster the node belongs to: pipesync status",
+	"NODE_TOO_OLD":              "start the version on this node that the members run: pipesync members",
+	"NODE_ID_TAKEN":             "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",
+	"OUTCOME_UNKNOWN":           "look whether it was done before you try again: pipesync status",
+	"DISK_FULL":                 "make room on the nodes that raise the alarm DISK_FULL: pipesync status",
+	"OVERLOADED":                "try again in a moment",
 }
 
 const (

@@ -24,8 +24,14 @@ func main() {
 	}()
 	os.Exit(run(ctx, os.Args[1:], process{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, exit: os.Exit,
-		terminal: isTerminal(os.Stdout),
+		terminal: isTerminal(os.Stdout), hangups: hangups,
 	}))
+}
+
+func hangups() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c, func() { signal.Stop(c) }
 }
 
 // process is what the operating system gives, and what tests replace.
@@ -36,6 +42,9 @@ type process struct {
 	// terminal: stdout is one, so that what is on it can be drawn anew.
 	terminal bool
 	getenv   func(string) string
+	// hangups tells of each SIGHUP until stop is called, which would end the process
+	// otherwise. Nil: there are none.
+	hangups func() (c <-chan os.Signal, stop func())
 	// exit ends the process at once, for faults after which nothing may go on.
 	exit func(code int)
 }

@@ -44,7 +44,8 @@ type node struct {
 	state     *fsm.FSM
 	gate      *admission.Gate
 	clocks    *cluster.Clocks
-	certs     *certs.Store // nil: plain text
+	certs     *certs.Store     // of the peer port; nil: plain text
+	httpCerts *certs.HTTPStore // nil: plain text
 	audit     *audit.Auditor
 	cluster   *cluster.Node
 	server    *http.Server
@@ -69,6 +70,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 	}{
 		{"locking the data directory", func() error { return n.lockData(ctx) }},
 		{"making an admin token", n.makeAdminToken},
+		{"reading the HTTP port's certificate", n.openHTTPCerts},
 		{"binding the HTTP port", n.bindHTTP},
 		{"starting the metrics", n.startMetrics},
 		{"serving the debug port", n.serveDebug},

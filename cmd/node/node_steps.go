@@ -144,7 +144,8 @@ func (n *node) serveHTTP() error {
 		NodeID:              n.cluster.Status().NodeID,
 		Version:             buildVersion().Version,
 		AdminToken:          n.secrets.adminToken,
-		InsecureHTTP:        !n.listener.Addr().(*net.TCPAddr).IP.IsLoopback(),
+		InsecureHTTP:        n.httpCerts == nil && !n.listener.Addr().(*net.TCPAddr).IP.IsLoopback(),
+		Certificates:        n.httpCertificates(),
 		Logger:              n.log,
 		Registry:            n.registry,
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
@@ -160,7 +161,7 @@ func (n *node) serveHTTP() error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := n.server.Serve(n.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := n.listenHTTP(); !errors.Is(err, http.ErrServerClosed) {
 			n.served <- err
 		}
 	}()
@@ -209,9 +210,16 @@ func (n *node) drainHTTP(ctx context.Context) error {
 	return err
 }
 
-// httpAdvertise is the HTTP address that others are told. Its port 0 stands for
-// the bound one.
+// httpAdvertise is the HTTP address that others are told: a URL where it speaks TLS. Its
+// port 0 stands for the bound one.
 func (n *node) httpAdvertise() string {
+	if n.httpCerts != nil {
+		return "https://" + n.httpHostPort()
+	}
+	return n.httpHostPort()
+}
+
+func (n *node) httpHostPort() string {
 	bound := n.listener.Addr().String()
 	if n.HTTP.Advertise == "" {
 		return bound

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,17 +33,22 @@ type running struct {
 // at the latest.
 func launch(t *testing.T, env map[string]string, args ...string) *running {
 	t.Helper()
+	return launchWith(t, process{}, env, args...)
+}
+
+// launchWith is launch with what p has.
+func launchWith(t *testing.T, p process, env map[string]string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancelCause(context.Background())
 	reader, writer := io.Pipe()
 	r := &running{t: t, stop: stop, lines: bufio.NewReader(reader), stderr: &logBuffer{}, code: make(chan int, 1)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		code := run(ctx, args, process{
-			stdout: writer, stderr: r.stderr,
-			getenv: func(name string) string { return env[name] },
-			exit:   func(int) { panic("the program ended itself: " + r.stderr.String()) },
-		})
+		p.stdout, p.stderr = writer, r.stderr
+		p.getenv = func(name string) string { return env[name] }
+		p.exit = func(int) { panic("the program ended itself: " + r.stderr.String()) }
+		code := run(ctx, args, p)
 		_ = writer.Close()
 		r.code <- code
 	}()
@@ -78,6 +84,16 @@ func (r *running) exitCode() int {
 	case <-time.After(maxTestWait):
 		r.t.Fatalf("it goes on and on\n%s", r.stderr)
 		return -1
+	}
+}
+
+// awaitLog waits for text on stderr.
+func (r *running) awaitLog(text string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(maxTestWait); !strings.Contains(r.stderr.String(), text); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the log doesn't say %q", text)
+		}
 	}
 }
 

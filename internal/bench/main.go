@@ -25,6 +25,7 @@ type options struct {
 	syncs       int // measured, a workload
 	operations  int // a sync
 	recordBytes int // of data, a record
+	tls         bool
 }
 
 func main() {
@@ -45,6 +46,7 @@ type report struct {
 	Existing    int      `json:"existing_records"`
 	Operations  int      `json:"operations_per_sync"`
 	RecordBytes int      `json:"record_bytes"`
+	TLS         bool     `json:"tls"`
 	Results     []result `json:"results"`
 }
 
@@ -57,6 +59,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	flags.IntVar(&o.syncs, "syncs", 60, "syncs a workload")
 	flags.IntVar(&o.operations, "operations", 5000, "operations a sync")
 	flags.IntVar(&o.recordBytes, "record-bytes", 200, "bytes of data a record")
+	flags.BoolVar(&o.tls, "tls", false, "speak TLS to the nodes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if o.binary, err = filepath.Abs(o.binary); err != nil {
 		return err
 	}
-	c, err := testcluster.Start(ctx, testcluster.Config{Binary: o.binary, Dir: dir, Nodes: 3})
+	c, err := testcluster.Start(ctx, testcluster.Config{Binary: o.binary, Dir: dir, Nodes: 3, TLS: o.tls})
 	if err != nil {
 		return err
 	}
@@ -88,7 +91,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	}
 	return print(out, report{
 		GoVersion: runtime.Version(), CPUs: runtime.NumCPU(), Nodes: len(c.Nodes), Existing: o.existing,
-		Operations: o.operations, RecordBytes: o.recordBytes, Results: all,
+		Operations: o.operations, RecordBytes: o.recordBytes, TLS: o.tls, Results: all,
 	})
 }
 

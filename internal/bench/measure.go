@@ -158,7 +158,7 @@ func (b *bench) sync(ctx context.Context, w workload) (time.Duration, error) {
 	req.Header.Set("X-API-Key", b.key)
 	req.Header.Set("Content-Type", "application/json")
 	started := time.Now()
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := b.cluster.HTTPClient().Do(req)
 	if err != nil {
 		return 0, err
 	}

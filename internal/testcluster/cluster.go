@@ -3,6 +3,8 @@ package testcluster
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -31,10 +33,13 @@ type Config struct {
 	// CertLife is how long the nodes' certificates live; 0: as long as they do
 	// otherwise.
 	CertLife time.Duration
+	// TLS has the nodes' HTTP ports speak it.
+	TLS bool
 	// Hosts are where the nodes run, one each, at the default ports; none: all
 	// here, at the loopback address.
 	Hosts []Host
-	// HTTPClient is used by all clients of the cluster; nil: one of their own.
+	// HTTPClient is used by all clients of the cluster; nil: one of their own, which
+	// TLS needs.
 	HTTPClient *http.Client
 }
 
@@ -56,6 +61,7 @@ type Cluster struct {
 	hosts         []Host
 	gossipKeyFile string
 	certLife      time.Duration
+	scheme        string
 	httpClient    *http.Client
 }
 
@@ -64,7 +70,7 @@ type Cluster struct {
 // ended what it started.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
-		binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, hosts: cfg.Hosts, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
+		scheme: "http://", binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, hosts: cfg.Hosts, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
 		AdminTokenFile: filepath.Join(cfg.Dir, "admin-token"),
 		gossipKeyFile:  filepath.Join(cfg.Dir, "gossip-key"),
 	}
@@ -77,12 +83,30 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := c.run("certs", "ca", "--out", c.caDir()); err != nil {
 		return nil, err
 	}
+	if cfg.TLS {
+		if err := c.speakTLS(); err != nil {
+			return nil, err
+		}
+	}
 	for i := range cfg.Nodes {
 		if err := c.startMember(ctx, i); err != nil {
 			return nil, errors.Join(err, c.tails(), c.Close())
 		}
 	}
 	return c, nil
+}
+
+// speakTLS has the nodes speak TLS, and the clients trust their CA.
+func (c *Cluster) speakTLS() error {
+	text, err := os.ReadFile(filepath.Join(c.caDir(), "trust.pem"))
+	if err != nil {
+		return fmt.Errorf("reading the CA: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(text)
+	c.scheme = "https://"
+	c.httpClient = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdlePerNode, TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	return nil
 }
 
 func (c *Cluster) startMember(ctx context.Context, i int) error {
@@ -136,7 +160,7 @@ func (c *Cluster) NewNode() (*Node, error) {
 	id := fmt.Sprintf("node-%d", i+1)
 	n := &Node{
 		host: host,
-		ID:   id, HTTP: "http://" + addrs[0], Peer: addrs[1], Gossip: addrs[2],
+		ID:   id, HTTP: c.scheme + addrs[0], Peer: addrs[1], Gossip: addrs[2],
 		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
 		Binary:  c.binary,
 		cluster: c,
@@ -156,6 +180,15 @@ func (c *Cluster) certify(n *Node) error {
 	}
 	if err := c.run(args...); err != nil {
 		return err
+	}
+	if c.scheme == "https://" {
+		host, _, err := net.SplitHostPort(hostPort(n.HTTP))
+		if err == nil {
+			err = c.run("certs", "http", "--ca", c.caDir(), "--host", host, "--out", n.httpDir())
+		}
+		if err != nil {
+			return err
+		}
 	}
 	ca, err := os.ReadFile(filepath.Join(c.caDir(), "ca.pem"))
 	if err != nil {
@@ -187,6 +220,9 @@ func (c *Cluster) Client(apiKey string) *client.Client {
 	})
 }
 
+// HTTPClient is that of all clients.
+func (c *Cluster) HTTPClient() *http.Client { return c.httpClient }
+
 // Close kills all nodes that run.
 func (c *Cluster) Close() error {
 	var errs []error
@@ -217,7 +253,7 @@ func (n *Node) Tail(lines int) string {
 	return fmt.Sprintf("==== end of %s\n%s", n.Log, strings.Join(all[max(0, len(all)-lines):], "\n"))
 }
 
-func hostPort(url string) string { return strings.TrimPrefix(url, "http://") }
+func hostPort(url string) string { return url[strings.Index(url, "://")+len("://"):] }
 
 // CleanEnv is this process's environment without what would configure a node.
 func CleanEnv() []string {

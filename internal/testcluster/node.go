@@ -73,11 +73,18 @@ func (n *Node) flags() []string {
 		"--admin-token-file", n.cluster.AdminTokenFile,
 		"--join-token-file", n.cluster.AdminTokenFile,
 	}
-	if n.host.IP != "" {
+	switch {
+	case n.cluster.scheme == "https://":
+		flags = append(flags, "--http-tls-cert-file", filepath.Join(n.httpDir(), "http-cert.pem"),
+			"--http-tls-key-file", filepath.Join(n.httpDir(), "http-key.pem"))
+	case n.host.IP != "":
 		flags = append(flags, "--insecure-http")
 	}
 	return flags
 }
+
+// httpDir is where the certificate of the HTTP port is, if it speaks TLS.
+func (n *Node) httpDir() string { return n.Dir + "-http" }
 
 // CertsDir is beside the data, so that a node that starts anew has its certificates
 // still.
