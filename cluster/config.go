@@ -34,8 +34,11 @@ type Config struct {
 	// HTTPAdvertise is told to other nodes as a hint for clients; optional.
 	HTTPAdvertise string
 
-	// GossipKey encrypts gossip: 16, 24 or 32 bytes.
+	// GossipKey encrypts gossip until the cluster has keys of its own: 16, 24 or 32 bytes.
+	// Optional: gossip starts when it has them.
 	GossipKey []byte
+	// GossipKeys are the cluster's; optional: it never has any.
+	GossipKeys GossipKeys
 	// Certs are this node's certificates: its peer port speaks TLS 1.3, and both
 	// sides of each connection show theirs. nil: it speaks plain text, and so must
 	// all other members' do.
@@ -82,9 +85,11 @@ type Config struct {
 
 	// statFS replaces the operating system's word for the room on a disk.
 	statFS func(dir string) (free, total int64, err error)
-	// maxUnappliedBytes and deadAfter are the constants, but for tests.
+	// These are the constants, but for tests.
 	maxUnappliedBytes int64
 	deadAfter         time.Duration
+	exchangeInterval  time.Duration
+	gossipSuspicion   int // memberlist's SuspicionMult
 
 	// Simulation is for tests alone.
 	Simulation Simulation
@@ -129,6 +134,9 @@ func (c *Config) setDefaults() {
 	if c.Versions == nil {
 		c.Versions = versionless{}
 	}
+	if c.GossipKeys == nil {
+		c.GossipKeys = keyless{}
+	}
 	if c.Auditor == nil {
 		c.Auditor = noAuditor{}
 	}
@@ -140,6 +148,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.deadAfter == 0 {
 		c.deadAfter = deadAfter
+	}
+	if c.exchangeInterval == 0 {
+		c.exchangeInterval = min(exchangeInterval, c.HeartbeatTimeout)
 	}
 	if c.statFS == nil {
 		c.statFS = statFS
@@ -172,7 +183,7 @@ func (c *Config) validate() error {
 	if c.ElectionTimeout < c.HeartbeatTimeout {
 		return fmt.Errorf("the election timeout %s is shorter than the heartbeat timeout %s", c.ElectionTimeout, c.HeartbeatTimeout)
 	}
-	if n := len(c.GossipKey); n != 16 && n != 24 && n != 32 {
+	if n := len(c.GossipKey); n != 0 && n != 16 && n != 24 && n != 32 {
 		return fmt.Errorf("the gossip key has %d bytes: 16, 24 or 32 are required", n)
 	}
 	if c.Certs == nil && !c.Insecure {

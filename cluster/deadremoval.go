@@ -32,10 +32,7 @@ func (n *Node) removeDead(ctx context.Context, c *core) bool {
 	n.mu.RLock()
 	g := n.gossip
 	n.mu.RUnlock()
-	var seen map[string]gossipMeta
-	if g != nil {
-		seen = g.seen()
-	}
+	seen := g.seen()
 	removable := true
 	for _, dead := range c.silences.dead(max(policy.After, n.cfg.deadAfter)) {
 		// Only this node may be cut off from one that others still see.

@@ -25,8 +25,8 @@ const (
 // fields; those that aren't known are ignored.
 type infoReply struct {
 	NodeID     string `json:"node_id"`
-	GossipAddr string `json:"gossip_addr"`
-	WallNanos  int64  `json:"wall_nanos"` // its own clock, not corrected
+	GossipAddr string `json:"gossip_addr"` // empty: its gossip has not started
+	WallNanos  int64  `json:"wall_nanos"`  // its own clock, not corrected
 	DiskFull   bool   `json:"disk_full,omitempty"`
 	// ClusterVersion is the newest that the node's program supports.
 	ClusterVersion uint32 `json:"cluster_version"`
@@ -35,13 +35,18 @@ type infoReply struct {
 	// Followers are the members by id, as the leader sees them; nil: the node doesn't
 	// lead.
 	Followers map[string]Follower `json:"followers,omitempty"`
+	// GossipKeys are those that the node gossips with; nil: none.
+	GossipKeys *heldRing `json:"gossip_keys,omitempty"`
 }
 
 func (n *Node) serveInfo() ([]byte, error) {
 	info := infoReply{
-		NodeID: n.identity().NodeID, GossipAddr: n.ports.gossipAdvertise, WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
+		NodeID: n.identity().NodeID, GossipKeys: n.holdRing(), WallNanos: n.cfg.Clocks.own.Wall().UnixNano(),
 		ClusterVersion: n.cfg.Versions.Supported(), DiskFull: n.space.isLow(),
 		Report: n.cfg.Auditor.Report(),
+	}
+	if info.GossipKeys != nil {
+		info.GossipAddr = n.ports.gossipAdvertise
 	}
 	if c, err := n.running(); err == nil {
 		info.Followers = c.leads()
@@ -73,12 +78,13 @@ func (n *Node) askInfo(ctx context.Context, c *core, s raft.Server) (infoReply, 
 // exchange keeps what this node knows of the other members up to date, until ctx
 // is done: their clocks, and what their state machines are worth.
 func (n *Node) exchange(ctx context.Context, c *core) {
-	tick := time.NewTicker(min(exchangeInterval, n.cfg.HeartbeatTimeout))
+	tick := time.NewTicker(n.cfg.exchangeInterval)
 	defer tick.Stop()
 	var waitUntil, removeAgain time.Duration // monotonic
 	wasSkewed := false
 	for {
 		n.lookAtSpace()
+		n.holdRing()
 		full := n.askAll(ctx, c)
 		if s := n.clockSkewed(); s != wasSkewed {
 			wasSkewed = s
@@ -105,7 +111,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	members := make(map[string]bool, len(servers)) // is it a voter
 	var asking sync.WaitGroup
 	var mu sync.Mutex
-	reports, supported := map[string][]byte{}, map[string]uint32{}
+	reports, supported, rings := map[string][]byte{}, map[string]uint32{}, map[string]*heldRing{}
 	full = map[string]bool{}
 	for _, s := range servers {
 		members[string(s.ID)] = s.Suffrage == raft.Voter
@@ -126,7 +132,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			reports[info.NodeID], supported[info.NodeID] = info.Report, info.ClusterVersion
-			full[info.NodeID] = info.DiskFull
+			full[info.NodeID], rings[info.NodeID] = info.DiskFull, info.GossipKeys
 		})
 	}
 	asking.Wait()
@@ -140,6 +146,10 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	}
 	if err := n.raiseVersion(ctx, c, supported); err != nil && ctx.Err() == nil {
 		n.cfg.Logger.Warn("raising the cluster's version; trying again", "error", err)
+	}
+	n.rings.learn(rings)
+	if err := n.turnRing(ctx, c, rings); err != nil && ctx.Err() == nil {
+		n.cfg.Logger.Warn("changing the cluster's gossip keys; trying again", "error", err)
 	}
 	return full
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -17,10 +18,19 @@ import (
 // HTTP port is. All of it is a hint: who is a member is Raft's configuration
 // alone, and whoever holds the gossip key is trusted no further than this.
 type gossip struct {
-	list *memberlist.Memberlist
+	cfg   Config
+	id    identity
+	ports ports
 
 	mu    sync.Mutex
 	alive map[string]gossipMeta // by id
+
+	// running is held while it starts, stops or gets other keys.
+	running sync.Mutex
+	list    *memberlist.Memberlist // nil: it has no keys yet
+	keyring *memberlist.Keyring
+	held    *heldRing
+	stopped bool
 }
 
 // NotifyJoin implements memberlist.EventDelegate, as do the next two. Nodes may
@@ -53,38 +63,96 @@ func gossipLogger(to *slog.Logger) *log.Logger {
 	return log.New(lineLogger{to.With("component", "gossip")}, "", 0)
 }
 
-// startGossip returns nil where there is no port for it.
-func startGossip(cfg Config, id identity, p ports) (*gossip, error) {
+// newGossip returns nil where there is no port for it. It starts with its first keys.
+func newGossip(cfg Config, id identity, p ports) *gossip {
 	if p.gossip == nil {
-		return nil, nil
+		return nil
 	}
-	meta := gossipMeta{PeerAddr: p.peerAdvertise, HTTPAddr: cfg.HTTPAdvertise, Version: cfg.Version}
+	return &gossip{cfg: cfg, id: id, ports: p, alive: make(map[string]gossipMeta)}
+}
+
+// use has it go on with the keys of ring, or start with them.
+func (g *gossip) use(ring GossipRing) error {
+	g.running.Lock()
+	defer g.running.Unlock()
+	if g.stopped || len(ring.Keys) == 0 || g.held != nil && g.held.Revision >= ring.Revision {
+		return nil
+	}
+	held := ring.held()
+	if g.list == nil {
+		if err := g.start(ring); err != nil {
+			return fmt.Errorf("starting gossip: %w", err)
+		}
+	} else if err := ring.install(g.keyring); err != nil {
+		return fmt.Errorf("changing the keys of gossip: %w", err)
+	}
+	if ring.Revision > 0 {
+		g.cfg.Logger.Info("gossip has the cluster's keys", "revision", held.Revision, "keys", held.Keys)
+	}
+	g.held = held
+	return nil
+}
+
+// start is use for the first keys.
+func (g *gossip) start(ring GossipRing) (err error) {
+	if g.keyring, err = memberlist.NewKeyring(ring.Keys, ring.Keys[0]); err != nil {
+		return err
+	}
+	p := g.ports
 	mc := memberlist.DefaultLANConfig()
-	mc.Name = id.NodeID
-	mc.Label = id.ClusterID
+	mc.Name = g.id.NodeID
+	mc.Label = g.id.ClusterID
 	mc.Transport = p.gossip
 	mc.BindPort, mc.AdvertisePort = p.gossipPort, p.gossipPort
 	mc.AdvertiseAddr = p.gossipIP.String()
-	mc.SecretKey = cfg.GossipKey
+	mc.Keyring = g.keyring
 	mc.GossipVerifyIncoming, mc.GossipVerifyOutgoing = true, true
 	mc.DeadNodeReclaimTime = gossipReclaim
-	g := &gossip{alive: make(map[string]gossipMeta)}
-	mc.Delegate, mc.Events = meta, g
-	mc.Logger = gossipLogger(cfg.Logger)
-	var err error
-	if g.list, err = memberlist.Create(mc); err != nil {
-		return nil, fmt.Errorf("starting gossip: %w", err)
+	if g.cfg.gossipSuspicion > 0 {
+		mc.SuspicionMult = g.cfg.gossipSuspicion
 	}
-	return g, nil
+	mc.Delegate = gossipMeta{PeerAddr: p.peerAdvertise, HTTPAddr: g.cfg.HTTPAdvertise, Version: g.cfg.Version}
+	mc.Events = g
+	mc.Logger = gossipLogger(g.cfg.Logger)
+	g.list, err = memberlist.Create(mc)
+	return err
+}
+
+// started is the running gossip and the ring that it has, nil and nil before it has one.
+func (g *gossip) started() (*memberlist.Memberlist, *heldRing) {
+	if g == nil {
+		return nil, nil
+	}
+	g.running.Lock()
+	defer g.running.Unlock()
+	if g.stopped {
+		return nil, nil
+	}
+	return g.list, g.held
 }
 
 // gossipFarewell bounds the wait for the news of this node's stop to spread.
 const gossipFarewell = 500 * time.Millisecond
 
+// fingerprints are those of the keys that it has, of which the first encrypts.
+func (g *gossip) fingerprints() []string {
+	if _, held := g.started(); held != nil {
+		return held.Keys
+	}
+	return nil
+}
+
 // stop says goodbye, so that the others see this node gone at once and let it
 // come back with another address.
 func (g *gossip) stop(logger *slog.Logger) error {
 	if g == nil {
+		return nil
+	}
+	g.running.Lock()
+	defer g.running.Unlock()
+	g.stopped = true
+	if g.list == nil {
+		g.ports.drainGossip()
 		return nil
 	}
 	if err := g.list.Leave(gossipFarewell); err != nil {
@@ -98,6 +166,9 @@ func (g *gossip) stop(logger *slog.Logger) error {
 
 // seen returns the metas of the members that are alive, by id.
 func (g *gossip) seen() map[string]gossipMeta {
+	if g == nil {
+		return nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return maps.Clone(g.alive)
@@ -113,14 +184,8 @@ func (n *Node) keepGossip(ctx context.Context, c *core, g *gossip) {
 	tick := time.NewTicker(min(gossipInterval, n.cfg.HeartbeatTimeout))
 	defer tick.Stop()
 	for {
-		alive := g.seen()
-		for _, s := range c.servers() {
-			if _, ok := alive[string(s.ID)]; ok || s.ID == c.self {
-				continue
-			}
-			if err := n.meet(ctx, c, g, s); err != nil && ctx.Err() == nil {
-				n.cfg.Logger.Debug("meeting a member by gossip", "member", s.ID, "error", err)
-			}
+		if list, _ := g.started(); list != nil {
+			n.meetAll(ctx, c, g, list)
 		}
 		select {
 		case <-ctx.Done():
@@ -130,12 +195,27 @@ func (n *Node) keepGossip(ctx context.Context, c *core, g *gossip) {
 	}
 }
 
-func (n *Node) meet(ctx context.Context, c *core, g *gossip, s raft.Server) error {
+func (n *Node) meetAll(ctx context.Context, c *core, g *gossip, list *memberlist.Memberlist) {
+	alive := g.seen()
+	for _, s := range c.servers() {
+		if _, ok := alive[string(s.ID)]; ok || s.ID == c.self {
+			continue
+		}
+		if err := n.meet(ctx, c, list, s); err != nil && ctx.Err() == nil {
+			n.cfg.Logger.Debug("meeting a member by gossip", "member", s.ID, "error", err)
+		}
+	}
+}
+
+func (n *Node) meet(ctx context.Context, c *core, list *memberlist.Memberlist, s raft.Server) error {
 	info, err := n.askInfo(ctx, c, s)
 	if err != nil {
 		return err
 	}
-	if _, err := g.list.Join([]string{info.GossipAddr}); err != nil {
+	if info.GossipAddr == "" {
+		return errors.New("its gossip has not started")
+	}
+	if _, err := list.Join([]string{info.GossipAddr}); err != nil {
 		return fmt.Errorf("joining gossip at %s: %w", info.GossipAddr, err)
 	}
 	return nil

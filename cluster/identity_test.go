@@ -122,7 +122,6 @@ func TestConfigIsChecked(t *testing.T) {
 		want   string
 	}{
 		"a short key":                {func(c *Config) { c.GossipKey = []byte("short") }, "gossip key has 5 bytes"},
-		"no key":                     {func(c *Config) { c.GossipKey = nil }, "gossip key has 0 bytes"},
 		"plain text":                 {func(c *Config) { c.Certs = nil }, "the peer port would speak plain text"},
 		"another node's certificate": {func(c *Config) { c.Certs = testCerts(t, testCA(), "n2") }, "expected node n1, found n2"},
 		"no address to tell":         {func(c *Config) { c.PeerBind = "0.0.0.0:0" }, "an advertised address is required"},

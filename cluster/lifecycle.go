@@ -20,9 +20,11 @@ func (n *Node) enter(id identity) error {
 	if err != nil {
 		return err
 	}
-	g, err := startGossip(n.cfg, id, n.ports)
-	if err != nil {
-		return errors.Join(err, c.shutdown())
+	g := newGossip(n.cfg, id, n.ports)
+	if g != nil {
+		if err := g.use(n.ring()); err != nil {
+			return errors.Join(err, c.shutdown())
+		}
 	}
 	n.mu.Lock()
 	n.core, n.gossip = c, g
@@ -117,7 +119,7 @@ func (n *Node) shutdown(ctx context.Context) error {
 	entered, err := n.exit()
 	n.lifecycle.Unlock()
 	if !entered && n.ports.gossip != nil {
-		n.drainGossip()
+		n.ports.drainGossip()
 	}
 	replies, cancelReplies := context.WithTimeout(context.Background(), hopFarewell)
 	defer cancelReplies()
@@ -149,22 +151,22 @@ func (n *Node) handOver(ctx context.Context, c *core) {
 
 // drainGossip closes the gossip port of a node that never used it. Its
 // transport hands connections to a reader and waits for it when it stops.
-func (n *Node) drainGossip() {
+func (p ports) drainGossip() {
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
-			case c := <-n.ports.gossip.StreamCh():
+			case c := <-p.gossip.StreamCh():
 				_ = c.Close()
-			case <-n.ports.gossip.PacketCh():
+			case <-p.gossip.PacketCh():
 			case <-stop:
 				return
 			}
 		}
 	}()
-	_ = n.ports.gossip.Shutdown()
+	_ = p.gossip.Shutdown()
 	close(stop)
 	<-done
 }

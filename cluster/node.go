@@ -27,6 +27,7 @@ type Node struct {
 	space    *space
 
 	heard heardFollowers
+	rings heldRings
 
 	budget   *budget
 	flights  flights

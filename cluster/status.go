@@ -84,10 +84,7 @@ func (n *Node) Members() ([]Member, error) {
 	n.mu.RLock()
 	g := n.gossip
 	n.mu.RUnlock()
-	seen := map[string]gossipMeta{}
-	if g != nil {
-		seen = g.seen()
-	}
+	seen := g.seen()
 	_, leader := c.leader()
 	offsets := n.cfg.Clocks.offsets()
 	offsets[string(c.self)] = offsets[""]
@@ -100,10 +97,15 @@ func (n *Node) Members() ([]Member, error) {
 		if followers == nil {
 			follower = n.heard.of(string(leader), string(s.ID))
 		}
+		keys := n.rings.keys(string(s.ID))
+		if s.ID == c.self {
+			keys = g.fingerprints()
+		}
 		members = append(members, Member{
 			ID: string(s.ID), PeerAddr: string(s.Address), HTTPAddr: meta.HTTPAddr, Version: meta.Version,
 			Voter: s.Suffrage == raft.Voter, Leader: s.ID == leader, Alive: alive || s.ID == c.self,
 			ClockOffset: offset, ClockKnown: known, Diverged: n.cfg.Auditor.Diverged(string(s.ID)), Follower: follower,
+			GossipKeys: keys,
 		})
 	}
 	return members, nil

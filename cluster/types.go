@@ -144,7 +144,10 @@ type Member struct {
 	Voter    bool
 	Leader   bool
 	Alive    bool // by gossip; a hint
-	Version  string
+	// GossipKeys are the fingerprints of the keys that it gossips with, of which the first
+	// encrypts; nil where that isn't known.
+	GossipKeys []string
+	Version    string
 	// ClockOffset is how far its clock is ahead of the median of the members', if
 	// ClockKnown.
 	ClockOffset time.Duration

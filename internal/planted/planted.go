@@ -59,6 +59,9 @@ const (
 	AnyCertificate Bug = "any-certificate"
 	// ReusableToken lets every node in that has a join token.
 	ReusableToken Bug = "reusable-token"
+	// HastyRotation goes on with a rotation of the gossip key without asking who has
+	// the new one.
+	HastyRotation Bug = "hasty-rotation"
 	// LocalRefusal refuses a key that this node doesn't know without asking the leader.
 	LocalRefusal Bug = "local-refusal"
 )

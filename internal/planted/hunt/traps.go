@@ -26,6 +26,7 @@ var (
 	commits     = suite{pkg: "cluster", tests: "^TestNothingBeyondTheRequestIsCommitted$"}
 	hops        = suite{pkg: "cluster", tests: "^TestHopFailures$"}
 	peers       = suite{pkg: "cluster", tests: "^TestWhoIsRefusedAtThePeerPort$"}
+	rotation    = suite{pkg: "cluster", tests: "^TestGossipKeysRotate$"}
 	edge        = suite{pkg: "api", tests: "^TestKeyMadeElsewhere$"}
 )
 
@@ -56,5 +57,6 @@ var traps = []trap{
 	{planted.ReplayedForward, hops},
 	{planted.AnyCertificate, peers},
 	{planted.ReusableToken, model},
+	{planted.HastyRotation, rotation},
 	{planted.LocalRefusal, edge},
 }
