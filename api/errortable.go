@@ -22,6 +22,8 @@ const (
 	codeNoCertificate           Code = "NO_CERTIFICATE"
 	codeTokenNotFound           Code = "TOKEN_NOT_FOUND"
 	codeTooManyTokens           Code = "TOO_MANY_TOKENS"
+	codeNoGossipKeys            Code = "NO_GOSSIP_KEYS"
+	codeGossipKeyRotating       Code = "GOSSIP_KEY_ROTATING"
 	codeOrganizationNotFound    Code = "ORGANIZATION_NOT_FOUND"
 	codeVectorStoreNotFound     Code = "VECTOR_STORE_NOT_FOUND"
 	codeNamespaceNotFound       Code = "NAMESPACE_NOT_FOUND"
@@ -158,6 +160,12 @@ var errorTable = []errorRow{
 	{codeTooManyTokens, http.StatusConflict, false,
 		"There are 1000 join tokens that have not expired.",
 		"Revoke some with `pipesync tokens revoke`, or wait: none lives longer than an hour."},
+	{codeNoGossipKeys, http.StatusConflict, false,
+		"The cluster has no gossip key so far that could be rotated.",
+		"Its leader makes one within seconds; see `pipesync gossip-keys list`."},
+	{codeGossipKeyRotating, http.StatusConflict, false,
+		"The gossip key is being rotated. The rotation goes on by itself, and waits for members that don't have the new key yet.",
+		"See `pipesync gossip-keys list` for those; bring them back, or take them out with `pipesync leave NODE`. One that is dead is waited for no longer than 30 s."},
 	{codeQuorumAtRisk, http.StatusConflict, false,
 		"The change of membership would leave the cluster without a quorum of reachable voters; the message has the arithmetic.",
 		"Bring the unreachable members back first, or repeat it with force=true."},

@@ -190,6 +190,16 @@ var provocations = map[Code]func(e *edge) *reply{
 		}
 		return e.do("POST", "/v1/admin/tokens", "{}")
 	},
+	codeNoGossipKeys: func(e *edge) *reply {
+		e.mustApply(&fsm.VersionRaise{RequestID: mintRequestID(), Version: fsm.MaxClusterVersion})
+		return e.do("POST", "/v1/admin/gossip-keys/rotate", "")
+	},
+	codeGossipKeyRotating: func(e *edge) *reply {
+		e.mustApply(&fsm.VersionRaise{RequestID: mintRequestID(), Version: fsm.MaxClusterVersion})
+		e.mustApply(&fsm.GossipKeyAdd{RequestID: mintRequestID(), Key: [32]byte{1}, First: true})
+		e.do("POST", "/v1/admin/gossip-keys/rotate", "").want(202, "")
+		return e.do("POST", "/v1/admin/gossip-keys/rotate", "")
+	},
 	codeMemberNotFound: func(e *edge) *reply { return e.removeFailing(cluster.ErrUnknownMember) },
 	codeQuorumAtRisk:   func(e *edge) *reply { return e.removeFailing(cluster.ErrQuorumAtRisk) },
 	codeRouteNotFound:  func(e *edge) *reply { return e.do("GET", "/v1/pipeline/sync/", "") },

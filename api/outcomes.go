@@ -51,6 +51,8 @@ var outcomeCodes = map[fsm.Outcome]struct {
 	fsm.TokenUsed:          {codeJoinRefused, "the join token has been used"},
 	fsm.TokenExpired:       {codeJoinRefused, "the join token has expired"},
 	fsm.TooManyTokens:      {codeTooManyTokens, "there are as many join tokens that haven't expired as there may be"},
+	fsm.NoGossipKeys:       {codeNoGossipKeys, "the cluster has no gossip key yet"},
+	fsm.GossipKeyRotating:  {codeGossipKeyRotating, "the last rotation of the gossip key has not ended"},
 	fsm.TooManyRefusals: {codeRateLimitExceeded,
 		"too many syncs of the API key have been refused in the last minute: the refusals before this one say why"},
 	fsm.ReconcileBacklog: {codeReconcileBacklog,

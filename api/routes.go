@@ -40,6 +40,8 @@ func (s *server) routes() []route {
 		{post, "/v1/admin/tokens", admin, false, s.handleTokenCreate},
 		{get, "/v1/admin/tokens", admin, false, s.handleTokens},
 		{del, "/v1/admin/tokens/:token", admin, false, s.handleTokenRevoke},
+		{get, "/v1/admin/gossip-keys", admin, false, s.handleGossipKeys},
+		{post, "/v1/admin/gossip-keys/rotate", admin, false, s.handleGossipKeysRotate},
 		{get, "/v1/admin/organizations", admin, false, s.handleOrganizations},
 		{del, "/v1/admin/organizations/:org", admin, false, s.handleOrganizationDelete},
 		{post, "/v1/admin/stores", admin, false, s.handleStoreCreate},

@@ -50,6 +50,8 @@ func TestSeedFromBackup(t *testing.T) {
 	r.mustApply(newSync(Incremental, upsert("n", "a", "1"), upsert("n", "b", "2")))
 	r.mustApply(newSync(Incremental, upsert("n", "b", "3")))
 	r.mustApply(newSync(FullRefresh, upsert("m", "c", "4")))
+	r.mustApply(&VersionRaise{Version: MaxClusterVersion})
+	r.mustApply(&GossipKeyAdd{Key: storage.GossipKey{1}, First: true})
 	want, index := dump(t, r.fsm), r.fsm.Applied()
 	backup := r.backup()
 	r.mustApply(newSync(Incremental, upsert("n", "late", "5")))
@@ -69,6 +71,12 @@ func TestSeedFromBackup(t *testing.T) {
 		t.Errorf("other than it was backed up (-want +got):\n%s", diff)
 	}
 
+	v := s.view()
+	ring, err := v.GossipRing()
+	v.Close()
+	if err != nil || ring.Revision != 0 {
+		t.Errorf("it has gossip keys of the old cluster: %+v, %v", ring, err)
+	}
 	list, err := s.fsm.Snapshots().List()
 	must(t, err)
 	only := []raft.Server{{ID: "n9", Address: "127.0.0.1:9"}}

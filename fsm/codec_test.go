@@ -112,6 +112,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"key id":             &KeyRevoke{},
 		"new key id":         &KeyRotate{KeyID: "k"},
 		"token id":           &TokenRevoke{},
+		"all zeros":          &GossipKeyAdd{First: true},
+		"revision 0":         &GossipKeyAdvance{},
 		"node id":            &TokenUse{TokenID: "t"},
 		"lifetime of 0 s":    &TokenCreate{TokenID: "t"},
 		"lifetime of 3601 s": &TokenCreate{TokenID: "t", LifetimeSeconds: MaxTokenLifetimeSeconds + 1},

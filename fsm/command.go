@@ -32,6 +32,9 @@ const (
 	KindTokenCreate Kind = 22
 	KindTokenUse    Kind = 23
 	KindTokenRevoke Kind = 24
+
+	KindGossipKeyAdd     Kind = 25
+	KindGossipKeyAdvance Kind = 26
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -173,6 +176,22 @@ type TokenUse struct {
 type TokenRevoke struct {
 	RequestID RequestID
 	TokenID   string
+}
+
+// GossipKeyAdd makes a key the cluster's first for gossip, and changes nothing where it
+// has one; without First it begins to replace the one that there is.
+type GossipKeyAdd struct {
+	RequestID RequestID
+	Key       storage.GossipKey
+	First     bool
+}
+
+// GossipKeyAdvance goes on with the rotation of the gossip key, if the ring is at
+// Revision: the new key is used from then on, or else the old one is dropped. The
+// leader knows that every member can do without what is taken away.
+type GossipKeyAdvance struct {
+	RequestID RequestID
+	Revision  uint64
 }
 
 // StoreCreate makes a vector store, and its organization where that is

@@ -105,11 +105,18 @@ var decoders = [maxKinds]kindFormat{
 	KindTokenCreate: decodes(decodeTokenCreate),
 	KindTokenUse:    decodes(decodeTokenUse),
 	KindTokenRevoke: decodes(decodeTokenRevoke),
+
+	KindGossipKeyAdd:     decodesFrom(2, decodeGossipKeyAdd),
+	KindGossipKeyAdvance: decodesFrom(2, decodeGossipKeyAdvance),
 }
 
 // decodes is a kind that was there from version 1 on.
 func decodes[C deciding](decode func(*decoder, Header) (C, error)) kindFormat {
-	return kindFormat{since: 1, decode: func(d *decoder, h Header) (deciding, error) { return decode(d, h) }}
+	return decodesFrom(1, decode)
+}
+
+func decodesFrom[C deciding](version uint32, decode func(*decoder, Header) (C, error)) kindFormat {
+	return kindFormat{since: version, decode: func(d *decoder, h Header) (deciding, error) { return decode(d, h) }}
 }
 
 // Encode returns the entry body of cmd. The body aliases nothing of cmd. An error

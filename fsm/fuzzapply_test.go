@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/klauspost/compress/s2"
 	"pgregory.net/rapid"
+
+	"pipesync/storage"
 )
 
 // FuzzApply applies whatever decodes: an entry that would end the process is in
@@ -61,6 +63,8 @@ func FuzzApplyOperations(f *testing.F) {
 func (r *rig) fill() {
 	r.t.Helper()
 	r.setUp(historyLimit)
+	r.mustApply(&VersionRaise{Version: MaxClusterVersion})
+	r.mustApply(&GossipKeyAdd{Key: storage.GossipKey{1}, First: true})
 	r.mustApply(newSync(FullRefresh, upsert("n", "a", "1"), upsert("n", "b", "1"), upsert("m", "a", "1")).at(-10))
 	r.mustApply(newSync(Incremental, remove("n", "a"), upsert("n", "c", "3")).at(-5).keyed("k"))
 }

@@ -137,11 +137,14 @@ func goldenCommands() map[string]Command {
 		"entry-key-rotate": &KeyRotate{
 			RequestID: goldenID(16), KeyID: "key_01", NewKeyID: "key_02", SecretHash: [32]byte{3, 31: 4}, OverlapSeconds: 86_400,
 		},
-		"entry-limits-set":   &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
-		"entry-token-create": &TokenCreate{RequestID: goldenID(23), TokenID: "jt_01", SecretHash: [32]byte{5, 31: 6}, LifetimeSeconds: 3600},
-		"entry-token-use":    &TokenUse{RequestID: goldenID(24), TokenID: "jt_01", NodeID: "n2", With: [32]byte{7, 31: 8}},
-		"entry-token-revoke": &TokenRevoke{RequestID: goldenID(25), TokenID: "jt_01"},
-		"entry-store-create": &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
+		"entry-limits-set":           &LimitsSet{RequestID: goldenID(14), Org: "org_a", Figures: []FigureValue{{1, 250}}},
+		"entry-token-create":         &TokenCreate{RequestID: goldenID(23), TokenID: "jt_01", SecretHash: [32]byte{5, 31: 6}, LifetimeSeconds: 3600},
+		"entry-token-use":            &TokenUse{RequestID: goldenID(24), TokenID: "jt_01", NodeID: "n2", With: [32]byte{7, 31: 8}},
+		"entry-gossip-key-add":       &GossipKeyAdd{RequestID: goldenID(26), Key: storage.GossipKey{9, 31: 10}},
+		"entry-gossip-key-add-first": &GossipKeyAdd{RequestID: goldenID(27), Key: storage.GossipKey{11, 31: 12}, First: true},
+		"entry-gossip-key-advance":   &GossipKeyAdvance{RequestID: goldenID(28), Revision: 0x0102030405060708},
+		"entry-token-revoke":         &TokenRevoke{RequestID: goldenID(25), TokenID: "jt_01"},
+		"entry-store-create":         &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
 	}
 }
 

@@ -102,7 +102,9 @@ func (h *history) addAny() {
 			Before: max(0, h.plain.now-h.between(0, 40)*second), Until: pick(h, dumpIDs...),
 		})
 	case 17:
-		h.add(&VersionRaise{Version: 1})
+		h.add(&VersionRaise{Version: pick[uint32](h, 1, MaxClusterVersion)})
+		h.add(&GossipKeyAdd{Key: storage.GossipKey{byte(h.between(1, 3))}, First: h.rng.IntN(2) == 0})
+		h.add(&GossipKeyAdvance{Revision: max(1, h.model.ring.revision)})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
 	case 31:
@@ -243,6 +245,10 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		return
 	case *TokenCreate, *TokenUse, *TokenRevoke:
 		h.model.changeTokens(cmd, at)
+	case *VersionRaise, *GossipKeyAdd, *GossipKeyAdvance:
+		if want, _ := h.model.changeGossip(cmd, at); got.Outcome != want {
+			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
+		}
 	case *KeyCreate, *KeyRevoke, *KeyRotate:
 		if c, ok := cmd.(*KeyCreate); ok && c.Org != testOrg {
 			break // is of no concern to the model

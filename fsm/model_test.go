@@ -26,6 +26,8 @@ type model struct {
 	history     []SyncInfo
 	checkpoints map[string]storage.PipelineCheckpoint
 	tokens      map[string]*modelToken
+	version     uint32
+	ring        modelRing
 	keyed       uint64                      // syncs with an idempotency key that were ever applied
 	changes     map[storage.Seq]modelChange // the rows of the change index
 	horizon     storage.Seq
@@ -68,7 +70,7 @@ func newModel(limit uint32) *model {
 		apiKeys:  map[string]*modelAPIKey{testKey: {}},
 		settings: testBootstrap(limit).Settings, namespaces: map[string]*modelNamespace{}, changes: map[storage.Seq]modelChange{},
 		keys: map[storage.KeyHash]modelKey{}, requests: map[RequestID]modelKey{},
-		checkpoints: map[string]storage.PipelineCheckpoint{}, tokens: map[string]*modelToken{},
+		checkpoints: map[string]storage.PipelineCheckpoint{}, tokens: map[string]*modelToken{}, version: 1,
 		horizon: storage.Seq{Index: testStoreMade},
 	}
 }

@@ -27,6 +27,9 @@ var kindNames = [maxKinds]string{
 	KindTokenCreate: "token_create",
 	KindTokenUse:    "token_use",
 	KindTokenRevoke: "token_revoke",
+
+	KindGossipKeyAdd:     "gossip_key_add",
+	KindGossipKeyAdvance: "gossip_key_advance",
 }
 
 // Name is empty for a kind that this program doesn't know.
@@ -78,6 +81,8 @@ var outcomeNames = [...]string{
 	TokenUsed:              "token_used",
 	TokenExpired:           "token_expired",
 	TooManyTokens:          "too_many_tokens",
+	NoGossipKeys:           "no_gossip_keys",
+	GossipKeyRotating:      "gossip_key_rotating",
 }
 
 // Name is empty for an outcome that this program doesn't know.

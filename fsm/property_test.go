@@ -164,6 +164,9 @@ func TestAgainstModel(t *testing.T) {
 			if rapid.IntRange(0, 6).Draw(rt, "tokens") == 0 {
 				tokenBoth(r, m, drawTokenCommand(rt))
 			}
+			if rapid.IntRange(0, 4).Draw(rt, "gossip keys") == 0 {
+				gossipBoth(r, m, drawGossipCommand(rt, m.ring.revision))
+			}
 			switch rapid.IntRange(0, 9).Draw(rt, "collect") {
 			case 0:
 				collectBoth(r, m, drawCollect(rt, r.now))
@@ -357,6 +360,7 @@ func compareToModel(t failer, r *rig, m *model) {
 	}
 	compareKeys(t, v, m)
 	compareTokens(t, v, m)
+	compareGossip(t, v, m)
 	compareChanges(t, v, m)
 }
 
@@ -548,6 +552,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "tokens") == 0 {
 			cmd = drawTokenCommand(rt)
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "gossip keys") == 0 {
+			cmd = drawGossipCommand(rt, uint64(rapid.IntRange(0, 4).Draw(rt, "revision")))
 		}
 		l := r.entry(cmd)
 		if rapid.IntRange(0, 10).Draw(rt, "fenced") == 0 {

@@ -50,10 +50,13 @@ const (
 	TokenUsed     Outcome = 33 // by another node
 	TokenExpired  Outcome = 34
 	TooManyTokens Outcome = 35 // as many as there may be have not expired
+
+	NoGossipKeys      Outcome = 36 // there is nothing to rotate yet
+	GossipKeyRotating Outcome = 37 // the last rotation has not ended
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= TooManyTokens
+	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= GossipKeyRotating
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

@@ -81,6 +81,8 @@ func (f *FSM) becomeSeed(s Seed) error {
 	f.system.ClusterID, f.system.Epoch = s.ClusterID, s.Epoch
 	batch := db.NewBatch()
 	batch.PutSettings(set)
+	// Whoever has the old cluster's keys is no part of this one.
+	batch.DeleteGossipRing()
 	batch.SetSystem(&f.system)
 	if err := errors.Join(batch.Commit(), batch.Close()); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 // MaxClusterVersion is the newest version that a cluster may have with this program
 // as a member. A version says which kinds of entries there may be in the log, and
 // has all those of the versions before. decoders has them.
-const MaxClusterVersion = 1
+const MaxClusterVersion = 2
 
 // maxVersion is MaxClusterVersion; tests of this package change it.
 var maxVersion uint32 = MaxClusterVersion
@@ -43,6 +43,10 @@ func (v *View) CheckKind(h Header, cmd Command) (*Result, error) {
 	}
 	return &Result{Outcome: VersionTooLow}, nil
 }
+
+// Admits says whether there may be entries of the kind in the log of the cluster as the
+// view has it: false before there is a cluster.
+func (v *View) Admits(k Kind) bool { return v.system.ClusterID != "" && !tooNew(k, v.system) }
 
 // tooNew says that some member of the cluster may not know a kind.
 func tooNew(k Kind, s storage.System) bool {

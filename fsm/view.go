@@ -53,6 +53,9 @@ func (v *View) Key(id string) (storage.Key, bool, error) { return readKey(v.snap
 // JoinToken returns the token with this id, used or expired ones included.
 func (v *View) JoinToken(id string) (storage.JoinToken, bool, error) { return v.snapshot.JoinToken(id) }
 
+// GossipRing is zero before the first key.
+func (v *View) GossipRing() (storage.GossipRing, error) { return v.snapshot.GossipRing() }
+
 // Org returns the organization with this name.
 func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }
 

@@ -125,6 +125,16 @@ func (b *Batch) DeleteJoinToken(id string) {
 	b.delete()
 }
 
+func (b *Batch) PutGossipRing(g GossipRing) {
+	b.key = appendGossipRingKey(b.key[:0])
+	put(b, g)
+}
+
+func (b *Batch) DeleteGossipRing() {
+	b.key = appendGossipRingKey(b.key[:0])
+	b.delete()
+}
+
 // PutOrgKey lists the key with this id among those of its organization.
 func (b *Batch) PutOrgKey(org OrgNum, id string) {
 	b.key = appendOrgKeyKey(b.key[:0], org, id)

@@ -30,6 +30,7 @@ const (
 	kindChangeHead    kind = 0x23
 	kindDeletedOrg    kind = 0x1a
 	kindJoinToken     kind = 0x1b
+	kindGossipRing    kind = 0x1c
 
 	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
@@ -59,7 +60,7 @@ var orgKinds = [...]kind{
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings, marks, request head
+//	| kind |                                                       system, settings, marks, request head, gossip ring
 //	+------+--------+
 //	| kind | name … |                                              organization, key, join token
 //	+------+--------++--------+
@@ -98,6 +99,8 @@ var orgKinds = [...]kind{
 func appendSystemKey(dst []byte) []byte   { return append(dst, byte(kindSystem)) }
 func appendSettingsKey(dst []byte) []byte { return append(dst, byte(kindSettings)) }
 func appendMarksKey(dst []byte) []byte    { return append(dst, byte(kindMarks)) }
+
+func appendGossipRingKey(dst []byte) []byte { return append(dst, byte(kindGossipRing)) }
 
 func appendOrgKey(dst []byte, name string) []byte {
 	return append(append(dst, byte(kindOrg)), name...)
@@ -263,7 +266,7 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings, kindMarks, kindRequestHead:
+	case kindSystem, kindSettings, kindMarks, kindRequestHead, kindGossipRing:
 	case kindRequest:
 		copy(k.id[:], r.take(uint64(len(k.id))))
 	case kindRequestSlot:
@@ -323,6 +326,8 @@ func (k rowKey) String() string {
 		return "key row"
 	case kindJoinToken:
 		return "join token row"
+	case kindGossipRing:
+		return "gossip ring row"
 	case kindStore:
 		return fmt.Sprintf("store row of organization %d", k.org)
 	case kindOrgKey:

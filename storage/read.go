@@ -21,6 +21,8 @@ type Reader interface {
 	Org(name string) (Org, bool, error)
 	Key(id string) (Key, bool, error)
 	JoinToken(id string) (JoinToken, bool, error)
+	// GossipRing is zero before the first key.
+	GossipRing() (GossipRing, error)
 	Store(org OrgNum, name string) (Store, bool, error)
 	Namespace(store StoreNum, name string) (Namespace, bool, error)
 
@@ -178,6 +180,11 @@ func (rs rows) Key(id string) (Key, bool, error) {
 
 func (rs rows) JoinToken(id string) (JoinToken, bool, error) {
 	return get[JoinToken](rs, appendJoinTokenKey(nil, id))
+}
+
+func (rs rows) GossipRing() (GossipRing, error) {
+	g, _, err := get[GossipRing](rs, appendGossipRingKey(nil))
+	return g, err
 }
 
 func (rs rows) OrgKey(org OrgNum, id string) (bool, error) {

@@ -39,6 +39,7 @@ var (
 	aRequestHead      = SlotRange{First: 1, Next: 2}
 
 	aToken       = JoinToken{SecretHash: [32]byte{1}, CreatedAt: 2, ExpiresAt: 3, UsedBy: "n", UsedWith: [32]byte{4}}
+	aRing        = GossipRing{Revision: 1, Keys: []GossipRingKey{{GossipKey{2}, 3}, {GossipKey{4}, 5}}, Primary: 1}
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4, Digest: Digest{5}}
 	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8, Bytes: 7}
@@ -57,6 +58,7 @@ func writeRows(tb tester, db *DB) {
 		b.PutJoinToken("t", aToken)
 		b.PutJoinToken("gone", aToken)
 		b.DeleteJoinToken("gone")
+		b.PutGossipRing(aRing)
 		b.PutStore(1, "s", aStore)
 		b.PutNamespace(1, "n", aNs)
 		b.PutUsage(1, 2, aUsage)
@@ -141,6 +143,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	if _, found, err := r.JoinToken("gone"); found || err != nil {
 		tb.Errorf("deleted join token: %v, %v", found, err)
 	}
+	ring, err := r.GossipRing()
+	same(tb, "gossip ring", aRing, ring, true, err)
 	store, found, err := r.Store(1, "s")
 	same(tb, "store", aStore, store, found, err)
 	ns, found, err := r.Namespace(1, "n")

@@ -64,6 +64,10 @@ func samples() []sample {
 			SecretHash: [32]byte(fill(32, 0x20)), CreatedAt: 1_700_000_000_000_000_008, ExpiresAt: 61_000_000_003, UsedBy: "n2", UsedWith: [32]byte(fill(32, 0x70)),
 		})},
 		{"join token bare", appendJoinTokenKey(nil, "t"), encodeRow(JoinToken{})},
+		{"gossip ring", appendGossipRingKey(nil), encodeRow(GossipRing{
+			Revision: 0x0102030405060708, Primary: 1,
+			Keys: []GossipRingKey{{GossipKey(fill(32, 0x20)), 1_700_000_000_000_000_009}, {GossipKey(fill(32, 0x50)), 1_700_000_000_000_000_010}},
+		})},
 		{"org key", appendOrgKeyKey(nil, 1, "key_01jd8b7v6xk2m3n4p5q6r7s8t9"), encodeRow(empty{})},
 		{"store", appendStoreKey(nil, 1, "vs_docs"), encodeRow(Store{Num: 0x01020304, CreatedAt: 1_700_000_000_000_000_003})},
 		{"usage", appendUsageKey(nil, 0x01020304, 3), encodeRow(Usage{Records: 1_100_000, Bytes: 330_000_000, Tombstones: 12, Namespaces: 2, Digest: Digest(fill(16, 0x80))})},
@@ -158,6 +162,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Request](value)
 	case kindJoinToken:
 		return recode[JoinToken](value)
+	case kindGossipRing:
+		return recode[GossipRing](value)
 	case kindRequestSlot:
 		return recode[RequestSlot](value)
 	case kindRequestHead:
@@ -210,6 +216,8 @@ func (k rowKey) rebuild() []byte {
 		return appendOrgKeyKey(nil, k.org, k.name)
 	case kindJoinToken:
 		return appendJoinTokenKey(nil, k.name)
+	case kindGossipRing:
+		return appendGossipRingKey(nil)
 	case kindStore:
 		return appendStoreKey(nil, k.org, k.name)
 	case kindUsage:

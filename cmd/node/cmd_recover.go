@@ -32,7 +32,7 @@ it without being acknowledged is kept. Cluster id and epoch are new: members of 
 old cluster that come back stay apart from it. They, and others, join it with empty
 directories. The old directory is kept beside the new one.`,
 		Example: `  pipesync recover --yes --data-dir data
-  pipesync serve --data-dir data --gossip-key-file gossip.key`,
+  pipesync serve --data-dir data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd.Flags(), a.getenv)

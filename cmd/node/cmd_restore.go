@@ -31,10 +31,10 @@ may run on it; the directory must be empty or missing. Afterwards 'serve' starts
 it, and others join it with empty directories, as many as you like.
 
 It has all that the backup has: records, keys, limits, history, rate windows. The
-cluster id, the epoch, the CA and the admin token are new ones: nodes of the old cluster
+cluster id, the epoch, the CA, the gossip key and the admin token are new ones: nodes of the old cluster
 stay apart from it, and whoever follows changes has to begin anew.`,
 		Example: `  pipesync restore monday.pipesync --data-dir data
-  pipesync serve --data-dir data --gossip-key-file gossip.key`,
+  pipesync serve --data-dir data`,
 		Args: exactArgs(1, "the file of a backup, or - for the standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig(cmd.Flags(), a.getenv)

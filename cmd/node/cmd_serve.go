@@ -25,9 +25,8 @@ and the log level again.
 
 On an empty data directory --bootstrap forms a cluster and --join joins one; with
 neither the node waits for 'pipesync join'.`,
-		Example: `  pipesync gossip-keys new --out gossip.key
-  pipesync serve --data-dir data --gossip-key-file gossip.key --bootstrap`,
-		Args: cobra.NoArgs,
+		Example: "  pipesync serve --data-dir data --bootstrap",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd.Flags(), a.getenv)
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -44,20 +45,18 @@ func (c *Config) readSecrets() (secrets, error) {
 	return s, nil
 }
 
-// gossipKey reads the key that serve can't start without.
+// gossipKey reads the key that a cluster begins with; nil: none is given.
 func (c *Config) gossipKey() ([]byte, error) {
 	text, err := secret(c.Gossip.Key, c.Gossip.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the gossip key: %w", err)
 	}
 	if text == "" {
-		return nil, errors.New("there is no gossip key, which all nodes of a cluster share: make one with\n" +
-			"  pipesync gossip-keys new --out gossip.key\n" +
-			"copy it to every node, and give it by gossip.key_file, PIPESYNC_GOSSIP_KEY_FILE or --gossip-key-file")
+		return nil, nil
 	}
 	key, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(key) != gossipKeyBytes {
-		return nil, fmt.Errorf("the gossip key is not %d bytes in base64: make one with 'pipesync gossip-keys new'", gossipKeyBytes)
+	if err != nil || len(key) != gossipKeyBytes || bytes.Count(key, []byte{0}) == len(key) {
+		return nil, fmt.Errorf("the gossip key is not %d bytes in base64, not all zeros: make one with 'pipesync gossip-keys new', or give none", gossipKeyBytes)
 	}
 	return key, nil
 }

@@ -210,14 +210,17 @@ func TestSecrets(t *testing.T) {
 	}{
 		{"from a file, with space around", Config{Gossip: GossipConfig{KeyFile: file("key", " "+key+"\n")}}, ""},
 		{"given", Config{Gossip: GossipConfig{Key: key}}, ""},
-		{"no gossip key", Config{}, "pipesync gossip-keys new"},
 		{"a short gossip key", Config{Gossip: GossipConfig{Key: "AAAA"}}, "not 32 bytes in base64"},
 		{"no base64", Config{Gossip: GossipConfig{Key: key[1:] + "!"}}, "not 32 bytes in base64"},
 		{"an empty file", Config{Gossip: GossipConfig{KeyFile: file("empty", "\n")}}, "is empty"},
 		{"a missing file", Config{Gossip: GossipConfig{KeyFile: filepath.Join(dir, "none")}}, "reading the gossip key"},
 		{"the wrong file", Config{Gossip: GossipConfig{KeyFile: file("large", strings.Repeat("x", 5000))}}, "right file"},
+		{"zeros", Config{Gossip: GossipConfig{Key: strings.Repeat("A", 43) + "="}}, "not all zeros"},
 		{"a short admin token", Config{Gossip: GossipConfig{Key: key}, AdminToken: "admin"}, "at least 16"},
 		{"joining without a token", Config{Gossip: GossipConfig{Key: key}, Join: "127.0.0.1:1"}, "no join token"},
+	}
+	if s, err := new(Config).readSecrets(); err != nil || s.gossipKey != nil {
+		t.Errorf("without any: %+v, %v", s, err)
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -132,6 +132,7 @@ var refusalHints = map[string]string{
 	"VECTOR_STORE_NOT_FOUND":    "list the vector stores: pipesync stores list",
 	"NAMESPACE_NOT_FOUND":       "list the namespaces: pipesync namespaces list VECTOR_STORE",
 	"JOIN_REFUSED":              joinTokenHint,
+	"GOSSIP_KEY_ROTATING":       "see for which members it waits: pipesync gossip-keys list",
 	"ALREADY_JOINED":            "see which cluster the node belongs to: pipesync status",
 	"NODE_TOO_OLD":              "start the version on this node that the members run: pipesync members",
 	"NODE_ID_TAKEN":             "remove the old member first (pipesync leave NODE), or start this node with another --node-id on an empty directory",

@@ -116,6 +116,7 @@ func (n *node) openCluster() error {
 		GossipAdvertise: n.Gossip.Advertise,
 		HTTPAdvertise:   n.httpAdvertise(),
 		GossipKey:       n.secrets.gossipKey,
+		GossipKeys:      gossipKeys{n.state, n.secrets.gossipKey},
 		Certs:           n.certs,
 		Insecure:        n.Insecure,
 		Version:         buildVersion().Version,

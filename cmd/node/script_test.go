@@ -62,7 +62,11 @@ func wantExitCode(ts *testscript.TestScript, neg bool, args []string) {
 func cannedAPI() http.Handler {
 	members := `[{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"v1","clock_offset_ms":-12,"diverged":false,"lag_entries":0,"last_contact_ms":0},
 		{"id":"n2","peer":"10.0.0.2:8801","http":"","voter":true,"leader":false,"alive":false,"version":"","clock_offset_ms":null,"diverged":false,"lag_entries":12,"last_contact_ms":61000}]`
+	ring := `{"revision":2,"rotating":true,"keys":[{"fingerprint":"0f3c9a5b7d1e2f48","primary":true,"added_at":"2026-01-02T03:04:05Z","held_by":["n1","n2"],"used_by":["n1"]},
+			{"fingerprint":"a1b2c3d4e5f60718","primary":false,"added_at":"2026-06-02T03:04:05Z","held_by":["n1"],"used_by":[]}],"waiting_for":["n2"]}`
 	replies := map[string]string{
+		"GET /v1/admin/gossip-keys":         ring,
+		"POST /v1/admin/gossip-keys/rotate": ring,
 		"GET /v1/admin/status": `{"node_id":"n1","cluster_id":"c1","version":"v1","role":"leader","term":4,
 			"leader":{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800"},"applied_index":7,"commit_index":8,"last_log_index":9,
 			"voters":2,"failures_tolerated":0,"insecure":false,"certificate":{"not_after":"2026-05-30T12:00:00Z","trusted_cas":["ab"]},"ready":true,"last_contact_ms":0,"disk":{"directory":"/data","free_bytes":1610612736,"total_bytes":107374182400,"min_free_bytes":1000},"sizes":{"log_file_bytes":67108864,"log_since_snapshot_bytes":2048,"snapshot_bytes":0,"state_bytes":null},"usage":{"records":3,"bytes":2,"tombstones":1,"namespaces":4,"digest":"00ff"},"alarms":[],"state":{"cluster_version":1,"index":7,"mark":null,"scrub":null},"members":` + members + `}`,
