@@ -69,6 +69,9 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 	}
 	conn, _ := r.Context().Value(peerConnKey{}).(*peerConn)
 	anonymous := conn == nil || conn.clusterID == ""
+	if name == opFounding {
+		return n.serveFounding(conn)
+	}
 	if anonymous && name != opJoin {
 		return nil, fmt.Errorf("a connection without a cluster id can only join: %w", ErrInvalid)
 	}

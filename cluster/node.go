@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pipesync/cluster/certs"
@@ -28,6 +29,9 @@ type Node struct {
 
 	heard heardFollowers
 	rings heldRings
+	// expecting are the sorted addresses of those with which this node is about to found
+	// a cluster; nil: it isn't.
+	expecting atomic.Pointer[[]string]
 
 	budget   *budget
 	flights  flights
@@ -145,6 +149,9 @@ func (n *Node) expect(c *peerConn, p preamble) (preambleStatus, string) {
 	if status != statusOK || n.cfg.Certs == nil {
 		return status, ""
 	}
+	if id.ClusterID == "" {
+		id.ClusterID = n.cfg.Certs.Self().ClusterID
+	}
 	return c.authenticate(n.cfg.Certs, id.ClusterID, p)
 }
 
@@ -157,10 +164,10 @@ func (n *Node) expectAs(id identity, p preamble) preambleStatus {
 		return statusUnknownKind
 	case id.Removed:
 		return statusRemovedMember
+	case p.ClusterID == "" && p.Kind == kindHTTP && (id.ClusterID != "" || n.expecting.Load() != nil):
+		return statusOK
 	case id.ClusterID == "":
 		return statusNotJoined
-	case p.ClusterID == "" && p.Kind == kindHTTP:
-		return statusOK
 	case p.ClusterID != id.ClusterID:
 		return statusWrongCluster
 	case p.NodeID != "" && p.NodeID != id.NodeID, p.NodeID == "" && p.Kind == kindRaft:

@@ -41,6 +41,8 @@ const (
 	opInfo opName = "info"
 	// opCertify is answered by any member that has the CA.
 	opCertify opName = "certify"
+	// opFounding is answered by any node, one that belongs to no cluster as well.
+	opFounding opName = "founding"
 )
 
 func operationNamed(name opName) (operation, bool) {
@@ -62,7 +64,7 @@ func operationNamed(name opName) (operation, bool) {
 	case opTransfer:
 		return operation{do: small((*Node).serveTransfer), repeatable: true}, true
 	}
-	return operation{}, name == opInfo || name == opCertify
+	return operation{}, name == opInfo || name == opCertify || name == opFounding
 }
 
 // small adapts an operation that holds its body no longer than it runs.

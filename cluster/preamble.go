@@ -41,7 +41,7 @@ type connKind byte
 
 const (
 	kindRaft connKind = 1 // Raft's net transport
-	kindHTTP connKind = 2 // HTTP/1.1; with an empty cluster id only a join is served
+	kindHTTP connKind = 2 // HTTP/1.1; with an empty cluster id only join and founding are served
 )
 
 type preambleStatus byte

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"pipesync/storage"
 )
@@ -16,10 +17,11 @@ type Config struct {
 	DataDir string `yaml:"data_dir"`
 	NodeID  string `yaml:"node_id"`
 
-	Bootstrap     bool   `yaml:"bootstrap"`
-	Join          string `yaml:"join"`
-	JoinToken     string `yaml:"join_token"`
-	JoinTokenFile string `yaml:"join_token_file"`
+	Bootstrap       bool   `yaml:"bootstrap"`
+	BootstrapExpect int64  `yaml:"bootstrap_expect"` // nodes; 0: none is waited for
+	Join            string `yaml:"join"`             // addresses, with commas between them
+	JoinToken       string `yaml:"join_token"`
+	JoinTokenFile   string `yaml:"join_token_file"`
 
 	AdminToken     string `yaml:"admin_token"`
 	AdminTokenFile string `yaml:"admin_token_file"`
@@ -101,6 +103,14 @@ func defaultConfig() Config {
 		Disk:   DiskConfig{CacheBytes: storage.DefaultCacheBytes},
 		Log:    LogConfig{Level: "info", Format: logText},
 	}
+}
+
+// joinAddrs are the peer addresses through which the node may join.
+func (c *Config) joinAddrs() []string {
+	if c.Join == "" {
+		return nil
+	}
+	return strings.Split(c.Join, ",")
 }
 
 // certsDir is where the node's certificates are.

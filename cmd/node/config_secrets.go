@@ -38,6 +38,9 @@ func (c *Config) readSecrets() (secrets, error) {
 	if s.adminToken != "" && len(s.adminToken) < minAdminTokenBytes {
 		return s, fmt.Errorf("the admin token has %d characters: it must have at least %d", len(s.adminToken), minAdminTokenBytes)
 	}
+	if c.BootstrapExpect > 0 && s.joinToken == "" {
+		s.joinToken = s.adminToken
+	}
 	if c.Join != "" && s.joinToken == "" {
 		return s, &exitError{code: exitLocal, err: errors.New("join is set, but there is no join token"),
 			hint: joinTokenHint}

@@ -159,6 +159,11 @@ func TestConfigFaults(t *testing.T) {
 		{name: "no port", args: []string{"--peer-addr", "127.0.0.1"}, want: []string{"peer.addr", "HOST:PORT"}},
 		{name: "a port too high", args: []string{"--join", "127.0.0.1:88010"}, want: []string{"join is", "HOST:PORT"}},
 		{name: "both ways into a cluster", args: []string{"--bootstrap", "--join", "127.0.0.1:8801"}, want: []string{"bootstrap and join are both set"}},
+		{name: "an address twice", args: []string{"--join", "127.0.0.1:8801,127.0.0.1:8801"}, want: []string{"address 2 is empty or a repetition"}},
+		{name: "ten addresses", args: []string{"--join", strings.Repeat("127.0.0.1:8801,", 9) + "127.0.0.1:8802"}, want: []string{"join has 10 addresses", "at most 9"}},
+		{name: "fewer addresses than nodes", args: []string{"--bootstrap-expect", "3", "--join", "127.0.0.1:8801,127.0.0.1:8811"}, want: []string{"bootstrap_expect is 3, and join has 2 addresses"}},
+		{name: "alone and together", args: []string{"--bootstrap-expect", "2", "--bootstrap"}, want: []string{"bootstrap and bootstrap_expect are both set"}},
+		{name: "each its own admin token", args: []string{"--bootstrap-expect", "1", "--join", "127.0.0.1:8801"}, want: []string{"give all nodes the same admin token"}},
 		{name: "a node id like a path", args: []string{"--node-id", "../a"}, want: []string{"node_id"}},
 	}
 	for _, test := range tests {

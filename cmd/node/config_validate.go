@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 const (
 	maxNodeIDBytes      = 64
+	maxJoinAddrs        = 9
 	minBodyBytes        = 1 << 10
 	minCacheBytes       = 8 << 20
 	maxBodyBytesSetting = 64 << 20
@@ -29,7 +31,6 @@ func (c *Config) validate() error {
 		checkAddr("http.advertise", c.HTTP.Advertise),
 		checkAddr("peer.advertise", c.Peer.Advertise),
 		checkAddr("gossip.advertise", c.Gossip.Advertise),
-		checkAddr("join", c.Join),
 		checkDebug(c.Debug.Addr),
 	}
 	if v := c.HTTP.UnknownFields; v != refuseUnknownFields && v != ignoreUnknownFields {
@@ -61,7 +62,36 @@ func (c *Config) validateIdentity() error {
 	if c.Bootstrap && c.Join != "" {
 		return errors.New("bootstrap and join are both set: a node forms a cluster or joins one")
 	}
-	return checkName("node_id", c.NodeID)
+	return errors.Join(c.validateJoin(), checkName("node_id", c.NodeID))
+}
+
+// validateJoin wants the addresses of all nodes that found a cluster together, so that
+// all mean the same ones.
+func (c *Config) validateJoin() error {
+	addrs := c.joinAddrs()
+	if len(addrs) > maxJoinAddrs {
+		return fmt.Errorf("join has %d addresses: at most %d are allowed", len(addrs), maxJoinAddrs)
+	}
+	for i, addr := range addrs {
+		if addr == "" || slices.Contains(addrs[:i], addr) {
+			return fmt.Errorf("join is %q: address %d is empty or a repetition", c.Join, i+1)
+		}
+		if err := checkAddr("join", addr); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.BootstrapExpect == 0:
+		return nil
+	case c.Bootstrap:
+		return errors.New("bootstrap and bootstrap_expect are both set: a node forms a cluster alone or together with others")
+	case c.BootstrapExpect != int64(len(addrs)):
+		return fmt.Errorf("bootstrap_expect is %d, and join has %d addresses: name the peer addresses of all %d nodes, this one's too, and the same on each",
+			c.BootstrapExpect, len(addrs), c.BootstrapExpect)
+	case c.AdminToken == "" && c.AdminTokenFile == "":
+		return errors.New("bootstrap_expect is set, and admin_token_file isn't: give all nodes the same admin token, by which they let one another in")
+	}
+	return nil
 }
 
 // checkName makes sure that text can be a node's or a cluster's id.

@@ -49,8 +49,17 @@ func (n *node) form(ctx context.Context) error {
 			return fmt.Errorf("forming a cluster: %w", err)
 		}
 		n.log.Info("formed a cluster", "cluster", n.cluster.Status().ClusterID)
+	case n.BootstrapExpect > 0:
+		member, err := n.cluster.FoundTogether(ctx, n.joinAddrs())
+		if err != nil && !errors.Is(err, cluster.ErrAlreadyJoined) {
+			return fmt.Errorf("forming a cluster of %d nodes: %w", n.BootstrapExpect, err)
+		}
+		if member != "" {
+			return n.joinCluster(ctx, []string{member})
+		}
+		n.log.Info("formed a cluster", "cluster", n.cluster.Status().ClusterID)
 	case n.Join != "":
-		return n.joinCluster(ctx)
+		return n.joinCluster(ctx, n.joinAddrs())
 	default:
 		n.log.Info("waiting to be told to join: pipesync join PEER_ADDR --token-file FILE")
 	}
@@ -60,11 +69,13 @@ func (n *node) form(ctx context.Context) error {
 	return nil
 }
 
-// joinCluster asks until the cluster answers. Only a refusal ends it.
-func (n *node) joinCluster(ctx context.Context) error {
-	for wait := firstJoinWait; ; wait = min(2*wait, maxJoinWait) {
-		n.log.Info("joining", "peer", n.Join)
-		err := n.cluster.Join(ctx, n.Join, n.secrets.joinToken, false)
+// joinCluster asks at one address after the other until the cluster answers. Only a
+// refusal ends it.
+func (n *node) joinCluster(ctx context.Context, addrs []string) error {
+	for i, wait := 0, firstJoinWait; ; i, wait = (i+1)%len(addrs), min(2*wait, maxJoinWait) {
+		peer := addrs[i]
+		n.log.Info("joining", "peer", peer)
+		err := n.cluster.Join(ctx, peer, n.secrets.joinToken, false)
 		switch {
 		case err == nil, errors.Is(err, cluster.ErrAlreadyJoined):
 			n.log.Info("joined", "cluster", n.cluster.Status().ClusterID)
@@ -72,19 +83,19 @@ func (n *node) joinCluster(ctx context.Context) error {
 		case errors.Is(err, cluster.ErrRemoved):
 			return err
 		case errors.Is(err, cluster.ErrUnauthorized):
-			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", peer, err),
 				hint: joinTokenHint}
 		case errors.Is(err, cluster.ErrNoCertificate):
-			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", peer, err),
 				hint: refusalHints["NO_CERTIFICATE"]}
 		case errors.Is(err, cluster.ErrVersionTooOld):
-			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", peer, err),
 				hint: refusalHints["NODE_TOO_OLD"]}
 		case errors.Is(err, cluster.ErrIDTaken):
-			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", n.Join, err),
+			return &exitError{code: exitRemote, err: fmt.Errorf("joining the cluster at %s: %w", peer, err),
 				hint: refusalHints["NODE_ID_TAKEN"]}
 		}
-		n.log.Warn("could not join yet", "peer", n.Join, "error", err, "again_in", wait)
+		n.log.Warn("could not join yet", "peer", peer, "error", err, "again_in", wait)
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"net"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,5 +184,45 @@ func TestServeKeepsAskingUntilTheClusterAnswers(t *testing.T) {
 	n1.firstLine(&n1.boundPorts)
 	if status := n2.awaitReady(); status.ClusterID == "" {
 		t.Errorf("status is %+v", status)
+	}
+}
+
+// Three machines are switched on with the same settings, and are one cluster. All are
+// switched off and on again, and still are.
+func TestServeFoundsAClusterTogether(t *testing.T) {
+	t.Parallel()
+	dir, gossipKey := t.TempDir(), mintGossipKey()
+	peers, err := testcluster.FreePorts(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := filepath.Join(dir, "admin-token")
+	if err := os.WriteFile(token, []byte("a token that all are told"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(dir, "ca")
+	mustCommand(t, nil, nil, "certs", "ca", "--out", ca)
+	ids := []string{"n2", "n1", "n3"}
+	for _, id := range ids {
+		certify(t, ca, id, filepath.Join(dir, id))
+	}
+	var clusters []string
+	for range 2 {
+		nodes := make([]*testServer, len(ids))
+		for i, id := range ids {
+			nodes[i] = serveNode(t, filepath.Join(dir, id), gossipKey, "--peer-addr", peers[i], "--admin-token-file", token,
+				"--bootstrap-expect", "3", "--join", strings.Join(peers, ","))
+		}
+		for _, n := range nodes {
+			var status client.Status
+			mustCommand(t, map[string]string{"PIPESYNC_ADMIN_TOKEN_FILE": token, "PIPESYNC_HTTP_ADDR": n.HTTP}, &status, "status", "--wait", "ready")
+			clusters = append(clusters, status.ClusterID)
+		}
+		for _, n := range nodes {
+			n.terminate()
+		}
+	}
+	if one := slices.Compact(slices.Clone(clusters)); len(one) != 1 || one[0] == "" {
+		t.Errorf("the clusters are %q", clusters)
 	}
 }
