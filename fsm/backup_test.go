@@ -52,6 +52,7 @@ func TestSeedFromBackup(t *testing.T) {
 	r.mustApply(newSync(FullRefresh, upsert("m", "c", "4")))
 	r.mustApply(&VersionRaise{Version: MaxClusterVersion})
 	r.mustApply(&GossipKeyAdd{Key: storage.GossipKey{1}, First: true})
+	r.mustApply(&CARotationBegin{CA: []byte("of the old cluster")})
 	want, index := dump(t, r.fsm), r.fsm.Applied()
 	backup := r.backup()
 	r.mustApply(newSync(Incremental, upsert("n", "late", "5")))
@@ -72,11 +73,15 @@ func TestSeedFromBackup(t *testing.T) {
 	}
 
 	v := s.view()
+	defer v.Close()
 	ring, err := v.GossipRing()
-	v.Close()
 	if err != nil || ring.Revision != 0 {
 		t.Errorf("it has gossip keys of the old cluster: %+v, %v", ring, err)
 	}
+	if rotation, err := v.CARotation(); rotation.Phase != 0 || err != nil {
+		t.Errorf("it rotates the old cluster's CA: %+v, %v", rotation, err)
+	}
+
 	list, err := s.fsm.Snapshots().List()
 	must(t, err)
 	only := []raft.Server{{ID: "n9", Address: "127.0.0.1:9"}}

@@ -35,6 +35,9 @@ const (
 
 	KindGossipKeyAdd     Kind = 25
 	KindGossipKeyAdvance Kind = 26
+
+	KindCARotationBegin   Kind = 27
+	KindCARotationAdvance Kind = 28
 )
 
 // Mode says what a sync does to the namespaces that it names.
@@ -192,6 +195,32 @@ type GossipKeyAdd struct {
 type GossipKeyAdvance struct {
 	RequestID RequestID
 	Revision  uint64
+}
+
+// RotationPhase is how far a rotation of the cluster's CA has got.
+type RotationPhase byte
+
+const (
+	RotationTrust  RotationPhase = 1 // members come to trust the new CA beside the old one
+	RotationIssue  RotationPhase = 2 // they get certificates of the new CA
+	RotationRetire RotationPhase = 3 // they cease to trust the old one
+	RotationDone   RotationPhase = 4
+)
+
+// CARotationBegin begins to put a new CA in the place of the cluster's own.
+type CARotationBegin struct {
+	RequestID RequestID
+	CA        []byte // its certificate, in DER; the key is in no entry
+	// Replaces is the SHA-256 of the certificate of a CA that a rotation is in its first
+	// phase with, and that is given up; zero: none.
+	Replaces [32]byte
+}
+
+// CARotationAdvance says that all members are done with the phase before To.
+type CARotationAdvance struct {
+	RequestID RequestID
+	CA        [32]byte // SHA-256 of the new CA's certificate
+	To        RotationPhase
 }
 
 // StoreCreate makes a vector store, and its organization where that is

@@ -366,9 +366,7 @@ func (c *crasher) open(disk *crashfs.FS) {
 	c.verifySnapshots()
 	names, err := onDisk(disk).List(crashHome)
 	must(c.t, err)
-	if len(names) > 1 && names[1] == versionName {
-		names = slices.Delete(names, 1, 2)
-	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == versionName || name == versionTemp })
 	if len(names) != 3 || names[0] != currentName || names[2] != snapshotsName {
 		c.t.Fatalf("left after an opening: %v", names)
 	}

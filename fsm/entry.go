@@ -16,6 +16,8 @@ const (
 	MaxCollectRows = 2000
 	// MaxCheckpointBytes bounds the state of a pipeline.
 	MaxCheckpointBytes = 64 << 10
+	// MaxCABytes bounds the certificate of a CA; those that we make have some 500.
+	MaxCABytes = 8 << 10
 	// MaxNameBytes bounds every name and id: 255 code points of UTF-8.
 	MaxNameBytes = 4 * 255
 )
@@ -108,6 +110,9 @@ var decoders = [maxKinds]kindFormat{
 
 	KindGossipKeyAdd:     decodesFrom(2, decodeGossipKeyAdd),
 	KindGossipKeyAdvance: decodesFrom(2, decodeGossipKeyAdvance),
+
+	KindCARotationBegin:   decodesFrom(2, decodeCARotationBegin),
+	KindCARotationAdvance: decodesFrom(2, decodeCARotationAdvance),
 }
 
 // decodes is a kind that was there from version 1 on.

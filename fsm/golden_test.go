@@ -145,6 +145,8 @@ func goldenCommands() map[string]Command {
 		"entry-gossip-key-advance":   &GossipKeyAdvance{RequestID: goldenID(28), Revision: 0x0102030405060708},
 		"entry-token-revoke":         &TokenRevoke{RequestID: goldenID(25), TokenID: "jt_01"},
 		"entry-store-create":         &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},
+		"entry-ca-rotation-begin":    &CARotationBegin{RequestID: goldenID(29), CA: []byte("certificate"), Replaces: [32]byte{9, 31: 10}},
+		"entry-ca-rotation-advance":  &CARotationAdvance{RequestID: goldenID(30), CA: [32]byte{11, 31: 12}, To: RotationIssue},
 	}
 }
 

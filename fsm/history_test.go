@@ -77,6 +77,10 @@ func (h *history) addAny() {
 		h.add(pick[Command](h, &TokenUse{TokenID: pick(h, someTokens...), NodeID: pick(h, "n1", "n2")}, &TokenRevoke{TokenID: pick(h, someTokens...)}))
 		return
 	}
+	if h.rng.IntN(30) == 0 {
+		h.add(pick[Command](h, someRotationCommands()...))
+		return
+	}
 	switch k := h.rng.IntN(40); k {
 	case 0, 1:
 		h.add(&StoreCreate{Org: pick(h, testOrg, "org_b"), Store: pick(h, "vs_a", "vs_b", "vs_c")})
@@ -247,6 +251,10 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		h.model.changeTokens(cmd, at)
 	case *VersionRaise, *GossipKeyAdd, *GossipKeyAdvance:
 		if want, _ := h.model.changeGossip(cmd, at); got.Outcome != want {
+			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
+		}
+	case *CARotationBegin, *CARotationAdvance:
+		if want, _ := h.model.changeRotation(cmd, at); got.Outcome != want {
 			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
 		}
 	case *KeyCreate, *KeyRevoke, *KeyRotate:

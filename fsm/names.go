@@ -30,6 +30,9 @@ var kindNames = [maxKinds]string{
 
 	KindGossipKeyAdd:     "gossip_key_add",
 	KindGossipKeyAdvance: "gossip_key_advance",
+
+	KindCARotationBegin:   "ca_rotation_begin",
+	KindCARotationAdvance: "ca_rotation_advance",
 }
 
 // Name is empty for a kind that this program doesn't know.
@@ -83,6 +86,8 @@ var outcomeNames = [...]string{
 	TooManyTokens:          "too_many_tokens",
 	NoGossipKeys:           "no_gossip_keys",
 	GossipKeyRotating:      "gossip_key_rotating",
+	RotationRunning:        "rotation_running",
+	RotationMismatch:       "rotation_mismatch",
 }
 
 // Name is empty for an outcome that this program doesn't know.

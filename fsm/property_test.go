@@ -161,6 +161,9 @@ func TestAgainstModel(t *testing.T) {
 			if rapid.IntRange(0, 4).Draw(rt, "keys") == 0 {
 				keyBoth(r, m, drawKeyCommand(rt))
 			}
+			if rapid.IntRange(0, 6).Draw(rt, "rotation of the CA") == 0 {
+				rotateBoth(r, m, rapid.SampledFrom(someRotationCommands()).Draw(rt, "step"))
+			}
 			if rapid.IntRange(0, 6).Draw(rt, "tokens") == 0 {
 				tokenBoth(r, m, drawTokenCommand(rt))
 			}
@@ -361,6 +364,7 @@ func compareToModel(t failer, r *rig, m *model) {
 	compareKeys(t, v, m)
 	compareTokens(t, v, m)
 	compareGossip(t, v, m)
+	compareRotation(t, v, m)
 	compareChanges(t, v, m)
 }
 
@@ -549,6 +553,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "keys") == 0 {
 			cmd = drawKeyCommand(rt)
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "rotation of the CA") == 0 {
+			cmd = rapid.SampledFrom(someRotationCommands()).Draw(rt, "step")
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "tokens") == 0 {
 			cmd = drawTokenCommand(rt)

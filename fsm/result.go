@@ -53,10 +53,13 @@ const (
 
 	NoGossipKeys      Outcome = 36 // there is nothing to rotate yet
 	GossipKeyRotating Outcome = 37 // the last rotation has not ended
+
+	RotationRunning  Outcome = 38 // a rotation of the CA isn't done
+	RotationMismatch Outcome = 39 // the rotation of the CA isn't where the command follows
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= GossipKeyRotating
+	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= RotationMismatch
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

@@ -83,6 +83,7 @@ func (f *FSM) becomeSeed(s Seed) error {
 	batch.PutSettings(set)
 	// Whoever has the old cluster's keys is no part of this one.
 	batch.DeleteGossipRing()
+	batch.DeleteCARotation() // it was another cluster's CA
 	batch.SetSystem(&f.system)
 	if err := errors.Join(batch.Commit(), batch.Close()); err != nil {
 		return err

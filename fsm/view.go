@@ -56,6 +56,9 @@ func (v *View) JoinToken(id string) (storage.JoinToken, bool, error) { return v.
 // GossipRing is zero before the first key.
 func (v *View) GossipRing() (storage.GossipRing, error) { return v.snapshot.GossipRing() }
 
+// CARotation returns the last rotation of the cluster's CA, zero before the first.
+func (v *View) CARotation() (storage.CARotation, error) { return v.snapshot.CARotation() }
+
 // Org returns the organization with this name.
 func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }
 

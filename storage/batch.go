@@ -105,6 +105,16 @@ func (b *Batch) PutSettings(s Settings) {
 	put(b, s)
 }
 
+func (b *Batch) PutCARotation(c CARotation) {
+	b.key = appendCARotationKey(b.key[:0])
+	put(b, c)
+}
+
+func (b *Batch) DeleteCARotation() {
+	b.key = appendCARotationKey(b.key[:0])
+	b.delete()
+}
+
 func (b *Batch) PutOrg(name string, o Org) {
 	b.key = appendOrgKey(b.key[:0], name)
 	put(b, o)

@@ -31,6 +31,7 @@ const (
 	kindDeletedOrg    kind = 0x1a
 	kindJoinToken     kind = 0x1b
 	kindGossipRing    kind = 0x1c
+	kindCARotation    kind = 0x1d
 
 	kindRequest         kind = 0x31
 	kindIdempotency     kind = 0x32
@@ -60,7 +61,7 @@ var orgKinds = [...]kind{
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings, marks, request head, gossip ring
+//	| kind |                                                       system, settings, marks, request head, gossip ring, CA rotation
 //	+------+--------+
 //	| kind | name … |                                              organization, key, join token
 //	+------+--------++--------+
@@ -101,6 +102,7 @@ func appendSettingsKey(dst []byte) []byte { return append(dst, byte(kindSettings
 func appendMarksKey(dst []byte) []byte    { return append(dst, byte(kindMarks)) }
 
 func appendGossipRingKey(dst []byte) []byte { return append(dst, byte(kindGossipRing)) }
+func appendCARotationKey(dst []byte) []byte { return append(dst, byte(kindCARotation)) }
 
 func appendOrgKey(dst []byte, name string) []byte {
 	return append(append(dst, byte(kindOrg)), name...)
@@ -266,7 +268,7 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings, kindMarks, kindRequestHead, kindGossipRing:
+	case kindSystem, kindSettings, kindMarks, kindRequestHead, kindGossipRing, kindCARotation:
 	case kindRequest:
 		copy(k.id[:], r.take(uint64(len(k.id))))
 	case kindRequestSlot:
@@ -320,6 +322,8 @@ func (k rowKey) String() string {
 		return "settings row"
 	case kindMarks:
 		return "marks row"
+	case kindCARotation:
+		return "CA rotation row"
 	case kindOrg:
 		return "organization row"
 	case kindKey:

@@ -18,6 +18,8 @@ type Reader interface {
 	Settings() (Settings, bool, error)
 	// Marks are none before the first.
 	Marks() (Marks, error)
+	// CARotation is zero before the first.
+	CARotation() (CARotation, error)
 	Org(name string) (Org, bool, error)
 	Key(id string) (Key, bool, error)
 	JoinToken(id string) (JoinToken, bool, error)
@@ -168,6 +170,11 @@ func (rs rows) Settings() (Settings, bool, error) {
 func (rs rows) Marks() (Marks, error) {
 	m, _, err := get[Marks](rs, appendMarksKey(nil))
 	return m, err
+}
+
+func (rs rows) CARotation() (CARotation, error) {
+	c, _, err := get[CARotation](rs, appendCARotationKey(nil))
+	return c, err
 }
 
 func (rs rows) Org(name string) (Org, bool, error) {

@@ -40,6 +40,7 @@ var (
 
 	aToken       = JoinToken{SecretHash: [32]byte{1}, CreatedAt: 2, ExpiresAt: 3, UsedBy: "n", UsedWith: [32]byte{4}}
 	aRing        = GossipRing{Revision: 1, Keys: []GossipRingKey{{GossipKey{2}, 3}, {GossipKey{4}, 5}}, Primary: 1}
+	aRotation    = CARotation{Phase: 1, CA: []byte{2}, BegunAt: 3, PhaseAt: 4}
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
 	aUsage       = Usage{Records: 1, Bytes: 2, Tombstones: 3, Namespaces: 4, Digest: Digest{5}}
 	aHead        = WindowHead{Admitted: 9, First: 8, Forgotten: -8, Bytes: 7}
@@ -53,6 +54,9 @@ func writeRows(tb tester, db *DB) {
 	write(tb, db, func(b *Batch) {
 		b.PutMarks(someMarks)
 		b.PutSettings(aSettings)
+		b.PutCARotation(CARotation{})
+		b.DeleteCARotation()
+		b.PutCARotation(aRotation)
 		b.PutOrg("o", anOrg)
 		b.PutKey("k", aKey)
 		b.PutJoinToken("t", aToken)
@@ -136,6 +140,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	same(tb, "settings", aSettings, settings, found, err)
 	org, found, err := r.Org("o")
 	same(tb, "org", anOrg, org, found, err)
+	rotation, err := r.CARotation()
+	same(tb, "CA rotation", aRotation, rotation, true, err)
 	key, found, err := r.Key("k")
 	same(tb, "key", aKey, key, found, err)
 	token, found, err := r.JoinToken("t")

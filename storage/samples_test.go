@@ -48,6 +48,9 @@ func samples() []sample {
 			Last: []Mark{{Index: 1024, Chain: 0x6162636465666768}, {Index: 0x0102030405060708, Chain: 0x7172737475767778}}, ScrubIndex: 1024, ScrubAt: 86_400_000_000_001,
 		})},
 		{"marks bare", appendMarksKey(nil), encodeRow(Marks{})},
+		{"CA rotation", appendCARotationKey(nil), encodeRow(CARotation{
+			Phase: 2, CA: fill(40, 0x30), BegunAt: 1_700_000_000_000_000_011, PhaseAt: 1_700_000_000_000_000_012,
+		})},
 		{"settings", appendSettingsKey(nil), encodeRow(Settings{
 			Limits: Limits{RequestsPerWindow: 100}, WindowMillis: 60_060, AdminTokenHash: [32]byte(fill(32, 0x40)),
 			TombstoneRetentionSeconds: 604_800, IdempotencyRetentionSeconds: 86_400, IdempotencyKeysMax: 100_000,
@@ -130,6 +133,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[System](value)
 	case kindMarks:
 		return recode[Marks](value)
+	case kindCARotation:
+		return recode[CARotation](value)
 	case kindSettings:
 		return recode[Settings](value)
 	case kindOrg:
@@ -206,6 +211,8 @@ func (k rowKey) rebuild() []byte {
 		return appendSystemKey(nil)
 	case kindMarks:
 		return appendMarksKey(nil)
+	case kindCARotation:
+		return appendCARotationKey(nil)
 	case kindSettings:
 		return appendSettingsKey(nil)
 	case kindOrg:
