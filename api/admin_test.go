@@ -217,7 +217,7 @@ func TestMembers(t *testing.T) {
 	e.do("GET", "/v1/admin/members", "").want(200, "").wantBody(`{"members":[` + listed + `]}`)
 	e.do("GET", "/v1/admin/status", "").want(200, "").wantBody(`{"node_id":"node_1","cluster_id":"cluster_1","version":"test",` +
 		`"role":"leader","term":1,"leader":{"id":"node_1","peer":"127.0.0.1:8801","http":"http://127.0.0.1:8800"},` +
-		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"certificate":null,"http_certificate":null,"ready":true,` +
+		`"applied_index":2,"commit_index":0,"last_log_index":0,"voters":3,"failures_tolerated":1,"insecure":false,"certificate":null,"http_certificate":null,"ca_rotation":null,"ready":true,` +
 		`"last_contact_ms":0,"disk":{"directory":"/data","free_bytes":7,"total_bytes":9,"min_free_bytes":5},"sizes":{"log_file_bytes":100,"log_since_snapshot_bytes":30,"snapshot_bytes":40,"state_bytes":` + state + `},"usage":{"records":0,"bytes":0,"tombstones":0,"namespaces":0,"digest":"00000000000000000000000000000000"},"alarms":[],"state":{"cluster_version":1,"index":2,"mark":null,"scrub":null},"members":[` + listed + `]}`)
 }
 

@@ -26,6 +26,7 @@ type statusReply struct {
 	Insecure          bool          `json:"insecure"`
 	Certificate       *certReply    `json:"certificate"`
 	HTTPCertificate   *certReply    `json:"http_certificate"`
+	CARotation        *rotation     `json:"ca_rotation"`
 	Ready             bool          `json:"ready"`
 	LastContactMS     int64         `json:"last_contact_ms"`
 	Disk              diskReply     `json:"disk"`
@@ -97,7 +98,8 @@ func (s *server) handleStatus(c *call) error {
 		NodeID: st.NodeID, ClusterID: st.ClusterID, Version: st.Version, Role: st.Role, Term: st.Term,
 		AppliedIndex: st.AppliedIndex, CommitIndex: st.CommitIndex, LastLogIndex: st.LastLogIndex,
 		Voters: st.Voters, FailuresTolerated: st.FailuresTolerated, Insecure: st.Insecure || s.InsecureHTTP, Certificate: newCertReply(st.Certificate),
-		Ready: s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
+		CARotation: newRotation(s.Cluster.CARotation()),
+		Ready:      s.isReady(st), LastContactMS: st.LastContact.Milliseconds(), Alarms: s.alarms(st),
 	}
 	if s.Certificates != nil {
 		own := s.Certificates.Status()

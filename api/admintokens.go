@@ -16,8 +16,8 @@ import (
 //
 // jt_ and a ULID are its public id. Then come 256 random bits in base32, of which the
 // SHA-256 alone is stored, and the SHA-256 of the certificate of the cluster's CA, by
-// which a new node knows the cluster; the last part is missing where nodes speak
-// plain text.
+// which a new node knows the cluster; while the CA is being replaced, that of the new
+// one as well. The last part is missing where nodes speak plain text.
 const tokenIDPrefix = "jt_"
 
 type tokenRequest struct {
@@ -53,8 +53,8 @@ func (s *server) handleTokenCreate(c *call) error {
 		return err
 	}
 	text := id + "." + secret
-	if cert := s.Cluster.Status().Certificate; cert != nil && cert.CA != "" {
-		text += "." + cert.CA
+	for _, ca := range s.Cluster.JoinCAs() {
+		text += "." + ca
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
 	c.reply(http.StatusCreated, tokenCreatedReply{text, id, lifetime})

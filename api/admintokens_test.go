@@ -6,17 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"pipesync/cluster"
-	"pipesync/cluster/certs"
 	"pipesync/fsm"
 )
 
 func TestJoinTokens(t *testing.T) {
 	e := newEdge(t)
 	pin := strings.Repeat("5c", 32)
-	secured := e.cluster.Status()
-	secured.Certificate = &certs.Status{CA: pin}
-	e.cluster.status = func() cluster.Status { return secured }
+	e.cluster.joinCAs = []string{pin}
 
 	var made tokenCreatedReply
 	body := e.do("POST", "/v1/admin/tokens", `{"lifetime_seconds":600}`).want(201, "").wantHeader("Cache-Control", "no-store").body
@@ -51,8 +47,13 @@ func TestJoinTokens(t *testing.T) {
 		t.Errorf("revoked: %s", got)
 	}
 
+	// While the CA is being replaced, either will do.
+	e.cluster.joinCAs = []string{pin, strings.Repeat("6d", 32)}
+	if got := e.do("POST", "/v1/admin/tokens", `{}`).want(201, "").body; !strings.Contains(got, "."+strings.Join(e.cluster.joinCAs, ".")+`"`) {
+		t.Errorf("made %s", got)
+	}
 	// Without a certificate there is nothing to pin.
-	secured.Certificate = nil
+	e.cluster.joinCAs = nil
 	if err := json.Unmarshal([]byte(e.do("POST", "/v1/admin/tokens", `{}`).want(201, "").body), &made); err != nil {
 		t.Fatal(err)
 	}

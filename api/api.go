@@ -37,6 +37,13 @@ type Cluster interface {
 	// TransferLeadership hands leadership to nodeID, or to any voter where it
 	// is empty.
 	TransferLeadership(ctx context.Context, nodeID string) error
+	// RotateCA begins to replace the cluster's CA, or does nothing where that is under
+	// way, and returns the fingerprint of the new one.
+	RotateCA(ctx context.Context) (string, error)
+	CARotation() *cluster.RotationStatus // the last; nil: none, or not known
+	// JoinCAs are the fingerprints of the CAs by one of which a node that joins knows
+	// the cluster; none where nodes speak plain text.
+	JoinCAs() []string
 }
 
 // State is this node's copy of the replicated state. All methods are called

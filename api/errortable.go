@@ -20,6 +20,7 @@ const (
 	codeQuotaExceeded           Code = "QUOTA_EXCEEDED"
 	codeJoinRefused             Code = "JOIN_REFUSED"
 	codeNoCertificate           Code = "NO_CERTIFICATE"
+	codeNoCA                    Code = "NO_CA"
 	codeTokenNotFound           Code = "TOKEN_NOT_FOUND"
 	codeTooManyTokens           Code = "TOO_MANY_TOKENS"
 	codeNoGossipKeys            Code = "NO_GOSSIP_KEYS"
@@ -157,6 +158,9 @@ var errorTable = []errorRow{
 	{codeNoCertificate, http.StatusConflict, false,
 		"The node that was told to join has no certificate to show to the cluster, and can't get one: the token doesn't end in the SHA-256 of the cluster's CA, or no member has that CA's key.",
 		"Send such a token; or make a certificate with `pipesync certs node` where the CA is, and put it into the node's `peer.certs_dir`."},
+	{codeNoCA, http.StatusConflict, false,
+		"No member of the cluster has the key of its CA, or nodes speak plain text: there is nothing that the cluster could replace by itself.",
+		"With a CA elsewhere, replace it by hand: docs/security.md, \"A new CA\"."},
 	{codeTooManyTokens, http.StatusConflict, false,
 		"There are 1000 join tokens that have not expired.",
 		"Revoke some with `pipesync tokens revoke`, or wait: none lives longer than an hour."},

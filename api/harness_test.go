@@ -87,7 +87,16 @@ type fakeCluster struct {
 	join      func(ctx context.Context, peer, token string, nonvoter bool) error
 	remove    func(ctx context.Context, node string, force bool) error
 	transfer  func(ctx context.Context, node string) error
+	rotateCA  func(ctx context.Context) (string, error)
+	rotation  *cluster.RotationStatus
+	joinCAs   []string
 }
+
+func (f *fakeCluster) CARotation() *cluster.RotationStatus { return f.rotation }
+
+func (f *fakeCluster) JoinCAs() []string { return f.joinCAs }
+
+func (f *fakeCluster) RotateCA(ctx context.Context) (string, error) { return f.rotateCA(ctx) }
 
 func (f *fakeCluster) Propose(ctx context.Context, body []byte) ([]byte, error) {
 	if f.propose != nil {

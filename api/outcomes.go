@@ -79,6 +79,8 @@ var errorCodes = []struct {
 	{cluster.ErrAlreadyJoined, codeAlreadyJoined, "this node belongs to a cluster already"},
 	{cluster.ErrIDTaken, codeNodeIDTaken, "another member has this node's id or peer address"},
 	{cluster.ErrVersionTooOld, codeNodeTooOld, "this node's program is older than the cluster"},
+	{cluster.ErrNoAuthority, codeNoCA, "the cluster has no CA of its own that could be replaced"},
+	{cluster.ErrClusterTooOld, codeClusterTooOld, "some member of the cluster runs a program that doesn't know this kind of request"},
 	{cluster.ErrUnknownMember, codeMemberNotFound, "the cluster has no such member"},
 	{cluster.ErrQuorumAtRisk, codeQuorumAtRisk, "the cluster would lose its quorum"},
 	{cluster.ErrTransferFailed, codeLeaderTransferFailed, "leadership was not handed over"},

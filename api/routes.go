@@ -31,6 +31,7 @@ func (s *server) routes() []route {
 		{post, "/v1/admin/members/join", admin, true, s.handleJoin},
 		{del, "/v1/admin/members/:node", admin, false, s.handleRemove},
 		{post, "/v1/admin/leader/transfer", admin, false, s.handleTransfer},
+		{post, "/v1/admin/ca/rotate", admin, false, s.handleRotateCA},
 		{post, "/v1/admin/scrub", admin, false, s.handleScrub},
 		{get, "/v1/admin/backup", admin, false, s.handleBackup},
 		{post, "/v1/admin/keys", admin, false, s.handleKeyCreate},

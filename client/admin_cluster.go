@@ -33,6 +33,7 @@ type Status struct {
 	Insecure          bool         `json:"insecure"`
 	Certificate       *Certificate `json:"certificate"`      // for the peer port; nil: none
 	HTTPCertificate   *Certificate `json:"http_certificate"` // nil: none
+	CARotation        *CARotation  `json:"ca_rotation"`      // the last; nil: none
 	Ready             bool         `json:"ready"`
 	LastContactMS     int64        `json:"last_contact_ms"`
 	Disk              Disk         `json:"disk"`
@@ -64,6 +65,26 @@ type Sizes struct {
 type Certificate struct {
 	NotAfter   *time.Time `json:"not_after"`   // nil: it can't be read
 	TrustedCAs []string   `json:"trusted_cas"` // by the port; SHA-256 of their certificates, in hexadecimal
+}
+
+// CARotation is the last rotation of the cluster's CA, as a node sees it.
+type CARotation struct {
+	Phase      string          `json:"phase"`     // trust, issue, retire or done
+	CA         string          `json:"ca_sha256"` // of the new CA's certificate, in hexadecimal
+	BegunAt    time.Time       `json:"begun_at"`
+	PhaseAt    time.Time       `json:"phase_at"`    // when the phase began
+	WaitingFor []WaitingMember `json:"waiting_for"` // who isn't done with it
+}
+
+// WaitingMember isn't done with a phase of a rotation.
+type WaitingMember struct {
+	NodeID string `json:"node_id"`
+	Reason string `json:"reason"`
+}
+
+// CARotationBegun says which CA is to take the place of the cluster's.
+type CARotationBegun struct {
+	CA string `json:"ca_sha256"`
 }
 
 // State identifies the state of a node: nodes with the same chain at a mark have
@@ -195,6 +216,12 @@ func (c *Client) RemoveMember(ctx context.Context, node string, force bool) (Rem
 		query = url.Values{"force": {"true"}}
 	}
 	return admin[Removed](ctx, c, http.MethodDelete, "/v1/admin/members/"+segment(node), query, nil)
+}
+
+// RotateCA begins to put a new CA in the place of the cluster's own, or does nothing
+// where that is under way. It doesn't wait: Status shows how far it is.
+func (c *Client) RotateCA(ctx context.Context) (CARotationBegun, error) {
+	return admin[CARotationBegun](ctx, c, http.MethodPost, "/v1/admin/ca/rotate", nil, nil)
 }
 
 // TransferLeadership hands leadership to a node; empty: to any other voter.

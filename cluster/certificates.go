@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -41,17 +42,17 @@ func (c *Config) loadIdentity() (identity, error) {
 // asks for.
 type entryInto struct {
 	secret  string // of the token
-	pin     string
+	pins    []string
 	hop     *hopClient
 	request *certs.Request // nil: it has a certificate, or needs none
 	close   func()
 }
 
 func (n *Node) entryInto(id identity, token string) (entryInto, error) {
-	secret, pin := splitToken(token)
-	e := entryInto{secret: secret, pin: pin, hop: n.hop, close: func() {}}
+	secret, pins := splitToken(token)
+	e := entryInto{secret: secret, pins: pins, hop: n.hop, close: func() {}}
 	err := n.checkCertificate(id)
-	if !errors.Is(err, ErrNoCertificate) || pin == "" {
+	if !errors.Is(err, ErrNoCertificate) || len(pins) == 0 {
 		return e, err
 	}
 	// The same in each attempt: a token may have been used up by one whose reply was
@@ -63,7 +64,7 @@ func (n *Node) entryInto(id identity, token string) (entryInto, error) {
 	}
 	e.request = n.request
 	d := n.cfg.dialer()
-	d.pin = pin
+	d.pins = pins
 	e.hop = newHopClient(d)
 	e.close = e.hop.close
 	return e, nil
@@ -77,33 +78,43 @@ func (e entryInto) take(n *Node, joined joinReply) error {
 	if joined.Grant == nil {
 		return fmt.Errorf("the cluster has sent no certificate: %w", ErrNoCertificate)
 	}
-	return n.cfg.Certs.Accept(e.request, *joined.Grant, joined.ClusterID, e.pin)
+	return n.cfg.Certs.Accept(e.request, *joined.Grant, joined.ClusterID, e.pins)
 }
 
-// splitToken takes the fingerprint of a CA off the end of a token.
-func splitToken(token string) (secret, pin string) {
-	i := strings.LastIndexByte(token, '.')
-	if i < 0 {
-		return token, ""
+// splitToken takes fingerprints of CAs off the end of a token: of one, or while the CA
+// is being replaced of two.
+func splitToken(token string) (secret string, pins []string) {
+	for len(pins) < 2 {
+		i := strings.LastIndexByte(token, '.')
+		if i < 0 {
+			break
+		}
+		if raw, err := hex.DecodeString(token[i+1:]); err != nil || len(raw) != sha256.Size {
+			break
+		}
+		token, pins = token[:i], append(pins, strings.ToLower(token[i+1:]))
 	}
-	if raw, err := hex.DecodeString(token[i+1:]); err != nil || len(raw) != sha256.Size {
-		return token, ""
-	}
-	return token[:i], strings.ToLower(token[i+1:])
+	return token, pins
 }
 
 // grant signs what a joiner asks for, or has it signed where the CA isn't here; nil:
-// it asks for nothing.
-func (n *Node) grant(ctx context.Context, c *core, req joinRequest) (*certs.Grant, error) {
+// it asks for nothing. Its node trusts a CA that is to come, too.
+func (n *Node) grant(ctx context.Context, c *core, req joinRequest, r Rotation) (*certs.Grant, error) {
 	if len(req.CertificateRequest) == 0 {
 		return nil, nil
 	}
 	if n.cfg.Certs == nil {
 		return nil, fmt.Errorf("this cluster speaks plain text, and signs no certificates: %w", ErrNoCertificate)
 	}
-	g, err := n.cfg.Certs.Sign(req.CertificateRequest, req.NodeID, !req.Nonvoter)
+	g, err := n.cfg.Certs.Sign(certs.Signing{Request: req.CertificateRequest, NodeID: req.NodeID, By: r.issuer(), WithAuthority: !req.Nonvoter})
 	if errors.Is(err, certs.ErrNoAuthority) {
-		g, err = n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.CertificateRequest, Joiner: req.NodeID, Voter: !req.Nonvoter})
+		g, err = n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.CertificateRequest, CA: r.issuer(), Joiner: req.NodeID, Voter: !req.Nonvoter})
+	}
+	if err == nil && r.running() {
+		var ca *x509.Certificate
+		if ca, err = certs.ParseCA(r.CA, c.stream.clusterID); err == nil {
+			g.TrustToo(ca)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
@@ -147,7 +158,7 @@ func (n *Node) noteCertificates(err error) {
 		return
 	}
 	n.mux.closeUntrusted(n.cfg.Certs, n.identity().ClusterID)
-	n.hop.close() // those that are idle
+	n.hop.renew()
 	st := n.cfg.Certs.Status()
 	n.cfg.Logger.Info("new certificates are in force", "not_after", st.NotAfter, "trusted_cas", len(st.CAs))
 }

@@ -54,6 +54,8 @@ type Config struct {
 
 	// Versions gates what not every member may know; optional.
 	Versions Versions
+	// Rotations keeps the rotation of the cluster's CA; optional: the CA stays.
+	Rotations Rotations
 	// Auditor compares the members' state machines; optional.
 	Auditor Auditor
 
@@ -136,6 +138,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.GossipKeys == nil {
 		c.GossipKeys = keyless{}
+	}
+	if c.Rotations == nil {
+		c.Rotations = noRotations{}
 	}
 	if c.Auditor == nil {
 		c.Auditor = noAuditor{}

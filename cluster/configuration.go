@@ -78,6 +78,11 @@ func enqueueTime(ctx context.Context) time.Duration {
 	return max(min(maxEnqueueTime, time.Until(deadline)), time.Millisecond)
 }
 
+// barrier returns when this leader has applied all that it has proposed before.
+func (c *core) barrier(ctx context.Context) error {
+	return classifyChange(await(ctx, func() error { return c.raft.Barrier(enqueueTime(ctx)).Error() }))
+}
+
 func (p pinned) server(id raft.ServerID) (raft.Server, bool) {
 	for _, s := range p.Servers {
 		if s.ID == id {

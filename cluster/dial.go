@@ -31,9 +31,9 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 type dialer struct {
 	tcp   dialFunc
 	certs *certs.Store // nil: plain text
-	// pin is the fingerprint of the CA of the cluster that is to be joined without a
+	// pins are the fingerprints of the CAs of the cluster that is to be joined without a
 	// certificate; else empty.
-	pin string
+	pins []string
 }
 
 // dial connects, and exchanges the preamble. An error means that nothing has been
@@ -71,8 +71,8 @@ func (d dialer) secure(ctx context.Context, conn net.Conn, p preamble) (net.Conn
 		want.ClusterID = d.certs.Self().ClusterID
 	}
 	config := d.certs.ClientConfig(want)
-	if d.pin != "" {
-		config = d.certs.PinnedConfig(d.pin)
+	if len(d.pins) > 0 {
+		config = d.certs.PinnedConfig(d.pins)
 	}
 	client := tls.Client(conn, config)
 	if err := client.HandshakeContext(ctx); err != nil {

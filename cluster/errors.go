@@ -42,6 +42,12 @@ var (
 	// ErrNoCertificate means that this node has no certificate, which the peer port
 	// needs.
 	ErrNoCertificate = errors.New("the node has no certificate")
+	// ErrNoAuthority means that no member has the key of the cluster's CA.
+	ErrNoAuthority = errors.New("no member has the key of the cluster's CA")
+	// ErrClusterTooOld means that some member's program may not know what is asked for.
+	ErrClusterTooOld = errors.New("a member's program is older than what is asked for")
+	// ErrRotationFailed means that the leader could not begin to replace the CA.
+	ErrRotationFailed = errors.New("the CA is not being replaced")
 	// ErrVersionTooOld means that the node's program doesn't know the cluster's version.
 	ErrVersionTooOld = errors.New("the node's program is older than the cluster")
 )

@@ -32,6 +32,10 @@ type infoReply struct {
 	ClusterVersion uint32 `json:"cluster_version"`
 	// Report is the Auditor's.
 	Report json.RawMessage `json:"report,omitempty"`
+	// Authority says that the node has the key of the cluster's CA.
+	Authority bool `json:"authority,omitempty"`
+	// Rotation is how far it is with the rotation of the CA that it knows of.
+	Rotation *rotationReport `json:"rotation,omitempty"`
 	// Followers are the members by id, as the leader sees them; nil: the node doesn't
 	// lead.
 	Followers map[string]Follower `json:"followers,omitempty"`
@@ -47,6 +51,10 @@ func (n *Node) serveInfo() ([]byte, error) {
 	}
 	if info.GossipKeys != nil {
 		info.GossipAddr = n.ports.gossipAdvertise
+	}
+	if n.cfg.Certs != nil {
+		rotation := n.rotating.report()
+		info.Authority, info.Rotation = n.cfg.Certs.HasAuthority(), &rotation
 	}
 	if c, err := n.running(); err == nil {
 		info.Followers = c.leads()
@@ -113,6 +121,7 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	var mu sync.Mutex
 	reports, supported, rings := map[string][]byte{}, map[string]uint32{}, map[string]*heldRing{}
 	full = map[string]bool{}
+	rotations := map[string]rotationReport{}
 	for _, s := range servers {
 		members[string(s.ID)] = s.Suffrage == raft.Voter
 		if s.ID == c.self {
@@ -133,6 +142,9 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 			defer mu.Unlock()
 			reports[info.NodeID], supported[info.NodeID] = info.Report, info.ClusterVersion
 			full[info.NodeID], rings[info.NodeID] = info.DiskFull, info.GossipKeys
+			if info.Rotation != nil {
+				rotations[info.NodeID] = *info.Rotation
+			}
 		})
 	}
 	asking.Wait()
@@ -150,6 +162,10 @@ func (n *Node) askAll(ctx context.Context, c *core) (full map[string]bool) {
 	n.rings.learn(rings)
 	if err := n.turnRing(ctx, c, rings); err != nil && ctx.Err() == nil {
 		n.cfg.Logger.Warn("changing the cluster's gossip keys; trying again", "error", err)
+	}
+	n.rotating.learn(rotations)
+	if err := n.advanceRotation(ctx, c); err != nil && ctx.Err() == nil {
+		n.cfg.Logger.Warn("taking the rotation of the CA further; trying again", "error", err)
 	}
 	return full
 }

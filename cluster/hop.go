@@ -11,6 +11,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -61,13 +62,21 @@ const (
 
 // hopClient sends operations to other nodes.
 type hopClient struct {
+	dialer dialer
+
+	mu        sync.Mutex
 	transport *http.Transport
+	underWay  map[*http.Transport]int // requests, of transports that have any
 }
 
 type hopRequestKey struct{}
 
 func newHopClient(d dialer) *hopClient {
-	return &hopClient{transport: &http.Transport{
+	return &hopClient{dialer: d, transport: newHopTransport(d), underWay: map[*http.Transport]int{}}
+}
+
+func newHopTransport(d dialer) *http.Transport {
+	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			r, _ := ctx.Value(hopRequestKey{}).(hopRequest)
 			return d.dial(ctx, r.addr, preamble{Kind: kindHTTP, ClusterID: r.clusterID, NodeID: r.nodeID})
@@ -76,10 +85,54 @@ func newHopClient(d dialer) *hopClient {
 		MaxIdleConnsPerHost: hopIdleConns,
 		IdleConnTimeout:     hopIdleTimeout,
 		DisableCompression:  true,
-	}}
+	}
 }
 
-func (h *hopClient) close() { h.transport.CloseIdleConnections() }
+func (h *hopClient) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.transport.CloseIdleConnections()
+}
+
+// renew has later requests go through connections that are made anew. Those that there
+// are end with the requests on them.
+func (h *hopClient) renew() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.transport.CloseIdleConnections()
+	h.transport = newHopTransport(h.dialer)
+}
+
+// draining says that requests are under way on connections from before the last renew.
+func (h *hopClient) draining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range h.underWay {
+		if t != h.transport {
+			return true
+		}
+	}
+	return false
+}
+
+// begin is the transport for a request, which ends with end.
+func (h *hopClient) begin() *http.Transport {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.underWay[h.transport]++
+	return h.transport
+}
+
+func (h *hopClient) end(t *http.Transport) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.underWay[t]--; h.underWay[t] == 0 {
+		delete(h.underWay, t)
+		if t != h.transport {
+			t.CloseIdleConnections()
+		}
+	}
+}
 
 type hopRequest struct {
 	addr      string
@@ -128,7 +181,9 @@ func (h *hopClient) send(ctx context.Context, r hopRequest, body []byte) ([]byte
 	if deadline, ok := ctx.Deadline(); ok {
 		req.Header.Set(headerTimeout, strconv.FormatInt(time.Until(deadline).Milliseconds(), 10))
 	}
-	resp, err := h.transport.RoundTrip(req)
+	transport := h.begin()
+	defer h.end(transport)
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		if !connected.Load() || planted.Is(planted.ReplayedForward) {
 			return nil, fmt.Errorf("%s: %w: %w", doing, errUnreachable, err)

@@ -99,9 +99,13 @@ func (n *Node) serveHop(w http.ResponseWriter, r *http.Request) ([]byte, error) 
 		free()
 		return nil, err
 	}
-	if name == opCertify {
+	switch name {
+	case opCertify:
 		free()
 		return n.serveCertify(c, conn, body)
+	case opAuthority:
+		free()
+		return n.serveAuthority(c, conn, body)
 	}
 	var term uint64
 	if !anonymous {

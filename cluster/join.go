@@ -160,7 +160,11 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	if err != nil {
 		return nil, classifyJoin(err)
 	}
-	grant, err := n.grant(ctx, c, req)
+	before, err := n.rotationNow(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	grant, err := n.grant(ctx, c, req, before)
 	if err != nil {
 		return nil, err
 	}
@@ -185,6 +189,16 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 	// member's id on an empty disk.
 	if again && (s.Suffrage == raft.Voter || s.Address != addr) {
 		return nil, fmt.Errorf("%s is a member at %s; remove it first: %w", id, s.Address, ErrIDTaken)
+	}
+	r, err := n.rotationNow(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if r.Phase != before.Phase || r.sum() != before.sum() {
+		return nil, fmt.Errorf("the cluster's CA was replaced meanwhile: %w", errLeaderBusy)
+	}
+	if err := r.checkJoiner(req); err != nil {
+		return nil, err
 	}
 	if err := n.useToken(ctx, c, term, entry); err != nil {
 		return nil, err

@@ -45,6 +45,7 @@ func (n *Node) enter(id identity) error {
 	n.background.Go(func() { n.exchange(ctx, c) })
 	if n.cfg.Certs != nil {
 		n.background.Go(func() { n.keepCertified(ctx, c) })
+		n.background.Go(func() { n.keepRotated(ctx, c) })
 	}
 	return nil
 }

@@ -27,8 +27,9 @@ type Node struct {
 	forwards *turns // proposals to the leader
 	space    *space
 
-	heard heardFollowers
-	rings heldRings
+	heard    heardFollowers
+	rings    heldRings
+	rotating rotating
 	// expecting are the sorted addresses of those with which this node is about to found
 	// a cluster; nil: it isn't.
 	expecting atomic.Pointer[[]string]

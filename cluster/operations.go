@@ -37,12 +37,15 @@ const (
 	opRemove     opName = "remove"
 	opReaddress  opName = "readdress"
 	opTransfer   opName = "transfer"
+	opRotateCA   opName = "rotate-ca"
 	// opInfo is answered by any node, not only the leader.
 	opInfo opName = "info"
 	// opCertify is answered by any member that has the CA.
 	opCertify opName = "certify"
 	// opFounding is answered by any node, one that belongs to no cluster as well.
 	opFounding opName = "founding"
+	// opAuthority is answered by any voter that has the CA that is to come.
+	opAuthority opName = "authority"
 )
 
 func operationNamed(name opName) (operation, bool) {
@@ -63,8 +66,10 @@ func operationNamed(name opName) (operation, bool) {
 		return operation{do: small((*Node).serveReaddress), repeatable: true, anyTerm: true}, true
 	case opTransfer:
 		return operation{do: small((*Node).serveTransfer), repeatable: true}, true
+	case opRotateCA:
+		return operation{do: small((*Node).serveRotateCA), repeatable: true}, true
 	}
-	return operation{}, name == opInfo || name == opCertify || name == opFounding
+	return operation{}, name == opInfo || name == opCertify || name == opAuthority || name == opFounding
 }
 
 // small adapts an operation that holds its body no longer than it runs.

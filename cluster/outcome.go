@@ -132,7 +132,7 @@ const (
 	outcomeDecided    outcome = "decided"     // the body is the reply
 	outcomeNotApplied outcome = "not-applied" // certainly; the cause says why
 	outcomeUnknown    outcome = "unknown"
-	outcomeRefused    outcome = "refused" // a membership change that the leader declines
+	outcomeRefused    outcome = "refused" // a change of members or of the CA that the leader declines
 )
 
 // causes name the sentinels on the wire.
@@ -157,6 +157,9 @@ var causes = []struct {
 	{"unknown-member", ErrUnknownMember},
 	{"id-taken", ErrIDTaken},
 	{"version-too-old", ErrVersionTooOld},
+	{"no-authority", ErrNoAuthority},
+	{"cluster-too-old", ErrClusterTooOld},
+	{"rotation-failed", ErrRotationFailed},
 	{"transfer-failed", ErrTransferFailed},
 }
 

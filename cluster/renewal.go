@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,9 @@ const certifyTimeout = 5 * time.Second
 
 type certifyRequest struct {
 	CertificateRequest []byte `json:"certificate_request"`
+	// CA is the fingerprint of the CA that has to sign; empty: the one that the member
+	// signs with.
+	CA string `json:"ca,omitempty"`
 	// Joiner is set where a leader asks for a node that joins, and Voter if that is to
 	// vote.
 	Joiner string `json:"joiner,omitempty"`
@@ -43,19 +47,27 @@ func (n *Node) keepCertified(ctx context.Context, c *core) {
 }
 
 func (n *Node) renewCertificate(ctx context.Context, c *core) error {
-	req, err := certs.NewRequest(string(c.self))
-	if err != nil {
-		return err
-	}
-	grant, err := n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.DER})
-	if err != nil {
-		return err
-	}
-	if err := n.cfg.Certs.Replace(req, grant); err != nil {
+	n.rotating.issuing.Lock()
+	defer n.rotating.issuing.Unlock()
+	if err := n.replaceCertificate(ctx, c, n.issuer()); err != nil {
 		return err
 	}
 	n.noteCertificates(nil)
 	return nil
+}
+
+// replaceCertificate gets this node a certificate that another member signs. The caller
+// holds rotating.issuing.
+func (n *Node) replaceCertificate(ctx context.Context, c *core, issuer string) error {
+	req, err := certs.NewRequest(string(c.self))
+	if err != nil {
+		return err
+	}
+	grant, err := n.haveCertified(ctx, c, certifyRequest{CertificateRequest: req.DER, CA: issuer})
+	if err != nil {
+		return err
+	}
+	return n.cfg.Certs.Replace(req, grant)
 }
 
 // haveCertified asks the other members one after another.
@@ -109,7 +121,9 @@ func (n *Node) serveCertify(c *core, conn *peerConn, body []byte) ([]byte, error
 		}
 		nodeID = req.Joiner
 	}
-	grant, err := n.cfg.Certs.Sign(req.CertificateRequest, nodeID, req.Joiner != "" && req.Voter)
+	grant, err := n.cfg.Certs.Sign(certs.Signing{
+		Request: req.CertificateRequest, NodeID: nodeID, By: cmp.Or(req.CA, n.issuer()), WithAuthority: req.Joiner != "" && req.Voter,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)
 	}

@@ -17,6 +17,7 @@ const (
 	trustName = "trust.pem"
 	nodeName  = "node.pem"
 	caName    = "ca.pem"
+	nextName  = "ca-next.pem"
 
 	// maxFileBytes bounds what is read of a file: some hundred certificates.
 	maxFileBytes = 256 << 10
@@ -81,8 +82,10 @@ func write(dir, name string, text []byte) error {
 }
 
 // ReadAuthority reads dir's ca.pem. It is ErrNoAuthority if there is none.
-func ReadAuthority(dir string) (*Authority, error) {
-	path := filepath.Join(dir, caName)
+func ReadAuthority(dir string) (*Authority, error) { return readAuthority(dir, caName) }
+
+func readAuthority(dir, name string) (*Authority, error) {
+	path := filepath.Join(dir, name)
 	chain, key, err := readPair(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("reading %s: %w", path, ErrNoAuthority)
@@ -90,12 +93,15 @@ func ReadAuthority(dir string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	cert := chain[0]
-	if !cert.IsCA || len(cert.PermittedURIDomains) != 1 {
-		return nil, fmt.Errorf("reading %s: its certificate is not that of a cluster's CA: make one with 'pipesync certs ca'", path)
+	if !isAuthority(chain[0]) {
+		return nil, fmt.Errorf("reading %s: %w", path, errNotAuthority)
 	}
-	return &Authority{cert: cert, key: key}, nil
+	return &Authority{cert: chain[0], key: key}, nil
 }
+
+var errNotAuthority = errors.New("its certificate is not that of a cluster's CA: make one with 'pipesync certs ca'")
+
+func isAuthority(cert *x509.Certificate) bool { return cert.IsCA && len(cert.PermittedURIDomains) == 1 }
 
 // ReadTrust reads dir's trust.pem.
 func ReadTrust(dir string) ([]*x509.Certificate, error) {
@@ -133,6 +139,10 @@ func readPair(path string) ([]*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return parsePair(text)
+}
+
+func parsePair(text []byte) ([]*x509.Certificate, crypto.Signer, error) {
 	chain, key, err := parse(text)
 	if err != nil {
 		return nil, nil, err

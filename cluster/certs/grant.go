@@ -8,6 +8,8 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Request asks for a certificate. Its key never leaves the node.
@@ -40,27 +42,39 @@ type Grant struct {
 	Authority string `json:"authority,omitempty"`
 }
 
+// Signing says what is signed, and how.
+type Signing struct {
+	Request []byte
+	NodeID  string
+	// By is the fingerprint of the CA that is to sign; empty: the one that this node
+	// signs with.
+	By string
+	// WithAuthority adds the CA itself, for a node that is to sign, too.
+	WithAuthority bool
+}
+
 // Sign certifies the node of a request, for as long as this node's own certificate
-// was made for, and adds the CA itself for one that is to sign, too. It is
-// ErrNoAuthority where this node doesn't have the CA.
-func (s *Store) Sign(request []byte, nodeID string, withAuthority bool) (Grant, error) {
-	g, err := s.sign(request, nodeID, withAuthority)
+// was made for. It is ErrNoAuthority where this node doesn't have the CA.
+func (s *Store) Sign(what Signing) (Grant, error) {
+	g, err := s.sign(what)
 	if err != nil {
-		return Grant{}, fmt.Errorf("signing a certificate for %s: %w", nodeID, err)
+		return Grant{}, fmt.Errorf("signing a certificate for %s: %w", what.NodeID, err)
 	}
 	return g, nil
 }
 
-func (s *Store) sign(request []byte, nodeID string, withAuthority bool) (Grant, error) {
+func (s *Store) sign(what Signing) (Grant, error) {
 	m := s.current.Load()
 	if m.empty() {
 		return Grant{}, ErrNoCertificate
 	}
-	ca, err := ReadAuthority(s.dir)
+	s.mu.Lock()
+	ca, err := s.authority(what.By)
+	s.mu.Unlock()
 	if err != nil {
 		return Grant{}, err
 	}
-	csr, err := x509.ParseCertificateRequest(request)
+	csr, err := x509.ParseCertificateRequest(what.Request)
 	if err != nil {
 		return Grant{}, err
 	}
@@ -71,12 +85,12 @@ func (s *Store) sign(request []byte, nodeID string, withAuthority bool) (Grant, 
 		return Grant{}, fmt.Errorf("its key is of another kind than ECDSA over P-256: %T", csr.PublicKey)
 	}
 	life, _ := span(m.chain.Leaf)
-	cert, err := ca.certify(nodeID, csr.PublicKey, life, s.now())
+	cert, err := ca.certify(what.NodeID, csr.PublicKey, life, s.now())
 	if err != nil {
 		return Grant{}, err
 	}
 	g := Grant{Certificate: string(encodeCerts(cert)), Trust: string(encodeCerts(m.cas...))}
-	if withAuthority {
+	if what.WithAuthority {
 		text, err := encodePair(ca.cert, ca.key)
 		if err != nil {
 			return Grant{}, err
@@ -87,15 +101,15 @@ func (s *Store) sign(request []byte, nodeID string, withAuthority bool) (Grant, 
 }
 
 // Accept writes what the node was granted for its request and puts it in force, if
-// it is for the node in that cluster and the CA that was pinned has to do with it.
-func (s *Store) Accept(r *Request, g Grant, clusterID, pin string) error {
-	if err := s.accept(r, g, clusterID, pin); err != nil {
+// it is for the node in that cluster and a CA that was pinned has to do with it.
+func (s *Store) Accept(r *Request, g Grant, clusterID string, pins []string) error {
+	if err := s.accept(r, g, clusterID, pins); err != nil {
 		return fmt.Errorf("taking this node's new certificate: %w", err)
 	}
 	return nil
 }
 
-func (s *Store) accept(r *Request, g Grant, clusterID, pin string) error {
+func (s *Store) accept(r *Request, g Grant, clusterID string, pins []string) error {
 	chain, err := r.granted(g)
 	if err != nil {
 		return err
@@ -105,7 +119,7 @@ func (s *Store) accept(r *Request, g Grant, clusterID, pin string) error {
 		return err
 	}
 	t := newTrust(cas)
-	if _, err := pinned(pin, cas); err != nil {
+	if _, err := pinned(pins, cas); err != nil {
 		return err
 	}
 	id, err := t.verifyOwn(chain, s.now())
@@ -137,17 +151,17 @@ func (r *Request) granted(g Grant) ([]*x509.Certificate, error) {
 	return chain, err
 }
 
-// pinned is the one of certs that has the fingerprint.
-func pinned(fingerprint string, certs []*x509.Certificate) (*x509.Certificate, error) {
+// pinned is the first of certs that has one of the fingerprints.
+func pinned(pins []string, certs []*x509.Certificate) (*x509.Certificate, error) {
 	var found []string
 	for _, c := range certs {
 		if !c.IsCA {
 			continue
 		}
-		if Fingerprint(c) == fingerprint {
+		if slices.Contains(pins, Fingerprint(c)) {
 			return c, nil
 		}
 		found = append(found, Fingerprint(c))
 	}
-	return nil, fmt.Errorf("expected a CA with the SHA-256 %s, found %q: %w", fingerprint, found, ErrUntrusted)
+	return nil, fmt.Errorf("expected a CA with the SHA-256 %s, found %q: %w", strings.Join(pins, " or "), found, ErrUntrusted)
 }

@@ -255,7 +255,7 @@ func TestGrantsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign := func(a *Authority, der []byte, node string) Grant {
-		g, err := signer(a).Sign(der, node, false)
+		g, err := signer(a).Sign(Signing{Request: der, NodeID: node})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,7 @@ func TestGrantsAreChecked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := fresh.Accept(req, g, testCluster, Fingerprint(ours.cert)); err == nil {
+		if err := fresh.Accept(req, g, testCluster, []string{Fingerprint(ours.cert)}); err == nil {
 			t.Errorf("%s: taken by a joiner", text)
 		}
 	}
@@ -286,10 +286,10 @@ func TestGrantsAreChecked(t *testing.T) {
 	}
 	damaged := slices.Clone(req.DER)
 	damaged[len(damaged)-1] ^= 1
-	if _, err := signer(ours).Sign(damaged, "n2", false); err == nil {
+	if _, err := signer(ours).Sign(Signing{Request: damaged, NodeID: "n2"}); err == nil {
 		t.Error("a request whose signature is wrong")
 	}
-	if _, err := n2.Sign(req.DER, "n2", false); !errors.Is(err, ErrNoAuthority) {
+	if _, err := n2.Sign(Signing{Request: req.DER, NodeID: "n2"}); !errors.Is(err, ErrNoAuthority) {
 		t.Errorf("signed without the CA: %v", err)
 	}
 }

@@ -33,14 +33,14 @@ func (s *Store) Peer(state tls.ConnectionState, want Identity) (Identity, error)
 }
 
 // PinnedConfig is for a node that has no certificate yet, and wants one of the cluster
-// whose CA has the fingerprint pin. The handshake fails unless a node of that cluster
-// answers.
-func (s *Store) PinnedConfig(pin string) *tls.Config {
+// whose CA has one of the fingerprints. The handshake fails unless a node of that
+// cluster answers.
+func (s *Store) PinnedConfig(pins []string) *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, // #nosec G402 // as in ClientConfig
 		VerifyConnection: func(state tls.ConnectionState) error {
-			ca, err := pinned(pin, state.PeerCertificates)
+			ca, err := pinned(pins, state.PeerCertificates)
 			if err == nil {
 				_, err = newTrust([]*x509.Certificate{ca}).verify(state.PeerCertificates, Identity{}, x509.ExtKeyUsageServerAuth, s.now())
 			}

@@ -14,7 +14,7 @@ import (
 )
 
 func newCertsCommand(a *app) *cobra.Command {
-	return group("certs", "Make certificates, on this machine", newCertsCA(a), newCertsNode(a), newCertsHTTP(a), newCertsClient(a))
+	return group("certs", "Make certificates on this machine, and replace the cluster's CA", newCertsCA(a), newCertsNode(a), newCertsHTTP(a), newCertsClient(a), newCertsRotateCA(a))
 }
 
 // madeCerts is what the commands of certs print.

@@ -149,6 +149,9 @@ func (a *app) printStatus(s client.Status) error {
 		if c := s.HTTPCertificate; c != nil && c.NotAfter != nil {
 			fmt.Fprintf(w, "http certificate\tuntil %s\n", c.NotAfter.Format(time.RFC3339))
 		}
+		if r := s.CARotation; r != nil {
+			fmt.Fprintf(w, "CA rotation\t%s\n", describeRotation(*r))
+		}
 		fmt.Fprintf(w, "cluster version\t%d\n", s.State.ClusterVersion)
 		if m := s.State.Mark; m != nil {
 			fmt.Fprintf(w, "mark\tat entry %d, chain %s\n", m.Index, m.Chain)

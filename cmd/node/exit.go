@@ -123,6 +123,8 @@ var refusalHints = map[string]string{
 	"NOT_READY":                 "wait for the node: pipesync status --wait ready",
 	"NO_LEADER":                 "see which nodes are alive: pipesync members; a majority of the voters must run",
 	"NO_CERTIFICATE":            "make one where the cluster's CA is: pipesync certs node --ca DIR --node-id ID --out NEWDIR; then put NEWDIR's files into the node's peer.certs_dir\nor join with a token of pipesync tokens create",
+	"NO_CA":                     "replace it by hand: put the new CA's certificate into every node's trust.pem beside the old one; then give each node a certificate\nof the new CA; then take the old one out of every trust.pem (docs/security.md)",
+	"CLUSTER_TOO_OLD":           "bring every member to the same version (pipesync members), and try again some seconds later",
 	"QUORUM_AT_RISK":            "bring dead members back (pipesync members), or add --force if the rest may stop",
 	"MEMBER_NOT_FOUND":          "list the members: pipesync members",
 	"ORGANIZATION_NOT_FOUND":    "give it its limits, or its first key: pipesync limits set ORG NAME=VALUE, pipesync keys create --org ORG",

@@ -123,6 +123,7 @@ func (n *node) openCluster() error {
 		Clocks:          n.clocks,
 		Auditor:         n.audit,
 		Versions:        versions{n.state},
+		Rotations:       rotations{n.state},
 		Removal:         n.removalPolicy,
 		Logger:          n.log,
 		Registerer:      n.registry,
