@@ -38,7 +38,7 @@ var arrows = map[string][]string{
 	"internal/durable":      {},
 	"internal/seeds":        {},
 	"internal/simcluster":   {},
-	"internal/netns":        {},
+	"internal/netns":        {"internal/testcluster"},
 	"internal/testcluster":  {"client"},
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},

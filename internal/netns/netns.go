@@ -5,14 +5,21 @@ package netns
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
 
 // MaxHosts of one lab.
 const MaxHosts = 9
+
+const (
+	labPrefix  = "pipesync-"  // then the id of the process that made it
+	namespaces = "/run/netns" // where iproute2 keeps them
+)
 
 // Host is a namespace with one address.
 type Host struct {
@@ -44,7 +51,10 @@ func Make(hosts int, ipv6 bool) (*Lab, error) {
 	if hosts < 1 || hosts > MaxHosts {
 		return nil, fmt.Errorf("making a lab: %d hosts, at most %d", hosts, MaxHosts)
 	}
-	prefix := "pipesync-" + strconv.Itoa(os.Getpid())
+	if err := removeLeftOver(); err != nil {
+		return nil, err
+	}
+	prefix := labPrefix + strconv.Itoa(os.Getpid())
 	l := &Lab{Hub: prefix + "-hub"}
 	address, bits := "192.0.2.%d", "/24"
 	if ipv6 {
@@ -99,13 +109,43 @@ func (l *Lab) Cut(host int) error { return ip("link set " + port(host) + " down"
 // Heal puts it back.
 func (l *Lab) Heal(host int) error { return ip("link set " + port(host) + " up") }
 
+// Destroy takes a host away for good.
+func (l *Lab) Destroy(host int) error { return remove(l.Hosts[host].Namespace) }
+
 // Remove removes the namespaces. What still runs there goes on without a network.
 func (l *Lab) Remove() error {
 	var errs []error
 	for _, h := range l.Hosts {
-		errs = append(errs, ip("netns del "+h.Namespace))
+		errs = append(errs, remove(h.Namespace))
 	}
-	return errors.Join(append(errs, ip("netns del "+l.Hub))...)
+	return errors.Join(append(errs, remove(l.Hub))...)
+}
+
+// remove removes a namespace that may be gone by now.
+func remove(namespace string) error {
+	err := ip("netns del " + namespace)
+	if _, gone := os.Stat(filepath.Join(namespaces, namespace)); errors.Is(gone, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// removeLeftOver removes the labs of programs that were killed before they could.
+func removeLeftOver() error {
+	found, err := filepath.Glob(filepath.Join(namespaces, labPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		name := filepath.Base(path)
+		pid, _, _ := strings.Cut(strings.TrimPrefix(name, labPrefix), "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, fs.ErrNotExist) {
+			if err := remove(name); err != nil {
+				return fmt.Errorf("removing a lab that was left over: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 func ip(command string) error {

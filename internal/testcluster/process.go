@@ -41,6 +41,9 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Exited is closed when the process is gone.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
 
+// Err is how the process ended: nil if it exited with 0. It is for after Exited.
+func (p *Process) Err() error { return p.err }
+
 // Signal sends sig to the process and to nothing else.
 func (p *Process) Signal(sig os.Signal) error {
 	if err := p.cmd.Process.Signal(sig); err != nil {

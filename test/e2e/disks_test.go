@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pipesync/client"
+	"pipesync/internal/netns"
 	"pipesync/internal/testcluster"
 )
 
@@ -26,9 +27,9 @@ func onDisks(t *testing.T, body func(t *testing.T)) {
 	case os.Getenv(disksEnv) != "":
 		body(t)
 	case os.Getuid() != 0:
-		unavailable(t, errors.New("disks of its own need root"))
+		netns.Unavailable(t, errors.New("disks of its own need root"))
 	default:
-		elsewhere(t, []string{"unshare", "--mount"}, disksEnv+"=1")
+		netns.Elsewhere(t, []string{"unshare", "--mount"}, testcluster.BinaryEnv+"="+binary, disksEnv+"=1")
 	}
 }
 
@@ -57,7 +58,7 @@ func fileDisk(t *testing.T, at string) {
 	}
 	command(t, "mkfs.ext4", "-q", "-F", image)
 	if out, err := exec.CommandContext(t.Context(), "mount", "-o", "loop", image, at).CombinedOutput(); err != nil {
-		unavailable(t, fmt.Errorf("a file as a disk needs loop devices: %w: %s", err, out))
+		netns.Unavailable(t, fmt.Errorf("a file as a disk needs loop devices: %w: %s", err, out))
 	}
 }
 

@@ -2,11 +2,7 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -15,70 +11,10 @@ import (
 	"pipesync/internal/testcluster"
 )
 
-const (
-	// requireHostsEnv has tests fail that can't have hosts or disks of their own,
-	// instead of being skipped.
-	requireHostsEnv = "PIPESYNC_REQUIRE_NETNS"
-	// labEnv tells a test that it runs in the hub of a lab, and of which.
-	labEnv = "PIPESYNC_TEST_LAB"
-)
-
-// onHosts runs body in the hub of a lab of n hosts: in another process, which is this
-// program with t alone.
+// onHosts runs body in the hub of a lab, with the binary that this process has.
 func onHosts(t *testing.T, n int, ipv6 bool, body func(t *testing.T, lab *netns.Lab)) {
 	t.Helper()
-	if text := os.Getenv(labEnv); text != "" {
-		lab := &netns.Lab{}
-		if err := json.Unmarshal([]byte(text), lab); err != nil {
-			t.Fatal(err)
-		}
-		body(t, lab)
-		return
-	}
-	if err := netns.Available(); err != nil {
-		unavailable(t, err)
-	}
-	lab, err := netns.Make(n, ipv6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := lab.Remove(); err != nil {
-			t.Error(err)
-		}
-	}()
-	text, err := json.Marshal(lab)
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere(t, netns.In(lab.Hub), labEnv+"="+string(text))
-}
-
-// unavailable skips a test that this machine can't run, or fails it where it must run.
-func unavailable(t *testing.T, why error) {
-	t.Helper()
-	if os.Getenv(requireHostsEnv) != "" {
-		t.Fatal(why)
-	}
-	t.Skipf("NOT RUN: %v", why)
-}
-
-// elsewhere runs t alone again, in a process that is started by the command in, with
-// more variables of the environment.
-func elsewhere(t *testing.T, in []string, environment ...string) {
-	t.Helper()
-	only := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	args := append(slices.Clone(in), os.Args[0], "-test.run", only, "-test.v")
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-	cmd.Env = append(append(os.Environ(), testcluster.BinaryEnv+"="+binary), environment...)
-	out, err := cmd.CombinedOutput()
-	if strings.Contains(string(out), "--- SKIP: "+t.Name()) {
-		t.Skipf("%s", out)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("%s %s: %v\n%s", in, only, err, out)
-	}
-	t.Logf("%s", out)
+	netns.InHub(t, n, ipv6, []string{testcluster.BinaryEnv + "=" + binary}, body)
 }
 
 // Three machines, each with an address of its own, speak TLS to each other. The
