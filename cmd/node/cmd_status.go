@@ -27,16 +27,17 @@ func newStatusCommand(a *app) *cobra.Command {
 		Short: "Show a node's view of the cluster; exit code 3 where it is degraded",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until syncs and reads work on the node")
+	cmd.Flags().StringVar(&wait, "wait", "", "'ready': wait until syncs and reads work on the node; 'healthy': until nothing is degraded")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every 2 s until interrupted; --timeout bounds each")
 	cmd.MarkFlagsMutuallyExclusive("wait", "watch")
 	return adminCommand(a, cmd, defaultClientTimeout, func(cmd *cobra.Command, c *client.Client, _ []string) error {
 		switch {
 		case wait == "ready":
-			timeout, _ := cmd.Flags().GetDuration("timeout")
-			return a.waitReady(cmd.Context(), c, timeout)
+			return a.waitUntil(cmd, c, wait, unready)
+		case wait == "healthy":
+			return a.waitUntil(cmd, c, wait, degradation)
 		case wait != "":
-			return fmt.Errorf("--wait is %q: it must be ready", wait)
+			return fmt.Errorf("--wait is %q: it must be ready or healthy", wait)
 		case watch:
 			return a.watchStatus(cmd.Context(), c, statusWatchInterval)
 		}
@@ -51,31 +52,41 @@ func newStatusCommand(a *app) *cobra.Command {
 	})
 }
 
-func (a *app) waitReady(ctx context.Context, c *client.Client, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+// waitUntil asks until nothing is wrong with the status, for as long as --timeout says.
+func (a *app) waitUntil(cmd *cobra.Command, c *client.Client, what string, wrong func(client.Status) error) error {
+	timeout, _ := cmd.Flags().GetDuration("timeout")
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
-	last := errors.New("it is not ready")
+	var last error
 	for {
 		status, err := c.Status(ctx)
-		if err == nil && status.Ready {
-			return a.printStatus(status)
-		}
 		if err == nil {
-			last = fmt.Errorf("node %s is %s and not ready", status.NodeID, status.Role)
-		} else if ctx.Err() == nil {
-			last = err
-			if staysRefused(err) {
-				return fmt.Errorf("waiting for the node to be ready: %w", err)
+			err = wrong(status)
+			if err == nil {
+				return a.printStatus(status)
 			}
+		} else if staysRefused(err) {
+			return fmt.Errorf("waiting for the node to be %s: %w", what, err)
+		}
+		if last == nil || ctx.Err() == nil { // else it may say no more than that time was up
+			last = err
 		}
 		if err := pause(ctx, readyPollInterval); err != nil {
 			if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-				return fmt.Errorf("waiting for the node to be ready: %w", err)
+				return fmt.Errorf("waiting for the node to be %s: %w", what, err)
 			}
 			return &exitError{code: exitDegraded,
-				err: fmt.Errorf("waiting %s for the node to be ready: %w", timeout, last)}
+				err: fmt.Errorf("waiting %s for the node to be %s: %w", timeout, what, last)}
 		}
 	}
+}
+
+// unready says why syncs and reads don't work on a node; nil: they do.
+func unready(s client.Status) error {
+	if s.Ready {
+		return nil
+	}
+	return fmt.Errorf("node %s is %s and not ready", s.NodeID, s.Role)
 }
 
 // staysRefused says that waiting doesn't help: a wrong token stays wrong.
@@ -110,7 +121,7 @@ func degradation(s client.Status) error {
 	if reason == "" {
 		return nil
 	}
-	hint := "pipesync status --wait ready"
+	hint := "pipesync status --wait healthy"
 	if s.ClusterID == "" {
 		hint = refusalHints["NOT_JOINED"]
 	}

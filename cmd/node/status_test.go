@@ -21,7 +21,7 @@ func (s *testServer) awaitExit(want int, why string) {
 }
 
 // TestStatusOfAClusterThatLosesVoters: one that is gone degrades it, and so does a
-// quorum that is; it heals by itself.
+// quorum that is; it heals by itself, which can be waited for.
 func TestStatusOfAClusterThatLosesVoters(t *testing.T) {
 	t.Parallel()
 	dir, gossipKey := t.TempDir(), mintGossipKey()
@@ -44,6 +44,9 @@ func TestStatusOfAClusterThatLosesVoters(t *testing.T) {
 		again = append(again, serveNode(t, s.dir, gossipKey, "--peer-addr", s.Peer, "--gossip-addr", s.Gossip))
 	}
 	for _, s := range again {
+		if code, _, stderr := command(t, s.admin(), "status", "--wait", "healthy"); code != exitOK {
+			t.Errorf("waiting for %s to be healthy: %d, %s", s.NodeID, code, stderr)
+		}
 		s.awaitExit(exitOK, "")
 	}
 }
