@@ -4,6 +4,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -233,5 +236,20 @@ func TestScrubs(t *testing.T) {
 	if body := e.do("GET", "/v1/admin/status", "").want(200, "").body; !strings.Contains(body, `{"code":"STATE_INCONSISTENT"`) ||
 		!strings.Contains(body, `"ready":true`) {
 		t.Errorf("status %s", body)
+	}
+}
+
+// docs/operations.md says of each alarm what it means and what to do.
+func TestAlarmsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		documented = append(documented, row[1])
+	}
+	if !slices.Equal(documented, alarmCodes) {
+		t.Errorf("documented are %v, and there are %v", documented, alarmCodes)
 	}
 }

@@ -32,6 +32,7 @@ type Host struct {
 type Lab struct {
 	Hub   string `json:"hub"`
 	Hosts []Host `json:"hosts"`
+	IPv6  bool   `json:"ipv6"`
 }
 
 // Available is nil where a lab can be made, else it says why not.
@@ -55,28 +56,24 @@ func Make(hosts int, ipv6 bool) (*Lab, error) {
 		return nil, err
 	}
 	prefix := labPrefix + strconv.Itoa(os.Getpid())
-	l := &Lab{Hub: prefix + "-hub"}
-	address, bits := "192.0.2.%d", "/24"
-	if ipv6 {
-		address, bits = "2001:db8::%d", "/64"
-	}
+	l := &Lab{Hub: prefix + "-hub", IPv6: ipv6}
 	err := ip("netns add " + l.Hub)
 	for _, command := range []string{
-		"link set lo up", "link add hub type bridge", "addr add " + fmt.Sprintf(address, 99) + bits + " dev hub" + atOnce(ipv6), "link set hub up",
+		"link set lo up", "link add hub type bridge", l.use(99) + " dev hub", "link set hub up",
 	} {
 		if err == nil {
 			err = ip("-n " + l.Hub + " " + command)
 		}
 	}
 	for i := 0; i < hosts && err == nil; i++ {
-		h := Host{Namespace: prefix + "-" + strconv.Itoa(i), IP: fmt.Sprintf(address, i+1)}
+		h := Host{Namespace: prefix + "-" + strconv.Itoa(i), IP: l.address(i + 1)}
 		err = ip("netns add " + h.Namespace)
 		l.Hosts = append(l.Hosts, h)
 		for _, command := range []string{
 			"-n " + l.Hub + " link add " + port(i) + " type veth peer name eth0 netns " + h.Namespace,
 			"-n " + l.Hub + " link set " + port(i) + " master hub up",
 			"-n " + h.Namespace + " link set lo up",
-			"-n " + h.Namespace + " addr add " + h.IP + bits + " dev eth0" + atOnce(ipv6),
+			"-n " + h.Namespace + " " + l.use(i+1) + " dev eth0",
 			"-n " + h.Namespace + " link set eth0 up",
 		} {
 			if err == nil {
@@ -90,12 +87,21 @@ func Make(hosts int, ipv6 bool) (*Lab, error) {
 	return l, nil
 }
 
-// atOnce has an IPv6 address be used without looking for another who has it.
-func atOnce(ipv6 bool) string {
-	if ipv6 {
-		return " nodad"
+// address is the one of that number.
+func (l *Lab) address(number int) string {
+	if l.IPv6 {
+		return "2001:db8::" + strconv.Itoa(number)
 	}
-	return ""
+	return "192.0.2." + strconv.Itoa(number)
+}
+
+// use is how ip is told to take an address: at once, without looking for another who
+// has it.
+func (l *Lab) use(number int) string {
+	if l.IPv6 {
+		return "addr add " + l.address(number) + "/64 nodad"
+	}
+	return "addr add " + l.address(number) + "/24"
 }
 
 func port(host int) string { return "port" + strconv.Itoa(host) }
@@ -108,6 +114,18 @@ func (l *Lab) Cut(host int) error { return ip("link set " + port(host) + " down"
 
 // Heal puts it back.
 func (l *Lab) Heal(host int) error { return ip("link set " + port(host) + " up") }
+
+// Readdress gives a host the address of that number, 10 to 98, in place of its own.
+func (l *Lab) Readdress(host, number int) error {
+	h := &l.Hosts[host]
+	for _, command := range []string{"addr flush dev eth0 scope global", l.use(number) + " dev eth0"} {
+		if err := ip("-n " + h.Namespace + " " + command); err != nil {
+			return err
+		}
+	}
+	h.IP = l.address(number)
+	return nil
+}
 
 // Destroy takes a host away for good.
 func (l *Lab) Destroy(host int) error { return remove(l.Hosts[host].Namespace) }

@@ -1,0 +1,124 @@
+package operations
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"pipesync/internal/netns"
+)
+
+// maxBlock bounds the commands of one box; only a broken cluster comes near it.
+const maxBlock = 3 * time.Minute
+
+// machine is a host of the lab with a root directory of its own.
+type machine struct {
+	name string
+	host netns.Host // but for its address, which changes
+	root string
+	unit *unit
+	// others are all machines by name, this one too: scp copies to them.
+	others map[string]*machine
+
+	mu sync.Mutex
+	ip string
+}
+
+// makeMachines makes a machine for each host of the lab, n1 and on, with the package in
+// root's home. dir is for their roots.
+func makeMachines(dir string, lab *netns.Lab, packageFile string) (map[string]*machine, error) {
+	machines := map[string]*machine{}
+	for i, host := range lab.Hosts {
+		m := &machine{name: fmt.Sprintf("n%d", i+1), host: host, ip: host.IP, others: machines}
+		m.root = filepath.Join(dir, m.name)
+		m.unit = &unit{machine: m}
+		machines[m.name] = m
+		if err := makeRoot(m.root, shims...); err != nil {
+			return nil, fmt.Errorf("making the root of %s: %w", m.name, err)
+		}
+		if err := copyFile(packageFile, m.path("/root/pipesync.deb"), false); err != nil {
+			return nil, err
+		}
+	}
+	return machines, nil
+}
+
+// path is a file of the machine, as others see it.
+func (m *machine) path(name string) string { return filepath.Join(m.root, name) }
+
+// address is where others reach it.
+func (m *machine) address() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ip
+}
+
+func (m *machine) setIP(ip string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ip = ip
+}
+
+// http is the address of its node's HTTP port.
+func (m *machine) http() string { return net.JoinHostPort(m.address(), "8800") }
+
+// command runs a program in the machine. It has nothing of this program's environment.
+func (m *machine) command(env []string, args ...string) *exec.Cmd {
+	args = slices.Concat(netns.In(m.host.Namespace), []string{"chroot", m.root}, args)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = append([]string{searchPath, "LANG=C.UTF-8"}, env...)
+	return cmd
+}
+
+// typed has root type commands into a shell of the machine, after those of every shell.
+func (m *machine) typed(ctx context.Context, everyShell, code string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxBlock)
+	defer cancel()
+	cmd := m.command([]string{"HOME=/root", "USER=root"}, "bash", "-euc", "cd\n"+everyShell+code)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := startAndWait(ctx, cmd)
+	return out.String(), err
+}
+
+// copyFile copies a file of root's, and its mode if it is to be kept.
+func copyFile(from, to string, keepMode bool) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(from); err == nil && keepMode {
+		mode = info.Mode().Perm()
+	}
+	if err := os.WriteFile(to, text, mode); err != nil {
+		return err
+	}
+	return os.Chmod(to, mode)
+}
+
+// scp copies a file of this machine to another one: scp [-p] FILE root@ADDRESS:PATH.
+func (m *machine) scp(args []string) error {
+	keep := len(args) > 0 && args[0] == "-p"
+	if keep {
+		args = args[1:]
+	}
+	if len(args) != 2 {
+		return fmt.Errorf("this scp takes [-p] FILE root@ADDRESS:PATH, not %q", args)
+	}
+	address, path, ok := strings.Cut(strings.TrimPrefix(args[1], "root@"), ":/")
+	address = strings.Trim(address, "[]")
+	for _, other := range m.others {
+		if ok && other.address() == address {
+			return copyFile(m.path(args[0]), other.path(path), keep)
+		}
+	}
+	return fmt.Errorf("there is no machine %s", args[1])
+}
