@@ -2,6 +2,7 @@ package api
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -42,12 +43,40 @@ func (s *server) handleGossipKeys(c *call) error {
 func (s *server) handleGossipKeysRotate(c *call) error {
 	command := &fsm.GossipKeyAdd{RequestID: mintRequestID()}
 	_, _ = rand.Read(command.Key[:]) // never fails: it ends the process instead
-	view, err := s.commandView(c, command)
+	result, err := s.addGossipKey(c, command)
+	if err != nil {
+		return err
+	}
+	view, err := s.viewAt(c, result.Index)
 	if err != nil {
 		return err
 	}
 	defer view.Close()
 	return s.replyGossipKeys(c, http.StatusAccepted, view)
+}
+
+// addGossipKey returns a result that is fsm.OK. However often the command is proposed,
+// its key is added once.
+func (s *server) addGossipKey(c *call, command *fsm.GossipKeyAdd) (*fsm.Result, error) {
+	body, err := fsm.Encode(command)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a command: %w", err)
+	}
+	ctx, cancel := c.within(s.Limits.SyncTimeout)
+	defer cancel()
+	result, err := s.proposeOnce(ctx, body)
+	if errors.Is(err, cluster.ErrOutcomeUnknown) {
+		f := asFailure(err)
+		f.unsafeRetry = true // would rotate to another key
+		return nil, f
+	}
+	if err != nil {
+		return nil, err
+	}
+	if result.Outcome != fsm.OK {
+		return nil, refusal(result.Outcome)
+	}
+	return result, nil
 }
 
 func (s *server) replyGossipKeys(c *call, status int, view *fsm.View) error {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
@@ -34,6 +35,15 @@ func TestGossipKeys(t *testing.T) {
 		t.Errorf("the first: %s", got)
 	}
 
+	// The first proposal reaches the log, and its reply doesn't reach this node.
+	proposals := 0
+	e.cluster.propose = func(_ context.Context, body []byte) ([]byte, error) {
+		reply, err := e.log.apply(body)
+		if proposals++; proposals == 1 {
+			return nil, cluster.ErrOutcomeUnknown
+		}
+		return reply, err
+	}
 	began := e.do("POST", "/v1/admin/gossip-keys/rotate", "").want(202, "").body
 	view, err := e.log.sm.View()
 	if err != nil {

@@ -14,9 +14,14 @@ func (s *server) commandView(c *call, cmd fsm.Command) (*fsm.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.viewAt(c, result.Index)
+}
+
+// viewAt is a view that shows the entry at index, to be closed by the caller.
+func (s *server) viewAt(c *call, index uint64) (*fsm.View, error) {
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
-	if err := s.waitApplied(ctx, result.Index); err != nil {
+	if err := s.waitApplied(ctx, index); err != nil {
 		return nil, err
 	}
 	view, err := s.State.View()

@@ -100,7 +100,7 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding a sync: %w", err)
 	}
-	result, err := s.proposeSync(ctx, encoded)
+	result, err := s.proposeOnce(ctx, encoded)
 	if errors.Is(err, cluster.ErrOutcomeUnknown) {
 		f := asFailure(err)
 		// With neither, a later writer could be undone.

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 
 	"pipesync/storage"
 )
@@ -22,16 +23,15 @@ func (c *GossipKeyAdd) decide(tx *transaction) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("add gossip key: %w", err)
 	}
-	there := ring.Revision > 0
-	switch {
+	switch there := ring.Revision > 0; {
 	case c.First && there:
 		return tx.done(false), nil
 	case !c.First && !there:
 		return tx.refuse(NoGossipKeys), nil
+	case slices.ContainsFunc(ring.Keys, func(k storage.GossipRingKey) bool { return k.Key == c.Key }):
+		return tx.done(false), nil // it was proposed again
 	case rotating(ring):
 		return tx.refuse(GossipKeyRotating), nil
-	case there && ring.Keys[0].Key == c.Key:
-		return tx.done(false), nil
 	}
 	ring.Revision++
 	ring.Keys = append(ring.Keys, storage.GossipRingKey{Key: c.Key, AddedAt: tx.wall})

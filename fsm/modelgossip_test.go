@@ -57,11 +57,11 @@ func (m *model) changeGossip(cmd Command, at Stamp) (outcome Outcome, created bo
 		if g.old == nil {
 			return NoGossipKeys, false
 		}
+		if g.old.Key == c.Key || g.new != nil && g.new.Key == c.Key {
+			return OK, false
+		}
 		if g.new != nil {
 			return GossipKeyRotating, false
-		}
-		if g.old.Key == c.Key {
-			return OK, false
 		}
 		g.new, g.switched = key, false
 	case *GossipKeyAdvance:
@@ -147,7 +147,7 @@ func TestGossipKeyRotation(t *testing.T) {
 		{&GossipKeyAdd{Key: key(1)}, OK, false, "1 [1] 0"},
 		{&GossipKeyAdd{Key: key(2)}, OK, true, "2 [1 2] 0"},
 		{&GossipKeyAdd{Key: key(3)}, GossipKeyRotating, false, "2 [1 2] 0"},
-		{&GossipKeyAdd{Key: key(2)}, GossipKeyRotating, false, "2 [1 2] 0"},
+		{&GossipKeyAdd{Key: key(2)}, OK, false, "2 [1 2] 0"},
 		{&GossipKeyAdvance{Revision: 1}, OK, false, "2 [1 2] 0"},
 		{&GossipKeyAdvance{Revision: 3}, OK, false, "2 [1 2] 0"},
 		{&GossipKeyAdvance{Revision: 2}, OK, true, "3 [1 2] 1"},

@@ -14,16 +14,16 @@ const (
 	maxProposePause = 500 * time.Millisecond
 )
 
-// proposeSync has the cluster decide about a sync, and proposes the same bytes
-// again where the outcome is unknown, until ctx's deadline: under their request id
-// they are applied once, and the second proposal is answered with what became of
-// the first.
+// proposeOnce has the cluster decide about a sync, or another command that is applied
+// once however often it is proposed. It proposes the same bytes again where the outcome
+// is unknown, until ctx's deadline: a sync under its request id, of which the second
+// proposal is answered with what became of the first.
 //
-// After an unknown outcome only a reply that says that the sync was applied is
+// After an unknown outcome only a reply that says that it was applied is
 // certain. The first proposal may still be on its way to the leader that has just
 // refused the second, and be applied when the reason has passed. So anything
 // else is told as unknown.
-func (s *server) proposeSync(ctx context.Context, body []byte) (*fsm.Result, error) {
+func (s *server) proposeOnce(ctx context.Context, body []byte) (*fsm.Result, error) {
 	var unknown error
 	for pause := minProposePause; ; pause = min(2*pause, maxProposePause) {
 		result, err := s.propose(ctx, body)
