@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"slices"
 	"strings"
@@ -177,16 +175,19 @@ func watch(all []*member) (stop func() bool) {
 // stranger tries to gossip with a member by a key, and is no member itself.
 func (r *ringed) stranger(to *member, key []byte) error {
 	r.t.Helper()
-	mc := memberlist.DefaultLANConfig()
-	mc.Name, mc.Label, mc.SecretKey = "stranger", to.Status().ClusterID, key
-	mc.BindAddr, mc.BindPort, mc.AdvertisePort = "127.0.0.1", 0, 0
-	mc.Logger = log.New(io.Discard, "", 0)
-	list, err := memberlist.Create(mc)
-	if err != nil {
+	cfg := testConfig(r.t, "stranger")
+	cfg.setDefaults()
+	var p ports
+	if err := p.bindGossip(cfg); err != nil {
 		r.t.Fatal(err)
 	}
-	defer func() { _ = list.Shutdown() }()
-	_, err = list.Join([]string{to.ports.gossipAdvertise})
+	g := newGossip(cfg, identity{NodeID: cfg.NodeID, ClusterID: to.Status().ClusterID}, p)
+	defer func() { _ = g.stop(cfg.Logger) }()
+	if err := g.use(GossipRing{Keys: [][]byte{key}}); err != nil {
+		r.t.Fatal(err)
+	}
+	list, _ := g.started()
+	_, err := list.Join([]string{to.ports.gossipAdvertise})
 	return err
 }
 
@@ -207,6 +208,7 @@ func stalled(m *member, entry string) (reached <-chan struct{}, goOn func()) {
 // Nobody loses sight of anybody while the key is rotated, however late one of them is
 // and whoever leads; who has the old key alone is shut out afterwards.
 func TestGossipKeysRotate(t *testing.T) {
+	t.Parallel()
 	old, fresh := testKey(1), testKey(2)
 	r := newRinged(t, nil, old)
 	eventually(t, "the first key everywhere", func() bool { return hold(r.all, 1, old) && alive(r.all) })
@@ -255,6 +257,7 @@ func TestGossipKeysRotate(t *testing.T) {
 // A rotation doesn't wait for the dead, and they are back in gossip as soon as their
 // log has brought them the keys.
 func TestADeadMemberGetsTheGossipKeysFromTheLog(t *testing.T) {
+	t.Parallel()
 	old, fresh := testKey(1), testKey(2)
 	r := newRinged(t, nil, old, func(c *Config) { c.deadAfter = 200 * time.Millisecond })
 	eventually(t, "the first key everywhere", func() bool { return hold(r.all, 1, old) && alive(r.all) })
@@ -272,6 +275,7 @@ func TestADeadMemberGetsTheGossipKeysFromTheLog(t *testing.T) {
 // own, as those of older programs do, and go on without a break. One that has been
 // given another gets the cluster's.
 func TestGossipBeginsWithTheConfiguredKey(t *testing.T) {
+	t.Parallel()
 	key := testKey(3)
 	r := newRinged(t, key, nil, func(c *Config) {
 		if c.NodeID == "n3" {

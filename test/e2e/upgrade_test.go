@@ -54,6 +54,7 @@ func TestUpgrade(t *testing.T) {
 		}
 		return nil
 	})
+	u.keysInTheState()
 	u.awaitAnswers(5, s.Nodes...)
 	u.sameRows()
 	u.end()
@@ -71,6 +72,28 @@ func (s *suite) newestVersion(program string) uint32 {
 	}{1}
 	s.must(json.Unmarshal(out, &told))
 	return told.Max
+}
+
+// keysInTheState wants all members to gossip with the cluster's own key, which was
+// configured with the previous release.
+func (u *upgrade) keysInTheState() {
+	u.Helper()
+	u.await("the gossip key in the state of all members, and all of them alive", func(ctx context.Context) error {
+		keys, err := u.admin(u.Nodes[0]).GossipKeys(ctx)
+		if err != nil || keys.Revision == 0 || len(keys.WaitingFor) > 0 {
+			return fmt.Errorf("it has %+v, %w", keys, err)
+		}
+		members, err := u.admin(u.Nodes[0]).Members(ctx)
+		if err != nil {
+			return err
+		}
+		for _, m := range members.Members {
+			if !m.Alive {
+				return fmt.Errorf("%s is not alive", m.ID)
+			}
+		}
+		return nil
+	})
 }
 
 func (u *upgrade) version(n *testcluster.Node) uint32 {
