@@ -142,7 +142,7 @@ func TestKubernetesRunsACluster(t *testing.T) {
 func podOf(c container, configs map[string]string, name string) deployed {
 	filled := strings.NewReplacer("$(POD_NAME)", name, "$(POD_IP)", "10.1.2.3")
 	d := deployed{env: map[string]string{}, mounted: map[string]string{
-		"/etc/pipesync/secrets/gossip.key": "", "/etc/pipesync/secrets/admin-token": "",
+		"/etc/pipesync/secrets/admin-token": "",
 	}}
 	for file, text := range configs {
 		d.mounted["/etc/pipesync/config/"+file] = text
