@@ -38,7 +38,9 @@ var (
 	ErrQuorumAtRisk  = errors.New("would lose quorum")
 	ErrUnknownMember = errors.New("no such member")
 	ErrAlreadyJoined = errors.New("this node belongs to a cluster already")
-	ErrIDTaken       = errors.New("another member has this node id or address")
+	// ErrReseeded means that this node was reseeded, and may only join.
+	ErrReseeded = errors.New("this node was reseeded: it joins the cluster that it was a member of, and forms none")
+	ErrIDTaken  = errors.New("another member has this node id or address")
 	// ErrNoCertificate means that this node has no certificate, which the peer port
 	// needs.
 	ErrNoCertificate = errors.New("the node has no certificate")
@@ -58,8 +60,8 @@ func notApplied(text string) error         { return &notAppliedError{text} }
 func (e *notAppliedError) Error() string   { return e.text }
 func (e *notAppliedError) Is(t error) bool { return t == ErrNotApplied }
 
-// ErrRemoved means that this node was taken out of its cluster. It never comes
-// back under its id: an empty directory joins as a new node. It matches
+// ErrRemoved means that this node was taken out of its cluster. Its directory is of no
+// use any more: see Reseed. It matches
 // ErrNotJoined and ErrNotApplied too.
 var ErrRemoved error = removedError{}
 
@@ -69,6 +71,6 @@ var ErrTransferFailed = errors.New("leadership was not transferred")
 type removedError struct{}
 
 func (removedError) Error() string {
-	return "this node was removed from its cluster: an empty data directory can join as a new node"
+	return "this node was removed from its cluster: it can join again once it is reseeded, or with an empty data directory as a new node"
 }
 func (removedError) Is(t error) bool { return t == ErrNotJoined || t == ErrNotApplied }

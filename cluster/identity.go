@@ -34,13 +34,16 @@ const (
 // apart from the log, so that a wiped log is noticed instead of being taken for
 // a new member's (a voter that forgets its votes can elect two leaders).
 type identity struct {
-	Format    int         `json:"format"`
-	NodeID    string      `json:"node_id"`
-	ClusterID string      `json:"cluster_id,omitempty"`
-	Founder   bool        `json:"founder,omitempty"`
-	Nonvoter  bool        `json:"nonvoter,omitempty"`
-	Removed   bool        `json:"removed,omitempty"`
-	Pending   pendingStep `json:"pending,omitempty"`
+	Format    int    `json:"format"`
+	NodeID    string `json:"node_id"`
+	ClusterID string `json:"cluster_id,omitempty"`
+	Founder   bool   `json:"founder,omitempty"`
+	Nonvoter  bool   `json:"nonvoter,omitempty"`
+	Removed   bool   `json:"removed,omitempty"`
+	// ReseededFrom is the cluster that the node was a member of before it began anew;
+	// empty once it has joined.
+	ReseededFrom string      `json:"reseeded_from,omitempty"`
+	Pending      pendingStep `json:"pending,omitempty"`
 }
 
 // loadIdentity reads dir's identity, or mints one with nodeID (or a new id if

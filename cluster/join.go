@@ -123,7 +123,7 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 	if err := entry.take(n, joined); err != nil {
 		return err
 	}
-	id.ClusterID, id.Nonvoter, id.Pending = joined.ClusterID, nonvoter, pendingJoin
+	id.ClusterID, id.Nonvoter, id.Pending, id.ReseededFrom = joined.ClusterID, nonvoter, pendingJoin, ""
 	return n.enter(id)
 }
 

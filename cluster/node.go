@@ -179,7 +179,8 @@ func (n *Node) expectAs(id identity, p preamble) preambleStatus {
 
 // Bootstrap forms a cluster of this node alone, and returns when it leads it. Its id
 // is that of the node's certificates; where there are none, it makes a CA and one. A
-// node that belongs to a cluster refuses with ErrAlreadyJoined. A crash in
+// node that belongs to a cluster refuses with ErrAlreadyJoined, one that Reseed has made with
+// ErrReseeded. A crash in
 // between is resumed when the node is opened again.
 func (n *Node) Bootstrap(ctx context.Context) error {
 	if err := n.found(); err != nil {
@@ -201,6 +202,9 @@ func (n *Node) found() error {
 	id, err := n.unjoined()
 	if err != nil {
 		return err
+	}
+	if id.ReseededFrom != "" {
+		return ErrReseeded
 	}
 	clusterID := NewClusterID()
 	if n.cfg.Certs != nil {

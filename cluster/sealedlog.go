@@ -19,7 +19,7 @@ type rotError struct {
 
 func (e *rotError) Error() string {
 	return fmt.Sprintf("%s in raft.db has rotted: %v. It had been acknowledged, so this member must not go on without it: "+
-		"remove the member from its cluster, and join again from an empty data directory under a new node id", e.what, e.cause)
+		startCure, e.what, e.cause)
 }
 
 func (e *rotError) Unwrap() error { return e.cause }

@@ -12,7 +12,7 @@ import (
 
 // startCure ends the message of every refusal to start: what disagrees had been
 // acknowledged, and no part of it can tell which part is right.
-const startCure = "remove the member from its cluster, and join again from an empty data directory under a new node id"
+const startCure = "remove the member from its cluster, reseed it (pipesync reseed) and have it join again"
 
 // refuseForeign refuses a directory with snapshots beside the log. The state
 // machine keeps them, so that no snapshot there would ever be looked at.

@@ -103,7 +103,7 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			if err == nil {
 				_ = n.Shutdown(m.ctx())
 			}
-			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "join again from an empty data directory") {
+			if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), startCure) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 			if c.mend != nil {

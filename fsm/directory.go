@@ -70,7 +70,7 @@ func firstCurrent(d disk, dir, name string) error {
 		return err
 	}
 	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, databasePrefix) }) {
-		return fmt.Errorf("%s has databases but no %s: empty the node's data directory and join it again under a new id", dir, currentName)
+		return fmt.Errorf("%s has databases but no %s: %s", dir, currentName, rotCure)
 	}
 	_, err = writeCurrent(d, dir, name)
 	return err

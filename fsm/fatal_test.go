@@ -179,7 +179,7 @@ func TestOpenRefuses(t *testing.T) {
 	for _, name := range []string{"state", "[state", "st[a-b]te"} { // names are no patterns
 		dir := filepath.Join(t.TempDir(), name)
 		must(t, os.MkdirAll(filepath.Join(dir, "db-0000000002"), 0o700))
-		if _, err := Open(Options{Dir: dir, Fatal: fatal}); err == nil || !strings.Contains(err.Error(), "join it again") {
+		if _, err := Open(Options{Dir: dir, Fatal: fatal}); err == nil || !strings.Contains(err.Error(), "has databases but no CURRENT") {
 			t.Errorf("a database without CURRENT in %s: %v", name, err)
 		}
 	}

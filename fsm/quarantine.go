@@ -16,7 +16,7 @@ const (
 	quarantineName     = "QUARANTINE"
 	quarantineMaxBytes = 64 << 10
 
-	rotCure = "remove the node from its cluster, empty its data directory and join it again under a new id; look after the disk"
+	rotCure = "remove the node from its cluster, reseed it (pipesync reseed) and have it join again; look after the disk"
 )
 
 // fatal ends the process.

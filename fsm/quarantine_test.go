@@ -43,7 +43,7 @@ func TestARottedTableQuarantinesTheState(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if !strings.Contains(string(out), ".sst") || !strings.Contains(string(out), "join it again under a new id") {
+	if !strings.Contains(string(out), ".sst") || !strings.Contains(string(out), "pipesync reseed") {
 		t.Errorf("the process ended with %s", out)
 	}
 	wantQuarantine(t, r.dir, ".sst")
@@ -64,7 +64,7 @@ func meetRot(t *testing.T, dir string) {
 func wantQuarantine(t *testing.T, dir, file string) {
 	t.Helper()
 	_, err := Open(Options{Dir: dir, Fatal: func(error) {}})
-	for _, want := range []string{filepath.Join(dir, quarantineName), file, "rotted", "join it again under a new id"} {
+	for _, want := range []string{filepath.Join(dir, quarantineName), file, "rotted", "pipesync reseed"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("opening it again: %v, want %q", err, want)
 		}

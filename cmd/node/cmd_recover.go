@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -14,7 +12,6 @@ import (
 
 	"pipesync/cluster"
 	"pipesync/fsm"
-	"pipesync/internal/durable"
 	"pipesync/storage"
 )
 
@@ -52,9 +49,6 @@ directories. The old directory is kept beside the new one.`,
 	return cmd
 }
 
-// beforeRecover is behind the name of the directory that a recovered one replaces.
-const beforeRecover = ".before-recover"
-
 // recovered is what has come of a recovery.
 type recovered struct {
 	NodeID       string `json:"node_id"`
@@ -66,35 +60,14 @@ type recovered struct {
 }
 
 func (a *app) recover(ctx context.Context, cfg Config) error {
-	dir := filepath.Clean(cfg.DataDir)
-	kept, unfinished := dir+beforeRecover, dir+".recovering"
-	_, missing := os.Stat(dir)
-	_, err := os.Lstat(kept)
-	switch {
-	case missing != nil && err == nil:
-		return &exitError{code: exitLocal, err: fmt.Errorf("recovering: an earlier recovery was cut off at its last step: %w", missing),
-			hint: "mv " + unfinished + " " + dir}
-	case missing != nil:
-		return fmt.Errorf("recovering: %w", missing)
-	case !errors.Is(err, fs.ErrNotExist):
-		return &exitError{code: exitLocal, err: errors.Join(fmt.Errorf("%s is there from an earlier recovery", kept), err), hint: "move it away"}
-	}
-	lock, err := lockDir(ctx, dir, maxLockWait)
+	var done recovered
+	r := replacement{doing: "recovering", kept: ".before-recover", unfinished: ".recovering"}
+	kept, err := r.replace(ctx, cfg.DataDir, func(dir, unfinished string) (err error) {
+		done, err = a.recoverTo(cfg, dir, unfinished)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("recovering: %w", err)
-	}
-	done, err := a.recoverTo(cfg, dir, unfinished)
-	if err == nil {
-		err = os.Rename(dir, kept)
-	}
-	if err == nil {
-		err = os.Rename(unfinished, dir)
-	}
-	if err := errors.Join(err, lock.release()); err != nil {
-		return fmt.Errorf("recovering: %w", err)
-	}
-	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
-		return fmt.Errorf("recovering: %w", err)
+		return err
 	}
 	done.Kept = kept
 	return a.print(done, func(w *tabwriter.Writer) {
@@ -125,9 +98,6 @@ func (a *app) recoverTo(cfg Config, dir, unfinished string) (done recovered, err
 		return done, err
 	}
 	defer func() { err = errors.Join(err, copied.Close()) }()
-	if err := os.RemoveAll(unfinished); err != nil {
-		return done, err
-	}
 	s, err := newSeeding(cfg, unfinished, survivor.NodeID, o)
 	if err != nil {
 		return done, err

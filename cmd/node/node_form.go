@@ -45,7 +45,12 @@ func (n *node) form(ctx context.Context) error {
 	case status.ClusterID != "":
 		n.log.Info("going on as a member", "cluster", status.ClusterID)
 	case n.Bootstrap:
-		if err := n.cluster.Bootstrap(ctx); err != nil && !errors.Is(err, cluster.ErrAlreadyJoined) {
+		err := n.cluster.Bootstrap(ctx)
+		if errors.Is(err, cluster.ErrReseeded) {
+			n.log.Warn("waiting to be told to join: pipesync join PEER_ADDR --token-file FILE", "reason", err)
+			return nil
+		}
+		if err != nil && !errors.Is(err, cluster.ErrAlreadyJoined) {
 			return fmt.Errorf("forming a cluster: %w", err)
 		}
 		n.log.Info("formed a cluster", "cluster", n.cluster.Status().ClusterID)

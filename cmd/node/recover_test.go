@@ -63,7 +63,7 @@ func TestRecover(t *testing.T) {
 		t.Errorf("a member of the old cluster joins: %d, %s", code, stderr)
 	}
 	code, _, stderr = command(t, n1.env, "recover", "--yes")
-	if code != exitLocal || !strings.Contains(stderr, "earlier recovery") {
+	if code != exitLocal || !strings.Contains(stderr, "earlier time") {
 		t.Errorf("a second time: %d, %s", code, stderr)
 	}
 }

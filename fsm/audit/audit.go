@@ -117,7 +117,7 @@ func (a *Auditor) Diverged(id string) bool {
 	return a.chains.isDiverged(id) || a.rows.isDiverged(id)
 }
 
-const cure = "that is: 'pipesync leave', then join again from an empty data directory under a new node id"
+const cure = "that is: 'pipesync leave', then 'pipesync reseed', and have it join again"
 
 // Alarm is why this node's state can't be trusted; nil where nothing is known
 // against it.
