@@ -14,6 +14,7 @@ import (
 // key or token is ever in it.
 func (s *server) finish(c *call) {
 	c.body.release()
+	s.takeDown(c)
 	elapsed := time.Since(c.started)
 	s.metrics.finished(c, elapsed)
 	level := slog.LevelInfo

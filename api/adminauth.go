@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"net/http"
+	"fmt"
 	"strings"
 
 	"pipesync/cluster/certs"
@@ -13,14 +13,16 @@ import (
 
 // authenticateAdmin accepts an administrator by a token or, where that doesn't do, by a
 // certificate.
-func (s *server) authenticateAdmin(r *http.Request) error {
-	byToken := s.checkAdminToken(r)
+func (s *server) authenticateAdmin(c *call) error {
+	r := c.r
+	byToken := s.checkAdminToken(c)
 	if byToken == nil || r.TLS == nil || s.Certificates == nil {
 		return byToken
 	}
-	_, err := s.Certificates.Administrator(r.TLS.PeerCertificates, s.Cluster.Status().ClusterID)
+	name, err := s.Certificates.Administrator(r.TLS.PeerCertificates, s.Cluster.Status().ClusterID)
 	switch {
 	case err == nil:
+		c.actor = "certificate:" + name
 		return nil
 	case errors.Is(err, certs.ErrNoCertificate) || r.Header.Get("Authorization") != "":
 		return byToken
@@ -30,13 +32,14 @@ func (s *server) authenticateAdmin(r *http.Request) error {
 
 // checkAdminToken accepts this node's own token, with which a node is told to join,
 // and the cluster's.
-func (s *server) checkAdminToken(r *http.Request) error {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+func (s *server) checkAdminToken(c *call) error {
+	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return fail(codeMissingAdminToken, "the Authorization header with the admin token is missing")
 	}
 	sent := sha256.Sum256([]byte(token))
+	c.actor = fmt.Sprintf("admin-token:%x", sent[:4])
 	if s.AdminToken != "" {
 		own := sha256.Sum256([]byte(s.AdminToken))
 		if subtle.ConstantTimeCompare(own[:], sent[:]) == 1 {

@@ -99,6 +99,9 @@ func (s *server) handleKeyCreate(c *call) error {
 	var text string
 	text, command.KeyID, command.SecretHash = mintKey()
 	command.RequestID = mintRequestID()
+	c.concerns("key_id", command.KeyID)
+	c.concerns(paramOrganizationID, command.Org)
+	c.concerns(paramVectorStoreID, command.DefaultStore)
 	result, err := s.commandForKey(c, command)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"pipesync/api/syncjson"
@@ -90,6 +91,7 @@ func (s *server) handleJoin(c *call) error {
 	if err := rules.err(); err != nil {
 		return err
 	}
+	c.concerns("peer", request.Peer)
 	ctx, cancel := s.joining(c)
 	defer cancel()
 	if err := s.Cluster.Join(ctx, request.Peer, request.Token, request.Nonvoter); err != nil {
@@ -109,6 +111,7 @@ func (s *server) handleRemove(c *call) error {
 	if err != nil {
 		return err
 	}
+	c.concerns("force", strconv.FormatBool(force))
 	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()
 	node := c.param("node")
@@ -129,6 +132,7 @@ func (s *server) handleTransfer(c *call) error {
 	if err := s.readAdminBody(c, &request); err != nil {
 		return err
 	}
+	c.concerns("node_id", request.Node)
 	before := s.Cluster.Status().LeaderID
 	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()

@@ -42,6 +42,7 @@ func (s *server) handleKeyRotate(c *call) error {
 	var text string
 	text, made.ID, command.SecretHash = mintKey()
 	command.KeyID, command.NewKeyID = previous.ID, made.ID
+	c.concerns("new_key_id", made.ID)
 	result, err := s.commandForKey(c, command)
 	if err != nil {
 		return err

@@ -38,6 +38,8 @@ func (s *server) handleStoreCreate(c *call) error {
 	if err := rules.err(); err != nil {
 		return err
 	}
+	c.concerns(paramOrganizationID, request.OrganizationID)
+	c.concerns(paramVectorStoreID, request.VectorStoreID)
 	result, err := s.command(c, &fsm.StoreCreate{
 		RequestID: mintRequestID(), Org: request.OrganizationID, Store: request.VectorStoreID,
 	})
@@ -66,6 +68,7 @@ func (s *server) handleStoreDelete(c *call) error {
 	if err := rules.err(); err != nil {
 		return err
 	}
+	c.concerns(paramOrganizationID, org)
 	if _, err := s.command(c, &fsm.StoreDelete{RequestID: mintRequestID(), Org: org, Store: store}); err != nil {
 		return err
 	}

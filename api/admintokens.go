@@ -46,6 +46,7 @@ func (s *server) handleTokenCreate(c *call) error {
 	random := make([]byte, sha256.Size)
 	_, _ = rand.Read(random) // never fails: it ends the process instead
 	id, secret := tokenIDPrefix+mintULID(), secretEncoding.EncodeToString(random)
+	c.concerns("token_id", id)
 	_, err := s.commandForKey(c, &fsm.TokenCreate{
 		RequestID: mintRequestID(), TokenID: id, SecretHash: sha256.Sum256([]byte(secret)), LifetimeSeconds: uint32(lifetime),
 	})

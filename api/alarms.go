@@ -11,6 +11,7 @@ import (
 
 // Codes of alarms: what no retry cures, and somebody has to look at.
 const (
+	alarmAuditFailing  = "AUDIT_FAILING"
 	alarmCertExpiring  = "CERTIFICATE_EXPIRING"
 	alarmCertInvalid   = "CERTIFICATE_INVALID"
 	alarmClockSkew     = "CLOCK_SKEW"
@@ -26,10 +27,13 @@ type alarm struct {
 	Message string `json:"message"`
 }
 
-var alarmCodes = []string{alarmCertExpiring, alarmCertInvalid, alarmClockSkew, alarmDiskFull, alarmMemberDead, alarmStateDiverged, alarmInconsistent}
+var alarmCodes = []string{alarmAuditFailing, alarmCertExpiring, alarmCertInvalid, alarmClockSkew, alarmDiskFull, alarmMemberDead, alarmStateDiverged, alarmInconsistent}
 
 func (s *server) alarms(st cluster.Status) []alarm {
 	alarms := []alarm{}
+	if err := s.AuditLog.Problem(); err != nil {
+		alarms = append(alarms, alarm{alarmAuditFailing, err.Error() + ": make room, or give the node a file that it may write"})
+	}
 	for _, c := range s.certificates(st) {
 		if why := c.alarm(); why.Code != "" {
 			alarms = append(alarms, why)

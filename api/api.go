@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pipesync/api/auditlog"
 	"pipesync/cluster"
 	"pipesync/cluster/certs"
 	"pipesync/fsm"
@@ -81,6 +82,23 @@ type Certificates interface {
 	// certs.ErrNoCertificate says that there is none to judge.
 	Administrator(chain []*x509.Certificate, clusterID string) (string, error)
 }
+
+// AuditLog takes down what administrators do and whom this node refuses. No method
+// waits; all are called concurrently.
+type AuditLog interface {
+	Record(auditlog.Event)
+	// Refuse may leave out what has the same cause as another, and counts it.
+	Refuse(e auditlog.Event, cause string)
+	// Problem is why lines are lost; nil: none are.
+	Problem() error
+}
+
+// noAuditLog is for tests.
+type noAuditLog struct{}
+
+func (noAuditLog) Record(auditlog.Event)         {}
+func (noAuditLog) Refuse(auditlog.Event, string) {}
+func (noAuditLog) Problem() error                { return nil }
 
 // noAudit trusts every state.
 type noAudit struct{}
@@ -156,6 +174,8 @@ type Deps struct {
 	// Audit is asked before anything is read from this node's state. Nil: every
 	// state is trusted.
 	Audit Audit
+	// AuditLog is nil where nothing is to be taken down.
+	AuditLog AuditLog
 	// Now is the wall clock by which this node judges whether a key has expired, and
 	// decides in dry runs; where a sync is committed, its entry's does. Nil: time.Now.
 	Now func() time.Time
@@ -170,6 +190,9 @@ func New(d Deps) (http.Handler, error) {
 	d.Limits = d.Limits.withDefaults()
 	if d.Audit == nil {
 		d.Audit = noAudit{}
+	}
+	if d.AuditLog == nil {
+		d.AuditLog = noAuditLog{}
 	}
 	if d.Now == nil {
 		d.Now = time.Now

@@ -19,6 +19,7 @@ func (s *server) authenticate(c *call) (caller, error) {
 	if !ok {
 		return caller{}, fail(codeInvalidAPIKey, "the API key is malformed")
 	}
+	c.actor = "key:" + keyID
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
 	who := caller{keyID: keyID}

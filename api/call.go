@@ -26,6 +26,12 @@ type call struct {
 	route   string            // method and pattern; "unmatched"
 	started time.Time
 	caller  caller // set on routes that take an API key
+	// actor is who gave the credential, as the audit log names him, also where it was
+	// refused; target is what the audit log says it was done to, beside the parameters.
+	actor  string
+	target map[string]string
+	reason string // of the code
+	found  *route // nil: there is none
 
 	code       Code // of the error told, else empty
 	operations int
@@ -48,6 +54,17 @@ func (c *call) traceID() string {
 		return ""
 	}
 	return c.trace.TraceID().String()
+}
+
+// concerns notes for the audit log what the call does something to.
+func (c *call) concerns(name, value string) {
+	if value == "" {
+		return
+	}
+	if c.target == nil {
+		c.target = map[string]string{}
+	}
+	c.target[name] = value
 }
 
 // within bounds the rest of the call's work.

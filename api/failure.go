@@ -88,7 +88,7 @@ const defaultRetryAfter = time.Second
 func (s *server) tell(c *call, err error) {
 	f := asFailure(err)
 	row := errorRows[f.code]
-	c.code = f.code
+	c.code, c.reason = f.code, f.message
 	if row.status == http.StatusInternalServerError {
 		s.log.Error("request failed", "request_id", c.id, "trace_id", c.traceID(), "route", c.route, "error", err)
 	}

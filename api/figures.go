@@ -65,6 +65,7 @@ func readFigures[Row any](s *server, c *call, figures fsm.Figures[Row]) ([]fsm.F
 		if err := f.Check(value); err != nil {
 			rules.add(f.Name, syncjson.InvalidValue, "%v", err)
 		}
+		c.concerns(f.Name, strconv.FormatUint(value, 10))
 		values = append(values, fsm.FigureValue{Number: f.Number, Value: value})
 	}
 	for name := range given {

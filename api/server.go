@@ -73,7 +73,7 @@ func (s *server) dispatch(c *call) error {
 	if found == nil {
 		return fail(codeRouteNotFound, "no route has this path")
 	}
-	c.route, c.params = found.name(), params
+	c.found, c.route, c.params = found, found.name(), params
 	if !found.unjoined && !s.isJoined() {
 		return fail(codeNotJoined, "this node belongs to no cluster yet")
 	}
@@ -86,7 +86,7 @@ func (s *server) dispatch(c *call) error {
 		}
 		c.caller, err = s.authenticate(c)
 	case admin:
-		err = s.authenticateAdmin(c.r)
+		err = s.authenticateAdmin(c)
 	}
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ type Config struct {
 	Peer   PeerConfig   `yaml:"peer"`
 	Gossip GossipConfig `yaml:"gossip"`
 	Disk   DiskConfig   `yaml:"disk"`
+	Audit  AuditConfig  `yaml:"audit"`
 	Debug  DebugConfig  `yaml:"debug"`
 	Log    LogConfig    `yaml:"log"`
 
@@ -70,6 +71,12 @@ type DiskConfig struct {
 	CacheBytes   int64 `yaml:"cache_bytes"`
 }
 
+// AuditConfig is where the audit log goes, and how large it may become.
+type AuditConfig struct {
+	File     string `yaml:"file"`
+	MaxBytes int64  `yaml:"max_bytes"`
+}
+
 // DebugConfig is where Go's profiles are served.
 type DebugConfig struct {
 	Addr string `yaml:"addr"` // empty: nowhere
@@ -88,6 +95,7 @@ const (
 	logJSON             = "json"
 
 	defaultMaxBodyBytes = 16 << 20
+	defaultAuditBytes   = 128 << 20
 )
 
 func defaultConfig() Config {
@@ -101,6 +109,7 @@ func defaultConfig() Config {
 		Peer:   PeerConfig{Addr: "127.0.0.1:8801"},
 		Gossip: GossipConfig{Addr: "127.0.0.1:8802"},
 		Disk:   DiskConfig{CacheBytes: storage.DefaultCacheBytes},
+		Audit:  AuditConfig{MaxBytes: defaultAuditBytes},
 		Log:    LogConfig{Level: "info", Format: logText},
 	}
 }
@@ -116,6 +125,11 @@ func (c *Config) joinAddrs() []string {
 // certsDir is where the node's certificates are.
 func (c *Config) certsDir() string {
 	return cmp.Or(c.Peer.CertsDir, filepath.Join(c.DataDir, certsName))
+}
+
+// auditFile is where the audit log is written to.
+func (c *Config) auditFile() string {
+	return cmp.Or(c.Audit.File, filepath.Join(c.DataDir, auditLogName))
 }
 
 // logger writes to w what is at or above the level, which may be changed later.

@@ -15,6 +15,7 @@ const (
 	maxJoinAddrs        = 9
 	minBodyBytes        = 1 << 10
 	minCacheBytes       = 8 << 20
+	minAuditBytes       = 1 << 20
 	maxBodyBytesSetting = 64 << 20
 )
 
@@ -44,6 +45,9 @@ func (c *Config) validate() error {
 	}
 	if v := c.Disk.CacheBytes; v < minCacheBytes {
 		faults = append(faults, fmt.Errorf("disk.cache_bytes is %d: it must be at least %d", v, minCacheBytes))
+	}
+	if v := c.Audit.MaxBytes; v < minAuditBytes {
+		faults = append(faults, fmt.Errorf("audit.max_bytes is %d: it must be at least %d", v, minAuditBytes))
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pipesync/api/auditlog"
 	"pipesync/cluster"
 	"pipesync/cluster/certs"
 	"pipesync/fsm"
@@ -47,6 +48,7 @@ type node struct {
 	certs     *certs.Store     // of the peer port; nil: plain text
 	httpCerts *certs.HTTPStore // nil: plain text
 	audit     *audit.Auditor
+	auditLog  *auditlog.Log
 	cluster   *cluster.Node
 	server    *http.Server
 	debug     net.Listener // nil: none
@@ -80,6 +82,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"checking the membership", n.refuseRemoved},
 		{"auditing the state", n.auditState},
 		{"starting the upkeep", n.startUpkeep},
+		{"opening the audit log", n.openAuditLog},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pipesync/api"
+	"pipesync/api/auditlog"
 	"pipesync/cluster"
 	"pipesync/cluster/certs"
 	"pipesync/fsm"
@@ -24,6 +25,7 @@ const (
 	stateName      = "state"
 	scrubsName     = "scrubs.json"
 	certsName      = "certs"
+	auditLogName   = "audit.log"
 
 	// The edge sets deadlines of its own for bodies and slow routes; these are
 	// what no connection outlives.
@@ -61,6 +63,14 @@ func (n *node) bindHTTP() error {
 		_ = listener.Close() // closed already where the server ran
 		return nil
 	})
+	return nil
+}
+
+func (n *node) openAuditLog() error {
+	n.auditLog = auditlog.Open(auditlog.Options{
+		Path: n.auditFile(), MaxBytes: n.Audit.MaxBytes, Node: n.cluster.Status().NodeID, Now: time.Now, Logger: n.log, Registerer: n.registry,
+	})
+	n.started("the audit log", n.auditLog.Close)
 	return nil
 }
 
@@ -153,6 +163,7 @@ func (n *node) serveHTTP() error {
 		Limits:              api.Limits{MaxBodyBytes: n.HTTP.MaxBodyBytes},
 		ClusterTime:         n.gate.Estimate,
 		Audit:               n.audit,
+		AuditLog:            n.auditLog,
 		Now:                 n.clocks.Wall,
 		IgnoreUnknownFields: n.HTTP.UnknownFields == ignoreUnknownFields,
 	})

@@ -21,6 +21,7 @@ func (n *node) reloadAt(ctx context.Context, signals <-chan os.Signal, reread fu
 // reload takes what may change while the node runs: certificates and the log level. It
 // names other settings that have changed.
 func (n *node) reload(reread func() (Config, error), level *slog.LevelVar) {
+	n.auditLog.Reopen()
 	n.cluster.ReloadCertificates()
 	if n.httpCerts != nil {
 		n.reloadHTTPCerts()

@@ -25,10 +25,11 @@ var arrows = map[string][]string{
 	"fsm/admission":   {"fsm", "storage", "internal/planted"},
 	"fsm/audit":       {"fsm", "storage", "internal/durable"},
 	"fsm/upkeep":      {"fsm", "storage"},
-	"api":             {"api/syncjson", "fsm", "fsm/audit", "fsm/backup", "fsm/contenthash", "cluster", "cluster/certs", "internal/planted"},
+	"api":             {"api/auditlog", "api/syncjson", "fsm", "fsm/audit", "fsm/backup", "fsm/contenthash", "cluster", "cluster/certs", "internal/planted"},
+	"api/auditlog":    {},
 	"api/syncjson":    {"fsm", "fsm/contenthash"},
 	"cmd/node": {
-		"api", "cluster", "cluster/certs", "fsm", "fsm/admission", "fsm/audit", "fsm/backup", "fsm/upkeep", "storage", "client", "internal/durable",
+		"api", "api/auditlog", "cluster", "cluster/certs", "fsm", "fsm/admission", "fsm/audit", "fsm/backup", "fsm/upkeep", "storage", "client", "internal/durable",
 	},
 
 	"internal/layout":       {},
