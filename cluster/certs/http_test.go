@@ -90,6 +90,34 @@ func TestAnHTTPPortIsKnownByItsHosts(t *testing.T) {
 	}
 }
 
+func TestHostsOfAnHTTPPort(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, testCluster)
+	for host, reached := range map[string]string{ // by which host who has one for which; none: refused
+		"10.0.0.1": "10.0.0.1", "2001:db8::1": "2001:db8::1", "[2001:db8::1]": "2001:db8::1", "n1.example.com": "n1.example.com", "*.example.com": "n1.example.com",
+		"10.0.0.1:8800": "", "[2001:db8::1]:8800": "", "https://n1.example.com": "", "": "",
+	} {
+		w, err := a.WriteHTTP(t.TempDir(), []string{host}, []*x509.Certificate{a.cert}, HTTPLife, start)
+		if reached == "" {
+			if err == nil {
+				t.Errorf("%q is taken", host)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", host, err)
+			continue
+		}
+		pair, err := tls.LoadX509KeyPair(w.Cert, w.Key)
+		if err == nil {
+			err = pair.Leaf.VerifyHostname(reached)
+		}
+		if err != nil {
+			t.Errorf("%q: %v", host, err)
+		}
+	}
+}
+
 // Files are taken together if they are right, and else the port goes on.
 func TestAnHTTPPortsFilesAreReplaced(t *testing.T) {
 	t.Parallel()

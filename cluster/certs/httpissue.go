@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -33,7 +34,7 @@ type Written struct {
 }
 
 // WriteHTTP makes a certificate for the HTTP port of whoever is reached by one of hosts,
-// DNS names or IP addresses, and writes it into dir with its key and, for clients, the
+// DNS names or IP addresses, those of IPv6 with or without brackets, and writes it into dir with its key and, for clients, the
 // CAs in trust. It is valid for life from now on, but no longer than the CA itself.
 func (a *Authority) WriteHTTP(dir string, hosts []string, trust []*x509.Certificate, life time.Duration, now time.Time) (Written, error) {
 	if len(hosts) == 0 {
@@ -41,9 +42,16 @@ func (a *Authority) WriteHTTP(dir string, hosts []string, trust []*x509.Certific
 	}
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: hosts[0]}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	for _, host := range hosts {
-		if ip := net.ParseIP(host); ip != nil {
+		bare := host
+		if inner, ok := strings.CutPrefix(host, "["); ok {
+			bare, _ = strings.CutSuffix(inner, "]")
+		}
+		switch ip := net.ParseIP(bare); {
+		case ip != nil:
 			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
+		case host == "" || strings.ContainsAny(host, ":/[]@ "):
+			return Written{}, fmt.Errorf("issuing a certificate for an HTTP port: %q is neither a DNS name nor an IP address", host)
+		default:
 			template.DNSNames = append(template.DNSNames, host)
 		}
 	}
