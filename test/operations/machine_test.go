@@ -66,8 +66,8 @@ func (m *machine) setIP(ip string) {
 	m.ip = ip
 }
 
-// http is the address of its node's HTTP port.
-func (m *machine) http() string { return net.JoinHostPort(m.address(), "8800") }
+// http is the URL of its node's HTTP port.
+func (m *machine) http() string { return "https://" + net.JoinHostPort(m.address(), "8800") }
 
 // command runs a program in the machine. It has nothing of this program's environment.
 func (m *machine) command(env []string, args ...string) *exec.Cmd {
@@ -104,21 +104,32 @@ func copyFile(from, to string, keepMode bool) error {
 	return os.Chmod(to, mode)
 }
 
-// scp copies a file of this machine to another one: scp [-p] FILE root@ADDRESS:PATH.
+// scp copies files of this machine to another one: scp [-p] FILE… root@ADDRESS:PATH.
 func (m *machine) scp(args []string) error {
 	keep := len(args) > 0 && args[0] == "-p"
 	if keep {
 		args = args[1:]
 	}
-	if len(args) != 2 {
-		return fmt.Errorf("this scp takes [-p] FILE root@ADDRESS:PATH, not %q", args)
+	if len(args) < 2 {
+		return fmt.Errorf("this scp takes [-p] FILE… root@ADDRESS:PATH, not %q", args)
 	}
-	address, path, ok := strings.Cut(strings.TrimPrefix(args[1], "root@"), ":/")
+	files, target := args[:len(args)-1], args[len(args)-1]
+	address, path, _ := strings.Cut(strings.TrimPrefix(target, "root@"), ":/")
 	address = strings.Trim(address, "[]")
 	for _, other := range m.others {
-		if ok && other.address() == address {
-			return copyFile(m.path(args[0]), other.path(path), keep)
+		if other.address() != address {
+			continue
 		}
+		for _, file := range files {
+			to := other.path(path)
+			if strings.HasSuffix(path, "/") {
+				to = filepath.Join(to, filepath.Base(file))
+			}
+			if err := copyFile(m.path(file), to, keep); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return fmt.Errorf("there is no machine %s", args[1])
+	return fmt.Errorf("there is no machine %s", target)
 }

@@ -2,6 +2,8 @@ package operations
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,9 +26,7 @@ import (
 func begin(t *testing.T, lab *netns.Lab, dir string) *walk {
 	ctx, cancel := context.WithTimeout(t.Context(), maxWalk)
 	t.Cleanup(cancel)
-	w := &walk{T: t, ctx: ctx, lab: lab, http: &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: pipelines, DialContext: (&net.Dialer{Timeout: maxDial}).DialContext,
-	}}}
+	w := &walk{T: t, ctx: ctx, lab: lab}
 	var err error
 	w.machines, err = makeMachines(dir, lab, os.Getenv(packageEnv))
 	w.must(err)
@@ -106,6 +106,21 @@ func (w *walk) run(b block) {
 			w.Fatalf("%s:%d, on %s: %v\n%s\n%s", documentFile, b.line, name, err, b.code, out)
 		}
 	}
+}
+
+// knowServers has clients know nodes by the CA that the document makes.
+func (w *walk) knowServers() {
+	w.Helper()
+	ca, err := os.ReadFile(w.machines["n1"].path("/etc/pipesync/server-ca.pem"))
+	w.must(err)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		w.Fatal("there is no certificate in server-ca.pem")
+	}
+	w.http = &http.Client{Transport: &http.Transport{
+		MaxIdleConnsPerHost: pipelines, DialContext: (&net.Dialer{Timeout: maxDial}).DialContext,
+		TLSClientConfig: &tls.Config{RootCAs: pool},
+	}}
 }
 
 // admin speaks to a machine's node, with that node's own token.
@@ -204,12 +219,44 @@ func (w *walk) apiKey() string {
 	return strings.TrimSpace(string(text))
 }
 
-// certificate is when that of a node ends.
-func (w *walk) certificate(of string) string {
+// peerCertificate is when the one ends that a node shows to others.
+func (w *walk) peerCertificate(of string) string {
+	w.Helper()
+	return w.status(of).Certificate.NotAfter.String()
+}
+
+// trustedCAs are those by which a node knows others.
+func (w *walk) trustedCAs(of string) string {
+	w.Helper()
+	return strings.Join(w.status(of).Certificate.TrustedCAs, " ")
+}
+
+func (w *walk) status(of string) client.Status {
 	w.Helper()
 	status, err := w.admin(of).Status(w.ctx)
 	w.must(err)
-	return status.Certificate.NotAfter.String()
+	return status
+}
+
+// httpCertificate is the number of the one that a node shows to clients.
+func (w *walk) httpCertificate(of string) string {
+	w.Helper()
+	dialer := tls.Dialer{Config: w.http.Transport.(*http.Transport).TLSClientConfig}
+	conn, err := dialer.DialContext(w.ctx, "tcp", strings.TrimPrefix(w.machines[of].http(), "https://"))
+	w.must(err)
+	defer func() { _ = conn.Close() }()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+// changes waits until what a step is about isn't what it was.
+func (w *walk) changes(what string, now func() string) {
+	w.Helper()
+	w.await(what+" to change", func(context.Context) error {
+		if now() == w.was {
+			return errors.New("it is what it was")
+		}
+		return nil
+	})
 }
 
 // gossipKeys are the fingerprints of all that a node knows of.
@@ -230,14 +277,17 @@ func (w *walk) lose(name string) {
 	w.must(w.machines[name].unit.kill())
 	w.must(w.lab.Destroy(w.index(name)))
 	w.must(os.RemoveAll(w.machines[name].path("/var/lib/pipesync")))
-	w.await("the leader to miss "+name, func(ctx context.Context) error {
+	w.await("a leader that misses "+name, func(ctx context.Context) error {
 		status, err := w.admin("n1").Status(ctx)
-		if err == nil && !slices.ContainsFunc(status.Members, func(m client.Member) bool {
-			return m.ID == name && m.LastContactMS != nil && *m.LastContactMS > missed.Milliseconds()
-		}) {
-			err = errors.New("it doesn't")
+		if err != nil {
+			return err
 		}
-		return err
+		for _, m := range status.Members {
+			if m.ID == name && !m.Leader && (m.LastContactMS == nil || *m.LastContactMS > missed.Milliseconds()) && status.Leader != nil {
+				return nil
+			}
+		}
+		return errors.New("there is none")
 	})
 }
 

@@ -85,6 +85,8 @@ func (u *unit) systemctl(args []string) error {
 		return u.start()
 	case "stop":
 		return u.stop()
+	case "reload":
+		return u.reload()
 	case "restart":
 		return errors.Join(u.stop(), u.start())
 	}
@@ -240,6 +242,19 @@ func (u *unit) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return process.Stop(ctx)
+}
+
+// reload does what the unit says: a signal to its process.
+func (u *unit) reload() error {
+	process := u.running()
+	settings, err := u.settings()
+	if err != nil {
+		return err
+	}
+	if process == nil || settings["ExecReload"] != "/bin/kill -HUP $MAINPID" {
+		return fmt.Errorf("reloading by %q: it doesn't run, or that isn't known here", settings["ExecReload"])
+	}
+	return process.Signal(syscall.SIGHUP)
 }
 
 // kill ends the process as a crash of its machine would.
