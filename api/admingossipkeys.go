@@ -18,8 +18,9 @@ type gossipKeysReply struct {
 	Rotating bool             `json:"rotating"`
 	Keys     []gossipKeyReply `json:"keys"` // the oldest first
 	// WaitingFor are members that don't hold the ring as it is, or of which this node
-	// doesn't know.
+	// doesn't know; Dead are those of them that nobody waits for.
 	WaitingFor []string `json:"waiting_for"`
+	Dead       []string `json:"dead"`
 }
 
 type gossipKeyReply struct {
@@ -90,7 +91,7 @@ func (s *server) replyGossipKeys(c *call, status int, view *fsm.View) error {
 	}
 	reply := gossipKeysReply{
 		Revision: ring.Revision, Rotating: len(ring.Keys) > 1,
-		Keys: make([]gossipKeyReply, len(ring.Keys)), WaitingFor: []string{},
+		Keys: make([]gossipKeyReply, len(ring.Keys)), WaitingFor: []string{}, Dead: []string{},
 	}
 	for i, k := range ring.Keys {
 		reply.Keys[i] = gossipKeyReply{
@@ -99,14 +100,14 @@ func (s *server) replyGossipKeys(c *call, status int, view *fsm.View) error {
 		}
 	}
 	if ring.Revision > 0 {
-		reply.addHolders(members)
+		reply.addHolders(members, s.Cluster.Status().Dead)
 	}
 	c.reply(status, reply)
 	return nil
 }
 
 // addHolders adds which member has which keys.
-func (reply *gossipKeysReply) addHolders(members []cluster.Member) {
+func (reply *gossipKeysReply) addHolders(members []cluster.Member, dead []cluster.DeadMember) {
 	for _, m := range members {
 		current := len(m.GossipKeys) == len(reply.Keys)
 		for i := range reply.Keys {
@@ -121,7 +122,11 @@ func (reply *gossipKeysReply) addHolders(members []cluster.Member) {
 			}
 			current = current && held && used == k.Primary
 		}
-		if !current {
+		switch {
+		case current:
+		case !m.Alive && slices.ContainsFunc(dead, func(d cluster.DeadMember) bool { return d.ID == m.ID }):
+			reply.Dead = append(reply.Dead, m.ID)
+		default:
 			reply.WaitingFor = append(reply.WaitingFor, m.ID)
 		}
 	}

@@ -19,7 +19,7 @@ func TestGossipKeys(t *testing.T) {
 		return []cluster.Member{{ID: "n1", GossipKeys: held["n1"]}, {ID: "n2", GossipKeys: held["n2"]}}, nil
 	}
 	list := func() string { return e.do("GET", "/v1/admin/gossip-keys", "").want(200, "").body }
-	if got := list(); got != `{"revision":0,"rotating":false,"keys":[],"waiting_for":[]}` {
+	if got := list(); got != `{"revision":0,"rotating":false,"keys":[],"waiting_for":[],"dead":[]}` {
 		t.Errorf("before there are any: %s", got)
 	}
 	e.do("POST", "/v1/admin/gossip-keys/rotate", "").want(409, codeClusterTooOld)
@@ -31,7 +31,7 @@ func TestGossipKeys(t *testing.T) {
 	old := cluster.GossipFingerprint(first[:])
 	held["n1"] = []string{old}
 	if got := list(); !strings.Contains(got, `{"fingerprint":"`+old+`","primary":true,"added_at":`) ||
-		!strings.HasSuffix(got, `"held_by":["n1"],"used_by":["n1"]}],"waiting_for":["n2"]}`) || !strings.HasPrefix(got, `{"revision":1,"rotating":false,`) {
+		!strings.HasSuffix(got, `"held_by":["n1"],"used_by":["n1"]}],"waiting_for":["n2"],"dead":[]}`) || !strings.HasPrefix(got, `{"revision":1,"rotating":false,`) {
 		t.Errorf("the first: %s", got)
 	}
 
@@ -57,13 +57,20 @@ func TestGossipKeys(t *testing.T) {
 	added := ring.Keys[1].Key
 	fresh := cluster.GossipFingerprint(added[:])
 	if !strings.HasPrefix(began, `{"revision":2,"rotating":true,`) || !strings.Contains(began, `{"fingerprint":"`+fresh+`","primary":false,`) ||
-		!strings.HasSuffix(began, `"waiting_for":["n1","n2"]}`) {
+		!strings.HasSuffix(began, `"waiting_for":["n1","n2"],"dead":[]}`) {
 		t.Errorf("begun: %s", began)
 	}
 	e.do("POST", "/v1/admin/gossip-keys/rotate", "").want(409, codeGossipKeyRotating)
 	held["n1"], held["n2"] = []string{old, fresh}, []string{fresh, old} // n2 is ahead of what this node has applied
-	if got := list(); !strings.HasSuffix(got, `"held_by":["n1","n2"],"used_by":["n2"]}],"waiting_for":["n2"]}`) {
+	if got := list(); !strings.HasSuffix(got, `"held_by":["n1","n2"],"used_by":["n2"]}],"waiting_for":["n2"],"dead":[]}`) {
 		t.Errorf("under way: %s", got)
+	}
+	delete(held, "n2")
+	status := e.cluster.Status()
+	status.Dead = []cluster.DeadMember{{ID: "n2"}}
+	e.cluster.status = func() cluster.Status { return status }
+	if got := list(); !strings.HasSuffix(got, `"waiting_for":[],"dead":["n2"]}`) {
+		t.Errorf("with a dead member: %s", got)
 	}
 	for _, text := range []string{began, list(), e.lines.String()} {
 		for _, k := range [][32]byte{first, added} {

@@ -12,8 +12,9 @@ type GossipKeys struct {
 	Rotating bool        `json:"rotating"`
 	Keys     []GossipKey `json:"keys"` // the oldest first
 	// WaitingFor are members that don't hold the ring as it is, or of which the node that
-	// was asked doesn't know.
+	// was asked doesn't know. Dead are those of them that nobody waits for.
 	WaitingFor []string `json:"waiting_for"`
+	Dead       []string `json:"dead"`
 }
 
 // GossipKey is a key by its fingerprint.

@@ -131,9 +131,6 @@ func (g *gossip) started() (*memberlist.Memberlist, *heldRing) {
 	return g.list, g.held
 }
 
-// gossipFarewell bounds the wait for the news of this node's stop to spread.
-const gossipFarewell = 500 * time.Millisecond
-
 // fingerprints are those of the keys that it has, of which the first encrypts.
 func (g *gossip) fingerprints() []string {
 	if _, held := g.started(); held != nil {
@@ -141,6 +138,9 @@ func (g *gossip) fingerprints() []string {
 	}
 	return nil
 }
+
+// gossipFarewell bounds the wait for the news of this node's stop to spread.
+const gossipFarewell = 500 * time.Millisecond
 
 // stop says goodbye, so that the others see this node gone at once and let it
 // come back with another address.

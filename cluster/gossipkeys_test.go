@@ -229,6 +229,9 @@ func TestGossipKeysRotate(t *testing.T) {
 	eventually(t, "the others to have the new key", func() bool {
 		return leader.holdRing().Revision >= 2 && heir.holdRing().Revision >= 2
 	})
+	if lack := leader.lackRing(c, 2, map[string]*heldRing{heir.name(): nil}); !slices.Equal(lack, []string{late.name()}) {
+		t.Errorf("%v lack the new key, of a member whose gossip has not started and one that hasn't answered", lack)
+	}
 	if err := leader.turnRing(leader.ctx(), c, map[string]*heldRing{heir.name(): heir.holdRing(), late.name(): late.holdRing()}); err != nil {
 		t.Fatal(err)
 	}

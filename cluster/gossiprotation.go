@@ -96,9 +96,9 @@ func (n *Node) turnRing(ctx context.Context, c *core, rings map[string]*heldRing
 	return nil
 }
 
-// lackRing are the members without a ring of the revision or a later one. The dead
-// don't count: gossip doesn't see them, and their log brings them the ring before
-// they can take part again.
+// lackRing are the members without a ring of the revision or a later one. Those don't
+// count that have nothing to lose, and that their log brings the ring: whose gossip has
+// not started, and the dead, which gossip doesn't see.
 func (n *Node) lackRing(c *core, revision uint64, rings map[string]*heldRing) (missing []string) {
 	n.mu.RLock()
 	g := n.gossip
@@ -106,11 +106,11 @@ func (n *Node) lackRing(c *core, revision uint64, rings map[string]*heldRing) (m
 	seen, dead := g.seen(), c.silences.dead(n.cfg.deadAfter)
 	for _, s := range c.servers() {
 		id := string(s.ID)
-		held := rings[id]
+		held, answered := rings[id]
 		if s.ID == c.self {
-			held = n.holdRing()
+			held, answered = n.holdRing(), true
 		}
-		if held != nil && held.Revision >= revision {
+		if answered && (held == nil || held.Revision >= revision) {
 			continue
 		}
 		_, alive := seen[id]

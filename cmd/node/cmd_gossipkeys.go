@@ -87,6 +87,9 @@ func (a *app) printGossipKeys(keys client.GossipKeys) error {
 		if len(keys.WaitingFor) > 0 {
 			fmt.Fprintf(w, "without these keys so far, or not heard of: %s\n", strings.Join(keys.WaitingFor, ", "))
 		}
+		if len(keys.Dead) > 0 {
+			fmt.Fprintf(w, "dead, and without these keys until they are back: %s\n", strings.Join(keys.Dead, ", "))
+		}
 	})
 }
 
@@ -117,12 +120,12 @@ If the command ends before, the rotation goes on: 'pipesync gossip-keys list'.`,
 	})
 }
 
-// awaitRotation returns the ring at the end of a rotation. What goes wrong with a look
+// awaitRotation returns the ring at the end of a rotation, when all members have it. What goes wrong with a look
 // at it, as when the leader changes, is no reason to give up.
 func (a *app) awaitRotation(ctx context.Context, c *client.Client, keys client.GossipKeys) (client.GossipKeys, error) {
 	var fault error
 	told := ""
-	for keys.Rotating {
+	for keys.Rotating || len(keys.WaitingFor) > 0 {
 		waiting := strings.Join(keys.WaitingFor, ", ")
 		if waiting != told && waiting != "" {
 			fmt.Fprintf(a.stderr, "waiting for %s\n", waiting)

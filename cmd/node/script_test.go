@@ -63,7 +63,7 @@ func cannedAPI() http.Handler {
 	members := `[{"id":"n1","peer":"10.0.0.1:8801","http":"10.0.0.1:8800","voter":true,"leader":true,"alive":true,"version":"v1","clock_offset_ms":-12,"diverged":false,"lag_entries":0,"last_contact_ms":0},
 		{"id":"n2","peer":"10.0.0.2:8801","http":"","voter":true,"leader":false,"alive":false,"version":"","clock_offset_ms":null,"diverged":false,"lag_entries":12,"last_contact_ms":61000}]`
 	ring := `{"revision":2,"rotating":true,"keys":[{"fingerprint":"0f3c9a5b7d1e2f48","primary":true,"added_at":"2026-01-02T03:04:05Z","held_by":["n1","n2"],"used_by":["n1"]},
-			{"fingerprint":"a1b2c3d4e5f60718","primary":false,"added_at":"2026-06-02T03:04:05Z","held_by":["n1"],"used_by":[]}],"waiting_for":["n2"]}`
+			{"fingerprint":"a1b2c3d4e5f60718","primary":false,"added_at":"2026-06-02T03:04:05Z","held_by":["n1"],"used_by":[]}],"waiting_for":["n2"],"dead":["n9"]}`
 	replies := map[string]string{
 		"GET /v1/admin/gossip-keys":         ring,
 		"POST /v1/admin/gossip-keys/rotate": ring,
