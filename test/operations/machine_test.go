@@ -15,6 +15,9 @@ import (
 	"pipesync/internal/netns"
 )
 
+// maxLastWords are the lines of a log that a failure shows.
+const maxLastWords = 80
+
 // maxBlock bounds the commands of one box; only a broken cluster comes near it.
 const maxBlock = 3 * time.Minute
 
@@ -102,6 +105,21 @@ func copyFile(from, to string, keepMode bool) error {
 		return err
 	}
 	return os.Chmod(to, mode)
+}
+
+// lastWords are the end of its node's log, without requests.
+func (m *machine) lastWords() string {
+	text, err := os.ReadFile(m.path(logFile))
+	if err != nil {
+		return err.Error()
+	}
+	var told []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, "msg=request ") {
+			told = append(told, line)
+		}
+	}
+	return strings.Join(told[max(0, len(told)-maxLastWords):], "")
 }
 
 // scp copies files of this machine to another one: scp [-p] FILE… root@ADDRESS:PATH.

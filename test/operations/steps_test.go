@@ -401,8 +401,8 @@ func (w *walk) watchLogs() {
 			w.Errorf("a node crashed or raced: %v", err)
 		}
 		if w.Failed() {
-			for _, n := range nodes.Nodes {
-				w.Log(n.Tail(60))
+			for _, m := range w.sorted() {
+				w.Logf("the last that the node of %s has logged, but for requests:\n%s", m.name, m.lastWords())
 			}
 		}
 	})

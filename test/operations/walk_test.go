@@ -57,10 +57,10 @@ var steps = []step{
 	{heading: "From one machine to three", check: func(w *walk) { w.members("n3", "n1", "n2", "n3") }},
 	{heading: "From three to five", check: func(w *walk) { w.members("n5", "n1", "n2", "n3", "n4", "n5") }},
 	{heading: "From five to three", check: func(w *walk) { w.members("n2", "n1", "n2", "n3") }},
-	{heading: "Replacing a machine that is lost", before: []func(*walk){func(w *walk) { w.lose("n3") }}, check: func(w *walk) {
-		w.machines["n3"].unit.enable(false)
-		w.members("n6", "n1", "n2", "n6")
-	}},
+	{heading: "Replacing a machine that is lost", before: []func(*walk){
+		func(w *walk) { w.lose("n3") },
+		func(w *walk) { w.machines["n3"].unit.enable(false) },
+	}, check: func(w *walk) { w.members("n6", "n1", "n2", "n6") }},
 	{heading: "Reseeding a node", check: func(w *walk) { w.members("n2", "n1", "n2", "n6") }},
 	{heading: "Restarting and upgrading", check: func(w *walk) { w.members("n1", "n1", "n2", "n6") }},
 	{heading: "Renewing a certificate", before: []func(*walk){
