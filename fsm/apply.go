@@ -100,8 +100,7 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 // explain adds the cure to an error of decoding a committed entry.
 func explain(err error) error {
 	if errors.Is(err, ErrCorrupt) {
-		return fmt.Errorf("%w: this node's log has rotted; remove the node from the cluster, "+
-			"empty its data directory and join it again", err)
+		return fmt.Errorf("%w: this node's log has rotted; %s", err, rotCure)
 	}
 	return err
 }

@@ -53,9 +53,9 @@ func TestApplyDies(t *testing.T) {
 		want  string
 		is    error
 	}{
-		{"rot in the body", func(l *raft.Log) { l.Data[30] ^= 1 }, "join it again", ErrCorrupt},
-		{"rot in the stamp", func(l *raft.Log) { l.Extensions[5] ^= 1 }, "join it again", ErrCorrupt},
-		{"no stamp", func(l *raft.Log) { l.Extensions = nil }, "join it again", ErrCorrupt},
+		{"rot in the body", func(l *raft.Log) { l.Data[30] ^= 1 }, "pipesync reseed", ErrCorrupt},
+		{"rot in the stamp", func(l *raft.Log) { l.Extensions[5] ^= 1 }, "pipesync reseed", ErrCorrupt},
+		{"no stamp", func(l *raft.Log) { l.Extensions = nil }, "pipesync reseed", ErrCorrupt},
 		{"unknown kind", unknown(0, 77), "older than the cluster", ErrUnknownFormat},
 		{"unknown version", unknown(1, 77), "older than the cluster", ErrUnknownFormat},
 		{"unknown stamp version", func(l *raft.Log) { l.Extensions[1] = 9 }, "older than the cluster", ErrUnknownFormat},

@@ -251,7 +251,7 @@ func (n *node) refuseRemoved() error {
 		return nil
 	}
 	return &exitError{code: exitLocal, err: cluster.ErrRemoved,
-		hint: "move " + n.DataDir + " away, or name another --data-dir, and join again"}
+		hint: "have it begin anew under its id: pipesync reseed --yes; or move " + n.DataDir + " away for a new node; then join again"}
 }
 
 func (n *node) isRemoved() bool {
