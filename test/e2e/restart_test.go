@@ -14,7 +14,8 @@ import (
 // sync and read at all of them. Nothing that they send fails that isn't answered at
 // the next node.
 func TestRollingRestart(t *testing.T) {
-	s := own(t, 3, 2*testDeadline)
+	t.Parallel() // with TestUpgrade, which waits as much
+	s := own(t, 3, trafficDeadline)
 	f := s.startTraffic(onceMore)
 	f.awaitAnswers(3, s.Nodes...)
 	for range 2 {

@@ -17,12 +17,13 @@ import (
 const (
 	trafficClients = 4
 	// trafficPace has each client send so that all of them leave the machine time.
-	trafficPace = 40 * time.Millisecond
+	trafficPace     = 40 * time.Millisecond
+	trafficDeadline = 15 * time.Minute
 	// onceMore is the only retry that a client needs while nodes are restarted.
 	onceMore = 2 // tries
 	// asOften is for clients that aren't promised that.
 	asOften = 1000 // tries
-	// newest is the record that each batch of a client has a new number for.
+	// newest is the record for which batches have a new number.
 	newest = "newest"
 )
 
@@ -44,8 +45,31 @@ type trafficAnswers struct{ syncs, reads atomic.Int64 }
 
 type trafficClient struct {
 	tn      tenant
-	batches int // acknowledged
+	batches int   // acknowledged
+	numbers []int // of those that have put it into the namespace ns
 }
+
+// batch is the one of that number: every fifth replaces the namespace pages, the others
+// have a record of their own.
+func (c *trafficClient) batch(number int) client.SyncRequest {
+	page := fmt.Sprint(number % 7)
+	batch := c.tn.batch(client.FullRefresh, upsert("pages", page, "{}"), upsert("pages", fmt.Sprint(number), "{}"))
+	if number%5 != 0 {
+		batch = c.tn.batch(client.Incremental, upsert("ns", fmt.Sprint(number), "{}"),
+			upsert("ns", newest, fmt.Sprintf(`{"number":%d}`, number)), remove("pages", page))
+	}
+	batch.IdempotencyKey = fmt.Sprintf("batch-%d", number)
+	return batch
+}
+
+func (c *trafficClient) acknowledged(number int) {
+	c.batches++
+	if number%5 != 0 {
+		c.numbers = append(c.numbers, number)
+	}
+}
+
+func (c *trafficClient) newest() int { return c.numbers[len(c.numbers)-1] }
 
 func (s *suite) startTraffic(tries int) *traffic {
 	s.Helper()
@@ -90,9 +114,7 @@ func (f *traffic) run(going context.Context, c *trafficClient) {
 			return
 		case <-pace.C:
 		}
-		batch := c.tn.batch(client.Incremental,
-			upsert("ns", fmt.Sprint(number), "{}"), upsert("ns", newest, fmt.Sprintf(`{"number":%d}`, number)))
-		batch.IdempotencyKey = fmt.Sprintf("batch-%d", number)
+		batch := c.batch(number)
 		if !f.ask("a sync", func(n *testcluster.Node) error {
 			_, err := f.as(c.tn, n).Sync(f.ctx, batch)
 			if err == nil {
@@ -102,12 +124,12 @@ func (f *traffic) run(going context.Context, c *trafficClient) {
 		}) {
 			return
 		}
-		c.batches = number
+		c.acknowledged(number)
 		if !f.ask("a read", func(n *testcluster.Node) error {
 			record, err := f.as(c.tn, n).Record(f.ctx, c.tn.store, "ns", newest, client.ReadOptions{Consistency: client.Linearizable})
 			if err == nil {
 				f.answered(n).reads.Add(1)
-				f.wantNumber(n, record, number)
+				f.wantNumber(n, record, c.newest())
 			}
 			return err
 		}) {
@@ -179,6 +201,7 @@ func (f *traffic) end() {
 			f.wantBatches(n, c)
 		}
 		f.sameDigest(c.tn, "ns")
+		f.sameDigest(c.tn, "pages")
 	}
 	f.Logf("%d syncs, each on every node, once", batches)
 }
@@ -188,15 +211,15 @@ func (f *traffic) end() {
 func (f *traffic) wantBatches(n *testcluster.Node, c *trafficClient) {
 	f.Helper()
 	found := f.all(n, c.tn, "ns")
-	for number := range c.batches {
-		if id := fmt.Sprint(number + 1); found[id].ID != id {
+	for _, number := range c.numbers {
+		if id := fmt.Sprint(number); found[id].ID != id {
 			f.Errorf("%s lacks the acknowledged %s of %s", n.ID, id, c.tn.org)
 		}
 	}
-	if len(found) != c.batches+1 {
-		f.Errorf("%s has %d records of %s, want %d", n.ID, len(found), c.tn.org, c.batches+1)
+	if want := len(c.numbers) + 1; len(found) != want {
+		f.Errorf("%s has %d records of %s, want %d", n.ID, len(found), c.tn.org, want)
 	}
-	f.wantNumber(n, found[newest], c.batches)
+	f.wantNumber(n, found[newest], c.newest())
 	syncs := 0
 	opts := client.ReadOptions{Limit: 1000}
 	for {

@@ -28,12 +28,13 @@ type upgrade struct {
 // read at all nodes, and the two releases lead each other. Its version rises with the last
 // node and not before; until then there is a way back, and afterwards none.
 func TestUpgrade(t *testing.T) {
+	t.Parallel() // with TestRollingRestart
 	previous, err := testcluster.BuildPrevious(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := testcluster.New(t, testcluster.Config{Binary: previous, Nodes: 3})
-	s := newSuite(t, c, 3*testDeadline)
+	s := newSuite(t, c, trafficDeadline)
 	s.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: maxIdlePerNode}} // the document is of this tree alone
 	t.Cleanup(s.http.CloseIdleConnections)
 	u := &upgrade{traffic: s.startTraffic(asOften), previous: previous, before: s.newestVersion(previous), after: s.newestVersion(binary)}
