@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"strings"
 
 	"pipesync/cluster/certs"
@@ -30,8 +29,9 @@ func (s *server) authenticateAdmin(c *call) error {
 	return fail(codeInvalidAdminCertificate, "%v", err)
 }
 
-// checkAdminToken accepts this node's own token, with which a node is told to join,
-// and the cluster's.
+// checkAdminToken accepts the cluster's token, and this node's own, with which it is told
+// to join: at a member only until the cluster's has been changed. Then whoever has any
+// token of before is shut out everywhere.
 func (s *server) checkAdminToken(c *call) error {
 	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
@@ -39,26 +39,30 @@ func (s *server) checkAdminToken(c *call) error {
 		return fail(codeMissingAdminToken, "the Authorization header with the admin token is missing")
 	}
 	sent := sha256.Sum256([]byte(token))
-	c.actor = fmt.Sprintf("admin-token:%x", sent[:4])
+	c.actor = "admin-token:" + tokenFingerprint(sent)
+	isOwn := false
 	if s.AdminToken != "" {
 		own := sha256.Sum256([]byte(s.AdminToken))
-		if subtle.ConstantTimeCompare(own[:], sent[:]) == 1 {
-			return nil
-		}
+		isOwn = subtle.ConstantTimeCompare(own[:], sent[:]) == 1
 	}
-	matches := false
+	isClusters, isChanged := false, false
 	known, err := s.inView(func(v *fsm.View) (bool, error) {
 		settings, ok, err := v.Settings()
-		matches = ok && subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1
-		return ok, err
+		if err != nil || !ok {
+			return ok, err
+		}
+		isClusters = subtle.ConstantTimeCompare(settings.AdminTokenHash[:], sent[:]) == 1
+		change, err := v.AdminTokenChange()
+		isChanged = change.Changes > 0
+		return true, err
 	})
 	switch {
 	case err != nil:
 		return err
+	case isClusters || isOwn && !isChanged:
+		return nil
 	case !known && s.isJoined(): // it starts, and its state is still to come
 		return fail(codeNotReady, "this node can't tell yet whether the admin token is the cluster's")
-	case !matches:
-		return fail(codeInvalidAdminToken, "the admin token is not valid here")
 	}
-	return nil
+	return fail(codeInvalidAdminToken, "the admin token is not valid here")
 }

@@ -38,6 +38,7 @@ func (s *server) routes() []route {
 		{get, "/v1/admin/keys", admin, false, s.handleKeys},
 		{del, "/v1/admin/keys/:key", admin, false, s.handleKeyRevoke},
 		{post, "/v1/admin/keys/:key/rotate", admin, false, s.handleKeyRotate},
+		{post, "/v1/admin/admin-token/rotate", admin, false, s.handleAdminTokenRotate},
 		{post, "/v1/admin/tokens", admin, false, s.handleTokenCreate},
 		{get, "/v1/admin/tokens", admin, false, s.handleTokens},
 		{del, "/v1/admin/tokens/:token", admin, false, s.handleTokenRevoke},

@@ -91,6 +91,19 @@ func readIdentity(dir string) (identity, error) {
 	return id, nil
 }
 
+// Membership reads who the node is that dataDir is of, and of which cluster it is a
+// member; empty: of none, or of none any more.
+func Membership(dataDir string) (nodeID, clusterID string, err error) {
+	id, err := readIdentity(dataDir)
+	if err != nil {
+		return "", "", err
+	}
+	if id.Removed {
+		return id.NodeID, "", nil
+	}
+	return id.NodeID, id.ClusterID, nil
+}
+
 // save replaces the file atomically and durably.
 func (id identity) save(dir string) error {
 	raw, err := json.MarshalIndent(id, "", "  ")

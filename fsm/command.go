@@ -36,6 +36,8 @@ const (
 	KindGossipKeyAdd     Kind = 25
 	KindGossipKeyAdvance Kind = 26
 
+	KindAdminTokenSet Kind = 30
+
 	KindCARotationBegin   Kind = 27
 	KindCARotationAdvance Kind = 28
 )
@@ -221,6 +223,13 @@ type CARotationAdvance struct {
 	RequestID RequestID
 	CA        [32]byte // SHA-256 of the new CA's certificate
 	To        RotationPhase
+}
+
+// AdminTokenSet puts another admin token in the place of the cluster's. One that is
+// there already changes nothing.
+type AdminTokenSet struct {
+	RequestID RequestID
+	Hash      [32]byte // SHA-256
 }
 
 // StoreCreate makes a vector store, and its organization where that is

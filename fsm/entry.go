@@ -111,6 +111,8 @@ var decoders = [maxKinds]kindFormat{
 	KindGossipKeyAdd:     decodesFrom(2, decodeGossipKeyAdd),
 	KindGossipKeyAdvance: decodesFrom(2, decodeGossipKeyAdvance),
 
+	KindAdminTokenSet: decodesFrom(2, decodeAdminTokenSet),
+
 	KindCARotationBegin:   decodesFrom(2, decodeCARotationBegin),
 	KindCARotationAdvance: decodesFrom(2, decodeCARotationAdvance),
 }

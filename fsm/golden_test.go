@@ -142,6 +142,7 @@ func goldenCommands() map[string]Command {
 		"entry-token-use":            &TokenUse{RequestID: goldenID(24), TokenID: "jt_01", NodeID: "n2", With: [32]byte{7, 31: 8}},
 		"entry-gossip-key-add":       &GossipKeyAdd{RequestID: goldenID(26), Key: storage.GossipKey{9, 31: 10}},
 		"entry-gossip-key-add-first": &GossipKeyAdd{RequestID: goldenID(27), Key: storage.GossipKey{11, 31: 12}, First: true},
+		"entry-admin-token-set":      &AdminTokenSet{RequestID: goldenID(31), Hash: [32]byte{13, 31: 14}},
 		"entry-gossip-key-advance":   &GossipKeyAdvance{RequestID: goldenID(28), Revision: 0x0102030405060708},
 		"entry-token-revoke":         &TokenRevoke{RequestID: goldenID(25), TokenID: "jt_01"},
 		"entry-store-create":         &StoreCreate{RequestID: goldenID(8), Org: "org_a", Store: "vs_b"},

@@ -108,6 +108,7 @@ func (h *history) addAny() {
 	case 17:
 		h.add(&VersionRaise{Version: pick[uint32](h, 1, MaxClusterVersion)})
 		h.add(&GossipKeyAdd{Key: storage.GossipKey{byte(h.between(1, 3))}, First: h.rng.IntN(2) == 0})
+		h.add(&AdminTokenSet{Hash: [32]byte{byte(h.between(5, 7))}})
 		h.add(&GossipKeyAdvance{Revision: max(1, h.model.ring.revision)})
 	case 13, 14:
 		h.add(&Mark{Previous: storage.Mark{Index: uint64(h.between(1, 40))}, Scrub: h.rng.IntN(2) == 0})
@@ -255,6 +256,10 @@ func (h *history) compareResult(cmd Command, l *raft.Log, got *Result) {
 		}
 	case *CARotationBegin, *CARotationAdvance:
 		if want, _ := h.model.changeRotation(cmd, at); got.Outcome != want {
+			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
+		}
+	case *AdminTokenSet:
+		if want, _ := h.model.changeAdminToken(c, at); got.Outcome != want {
 			t.Fatalf("outcome %d of entry %d, want %d", got.Outcome, l.Index, want)
 		}
 	case *KeyCreate, *KeyRevoke, *KeyRotate:

@@ -28,6 +28,7 @@ type model struct {
 	tokens      map[string]*modelToken
 	version     uint32
 	ring        modelRing
+	tokenChange storage.AdminTokenChange
 	rotation    modelRotation
 	keyed       uint64                      // syncs with an idempotency key that were ever applied
 	changes     map[storage.Seq]modelChange // the rows of the change index

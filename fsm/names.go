@@ -31,6 +31,8 @@ var kindNames = [maxKinds]string{
 	KindGossipKeyAdd:     "gossip_key_add",
 	KindGossipKeyAdvance: "gossip_key_advance",
 
+	KindAdminTokenSet: "admin_token_set",
+
 	KindCARotationBegin:   "ca_rotation_begin",
 	KindCARotationAdvance: "ca_rotation_advance",
 }

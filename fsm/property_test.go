@@ -167,6 +167,9 @@ func TestAgainstModel(t *testing.T) {
 			if rapid.IntRange(0, 6).Draw(rt, "tokens") == 0 {
 				tokenBoth(r, m, drawTokenCommand(rt))
 			}
+			if rapid.IntRange(0, 6).Draw(rt, "admin tokens") == 0 {
+				adminTokenBoth(r, m, drawAdminTokenSet(rt))
+			}
 			if rapid.IntRange(0, 4).Draw(rt, "gossip keys") == 0 {
 				gossipBoth(r, m, drawGossipCommand(rt, m.ring.revision))
 			}
@@ -364,6 +367,7 @@ func compareToModel(t failer, r *rig, m *model) {
 	compareKeys(t, v, m)
 	compareTokens(t, v, m)
 	compareGossip(t, v, m)
+	compareAdminToken(t, v, m)
 	compareRotation(t, v, m)
 	compareChanges(t, v, m)
 }
@@ -559,6 +563,9 @@ func drawHistory(rt *rapid.T, r *rig) []*raft.Log {
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "tokens") == 0 {
 			cmd = drawTokenCommand(rt)
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "admin tokens") == 0 {
+			cmd = drawAdminTokenSet(rt)
 		}
 		if rapid.IntRange(0, 9).Draw(rt, "gossip keys") == 0 {
 			cmd = drawGossipCommand(rt, uint64(rapid.IntRange(0, 4).Draw(rt, "revision")))

@@ -53,6 +53,11 @@ func (v *View) Key(id string) (storage.Key, bool, error) { return readKey(v.snap
 // JoinToken returns the token with this id, used or expired ones included.
 func (v *View) JoinToken(id string) (storage.JoinToken, bool, error) { return v.snapshot.JoinToken(id) }
 
+// AdminTokenChange is zero where the cluster's admin token is still its first.
+func (v *View) AdminTokenChange() (storage.AdminTokenChange, error) {
+	return v.snapshot.AdminTokenChange()
+}
+
 // GossipRing is zero before the first key.
 func (v *View) GossipRing() (storage.GossipRing, error) { return v.snapshot.GossipRing() }
 

@@ -135,6 +135,11 @@ func (b *Batch) DeleteJoinToken(id string) {
 	b.delete()
 }
 
+func (b *Batch) PutAdminTokenChange(c AdminTokenChange) {
+	b.key = appendAdminTokenKey(b.key[:0])
+	put(b, c)
+}
+
 func (b *Batch) PutGossipRing(g GossipRing) {
 	b.key = appendGossipRingKey(b.key[:0])
 	put(b, g)

@@ -31,6 +31,7 @@ const (
 	kindDeletedOrg    kind = 0x1a
 	kindJoinToken     kind = 0x1b
 	kindGossipRing    kind = 0x1c
+	kindAdminToken    kind = 0x1e
 	kindCARotation    kind = 0x1d
 
 	kindRequest         kind = 0x31
@@ -61,7 +62,7 @@ var orgKinds = [...]kind{
 // length, may hold any byte, and sorts by bytes.
 //
 //	+------+
-//	| kind |                                                       system, settings, marks, request head, gossip ring, CA rotation
+//	| kind |                                                       system, settings, marks, request head, gossip ring, CA rotation, admin token
 //	+------+--------+
 //	| kind | name … |                                              organization, key, join token
 //	+------+--------++--------+
@@ -100,6 +101,8 @@ var orgKinds = [...]kind{
 func appendSystemKey(dst []byte) []byte   { return append(dst, byte(kindSystem)) }
 func appendSettingsKey(dst []byte) []byte { return append(dst, byte(kindSettings)) }
 func appendMarksKey(dst []byte) []byte    { return append(dst, byte(kindMarks)) }
+
+func appendAdminTokenKey(dst []byte) []byte { return append(dst, byte(kindAdminToken)) }
 
 func appendGossipRingKey(dst []byte) []byte { return append(dst, byte(kindGossipRing)) }
 func appendCARotationKey(dst []byte) []byte { return append(dst, byte(kindCARotation)) }
@@ -268,7 +271,7 @@ func parseKey(key []byte) (rowKey, error) {
 	r := reader{b: key, what: "key"}
 	k := rowKey{kind: kind(r.u8())}
 	switch k.kind {
-	case kindSystem, kindSettings, kindMarks, kindRequestHead, kindGossipRing, kindCARotation:
+	case kindSystem, kindSettings, kindMarks, kindRequestHead, kindAdminToken, kindGossipRing, kindCARotation:
 	case kindRequest:
 		copy(k.id[:], r.take(uint64(len(k.id))))
 	case kindRequestSlot:
@@ -330,6 +333,8 @@ func (k rowKey) String() string {
 		return "key row"
 	case kindJoinToken:
 		return "join token row"
+	case kindAdminToken:
+		return "admin token row"
 	case kindGossipRing:
 		return "gossip ring row"
 	case kindStore:

@@ -23,6 +23,8 @@ type Reader interface {
 	Org(name string) (Org, bool, error)
 	Key(id string) (Key, bool, error)
 	JoinToken(id string) (JoinToken, bool, error)
+	// AdminTokenChange is zero before the first.
+	AdminTokenChange() (AdminTokenChange, error)
 	// GossipRing is zero before the first key.
 	GossipRing() (GossipRing, error)
 	Store(org OrgNum, name string) (Store, bool, error)
@@ -187,6 +189,11 @@ func (rs rows) Key(id string) (Key, bool, error) {
 
 func (rs rows) JoinToken(id string) (JoinToken, bool, error) {
 	return get[JoinToken](rs, appendJoinTokenKey(nil, id))
+}
+
+func (rs rows) AdminTokenChange() (AdminTokenChange, error) {
+	c, _, err := get[AdminTokenChange](rs, appendAdminTokenKey(nil))
+	return c, err
 }
 
 func (rs rows) GossipRing() (GossipRing, error) {

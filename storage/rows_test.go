@@ -39,6 +39,7 @@ var (
 	aRequestHead      = SlotRange{First: 1, Next: 2}
 
 	aToken       = JoinToken{SecretHash: [32]byte{1}, CreatedAt: 2, ExpiresAt: 3, UsedBy: "n", UsedWith: [32]byte{4}}
+	aTokenChange = AdminTokenChange{Changes: 2, ChangedAt: 3}
 	aRing        = GossipRing{Revision: 1, Keys: []GossipRingKey{{GossipKey{2}, 3}, {GossipKey{4}, 5}}, Primary: 1}
 	aRotation    = CARotation{Phase: 1, CA: []byte{2}, BegunAt: 3, PhaseAt: 4}
 	someMarks    = Marks{Last: []Mark{{1, 2}, {3, 4}}, ScrubIndex: 1, ScrubAt: 5}
@@ -63,6 +64,7 @@ func writeRows(tb tester, db *DB) {
 		b.PutJoinToken("gone", aToken)
 		b.DeleteJoinToken("gone")
 		b.PutGossipRing(aRing)
+		b.PutAdminTokenChange(aTokenChange)
 		b.PutStore(1, "s", aStore)
 		b.PutNamespace(1, "n", aNs)
 		b.PutUsage(1, 2, aUsage)
@@ -149,6 +151,8 @@ func verifyRows(tb testing.TB, r Reader) {
 	if _, found, err := r.JoinToken("gone"); found || err != nil {
 		tb.Errorf("deleted join token: %v, %v", found, err)
 	}
+	change, err := r.AdminTokenChange()
+	same(tb, "admin token", aTokenChange, change, true, err)
 	ring, err := r.GossipRing()
 	same(tb, "gossip ring", aRing, ring, true, err)
 	store, found, err := r.Store(1, "s")

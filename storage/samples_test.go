@@ -67,6 +67,7 @@ func samples() []sample {
 			SecretHash: [32]byte(fill(32, 0x20)), CreatedAt: 1_700_000_000_000_000_008, ExpiresAt: 61_000_000_003, UsedBy: "n2", UsedWith: [32]byte(fill(32, 0x70)),
 		})},
 		{"join token bare", appendJoinTokenKey(nil, "t"), encodeRow(JoinToken{})},
+		{"admin token", appendAdminTokenKey(nil), encodeRow(AdminTokenChange{Changes: 0x0102030405060708, ChangedAt: 1_700_000_000_000_000_011})},
 		{"gossip ring", appendGossipRingKey(nil), encodeRow(GossipRing{
 			Revision: 0x0102030405060708, Primary: 1,
 			Keys: []GossipRingKey{{GossipKey(fill(32, 0x20)), 1_700_000_000_000_000_009}, {GossipKey(fill(32, 0x50)), 1_700_000_000_000_000_010}},
@@ -167,6 +168,8 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 		return recode[Request](value)
 	case kindJoinToken:
 		return recode[JoinToken](value)
+	case kindAdminToken:
+		return recode[AdminTokenChange](value)
 	case kindGossipRing:
 		return recode[GossipRing](value)
 	case kindRequestSlot:
@@ -223,6 +226,8 @@ func (k rowKey) rebuild() []byte {
 		return appendOrgKeyKey(nil, k.org, k.name)
 	case kindJoinToken:
 		return appendJoinTokenKey(nil, k.name)
+	case kindAdminToken:
+		return appendAdminTokenKey(nil)
 	case kindGossipRing:
 		return appendGossipRingKey(nil)
 	case kindStore:

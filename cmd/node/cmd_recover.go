@@ -44,6 +44,7 @@ directories. The old directory is kept beside the new one.`,
 			return a.recover(cmd.Context(), cfg)
 		},
 	}
+	cmd.AddCommand(newRecoverAdminToken(a))
 	cmd.Flags().BoolVar(&yes, "yes", false, "go on although acknowledged writes may be lost")
 	addConfigFlags(cmd.Flags())
 	return cmd
@@ -108,6 +109,9 @@ func (a *app) recoverTo(cfg Config, dir, unfinished string) (done recovered, err
 	}
 	s.seed.AdminTokenHash = set.AdminTokenHash
 	if err := copySecret(filepath.Join(dir, adminTokenName), filepath.Join(unfinished, adminTokenName)); err != nil {
+		return done, err
+	}
+	if err := copySecret(filepath.Join(dir, recoveredTokenName), filepath.Join(unfinished, recoveredTokenName)); err != nil {
 		return done, err
 	}
 	out, in := io.Pipe()

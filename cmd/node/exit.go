@@ -144,7 +144,7 @@ var refusalHints = map[string]string{
 }
 
 const (
-	adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node"
+	adminTokenHint = "pass the admin token by --admin-token-file or PIPESYNC_ADMIN_TOKEN: it is DATA/admin-token of the node that formed the cluster, or that of the last 'pipesync admin-token rotate'"
 	apiKeyHint     = "pass an API key by --api-key-file or PIPESYNC_API_KEY: 'pipesync keys create' makes one"
 )
 

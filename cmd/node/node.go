@@ -83,6 +83,7 @@ func startNode(ctx context.Context, c nodeConfig) (*node, error) {
 		{"auditing the state", n.auditState},
 		{"starting the upkeep", n.startUpkeep},
 		{"opening the audit log", n.openAuditLog},
+		{"reading a recovered admin token", n.takeRecoveredToken},
 		{"serving HTTP", n.serveHTTP},
 	}
 	for _, s := range steps {

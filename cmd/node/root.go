@@ -46,7 +46,7 @@ server; 3 degraded or no quorum; 130 interrupted.`,
 		newBackupCommand(a), newRestoreCommand(a), newRecoverCommand(a), newReseedCommand(a),
 		newGossipKeysCommand(a),
 		newCertsCommand(a),
-		newTokensCommand(a),
+		newTokensCommand(a), newAdminTokenCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	)

@@ -90,9 +90,14 @@ func (r *running) exitCode() int {
 // awaitLog waits for text on stderr.
 func (r *running) awaitLog(text string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(maxTestWait); !strings.Contains(r.stderr.String(), text); time.Sleep(10 * time.Millisecond) {
+	r.await("the log to say "+text, func() bool { return strings.Contains(r.stderr.String(), text) })
+}
+
+func (r *running) await(what string, is func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(maxTestWait); !is(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			r.t.Fatalf("the log doesn't say %q", text)
+			r.t.Fatalf("waiting for %s", what)
 		}
 	}
 }

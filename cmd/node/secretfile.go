@@ -38,6 +38,9 @@ func (s *secretFile) write(text string) error {
 	return s.file.Close()
 }
 
+// remove takes back what was written.
+func (s *secretFile) remove() { _ = os.Remove(s.file.Name()) }
+
 func (s *secretFile) discardUnwritten() {
 	if s.kept {
 		return
