@@ -44,6 +44,9 @@ var arrows = map[string][]string{
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
 	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
+	"test/jepsen":           {"client", "internal/netns", "internal/testcluster", "test/jepsen/check", "test/jepsen/history"},
+	"test/jepsen/check":     {"test/jepsen/history"},
+	"test/jepsen/history":   {},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.
@@ -69,6 +72,7 @@ var keepers = map[string][]string{
 	"github.com/cockroachdb/pebble":       {"storage", "internal/crashfs"},
 	"github.com/julienschmidt/httprouter": {"api"},
 	"github.com/spf13/cobra":              {"cmd/node"},
+	"github.com/anishathalye/porcupine":   {"test/jepsen/check"},
 }
 
 // testOnly are modules that product code never imports.

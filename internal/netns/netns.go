@@ -115,6 +115,17 @@ func (l *Lab) Cut(host int) error { return ip("link set " + port(host) + " down"
 // Heal puts it back.
 func (l *Lab) Heal(host int) error { return ip("link set " + port(host) + " up") }
 
+// Isolate cuts the links of a host to all others that are isolated too. They go on to
+// reach the hub, and those that aren't.
+func (l *Lab) Isolate(host int) error {
+	return ip("link set " + port(host) + " type bridge_slave isolated on")
+}
+
+// Rejoin ends Isolate.
+func (l *Lab) Rejoin(host int) error {
+	return ip("link set " + port(host) + " type bridge_slave isolated off")
+}
+
 // Readdress gives a host the address of that number, 10 to 98, in place of its own.
 func (l *Lab) Readdress(host, number int) error {
 	h := &l.Hosts[host]

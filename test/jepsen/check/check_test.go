@@ -1,0 +1,191 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pipesync/test/jepsen/history"
+)
+
+const ms = time.Millisecond
+
+func write(namespace, id string, value int64) history.Write {
+	return history.Write{Namespace: namespace, ID: id, Value: value}
+}
+
+func record(id string, value int64, index uint64) history.Record {
+	return history.Record{ID: id, Value: value, Index: index}
+}
+
+// sound is a history in which everything is as it should be. Each call makes another.
+func sound() *history.History {
+	h := &history.History{
+		Seed: 1, Nodes: 3, Limits: map[string]int{"o1": 100, "o2": 100},
+		Faults: []history.Fault{{Kind: "kill", On: []string{"n1"}, Began: 40 * ms, Healed: 50 * ms, Proof: "exited", Recovered: 60 * ms}},
+		Leaders: []history.Leader{
+			{Node: "n1", Term: 2, Leader: "n1"}, {Node: "n2", Term: 2, Leader: "n1"}, {Node: "n2", Term: 3, Leader: "n3"},
+		},
+		Finals: []history.Final{{Node: "n1", Index: 50, Hash: "aa"}, {Node: "n2", Index: 50, Hash: "aa"}, {Node: "n3", Index: 50, Hash: "aa"}},
+	}
+	add := func(op history.Op) {
+		op.ID, op.Client = len(h.Ops), len(h.Ops)
+		if op.Outcome == "" {
+			op.Outcome = history.OK
+		}
+		h.Ops = append(h.Ops, op)
+		if op.Sync != nil && op.Sync.Index != 0 && !op.Sync.Repeat {
+			h.Commits = append(h.Commits, history.Commit{Org: op.Org, SyncID: op.Sync.SyncID, Index: op.Sync.Index})
+		}
+	}
+	// 0: two records at once
+	add(history.Op{Org: "o1", Invoked: 0, Returned: 5 * ms, Sync: &history.Sync{Mode: history.Incremental, Key: "k0", SyncID: "s0", Index: 10,
+		Writes: []history.Write{write("a", "x", 1), write("a", "y", 2)}, Details: history.Details{Created: 2}}})
+	// 1: an update and a deletion
+	add(history.Op{Org: "o1", Invoked: 6 * ms, Returned: 9 * ms, Sync: &history.Sync{Mode: history.Incremental, Key: "k1", SyncID: "s1", Index: 11,
+		Writes: []history.Write{write("a", "x", 3), write("a", "y", 0)}, Details: history.Details{Updated: 1, Removed: 1}}})
+	// 2: the same again
+	add(history.Op{Org: "o1", Invoked: 10 * ms, Returned: 11 * ms, Sync: &history.Sync{Mode: history.Incremental, Key: "k1", SyncID: "s1", Index: 11,
+		Writes: []history.Write{write("a", "x", 3), write("a", "y", 0)}, Details: history.Details{Updated: 1, Removed: 1}, Repeat: true, Replayed: true}})
+	// 3: a read of it
+	add(history.Op{Org: "o1", Invoked: 12 * ms, Returned: 13 * ms, Read: &history.Read{Namespace: "a", Linearizable: true, Index: 11,
+		Records: []history.Record{record("x", 3, 11)}}})
+	// 4: one of what was before
+	add(history.Op{Org: "o1", Invoked: 14 * ms, Returned: 15 * ms, Read: &history.Read{Namespace: "a", Index: 10,
+		Records: []history.Record{record("x", 1, 10), record("y", 2, 10)}}})
+	// 5: of unknown outcome, and 6 shows it
+	add(history.Op{Org: "o1", Invoked: 16 * ms, Returned: 20 * ms, Outcome: history.Unknown, Sync: &history.Sync{Mode: history.Incremental,
+		Writes: []history.Write{write("loose", "p", 4), write("loose", "q", 5)}}})
+	add(history.Op{Org: "o1", Invoked: 21 * ms, Returned: 22 * ms, Read: &history.Read{Namespace: "loose", Linearizable: true, Index: 12,
+		Records: []history.Record{record("p", 4, 12), record("q", 5, 12)}}})
+	h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s5", Index: 12})
+	// 7 and 8: a refresh, and one of another organization
+	add(history.Op{Org: "o1", Invoked: 23 * ms, Returned: 25 * ms, Sync: &history.Sync{Mode: history.FullRefresh, Key: "k7", SyncID: "s7", Index: 13,
+		Writes: []history.Write{write("a", "z", 6)}, Details: history.Details{Created: 1, Removed: 1}}})
+	add(history.Op{Org: "o2", Invoked: 23 * ms, Returned: 26 * ms, Sync: &history.Sync{Mode: history.Incremental, Key: "k7", SyncID: "s8", Index: 14,
+		Writes: []history.Write{write("a", "x", 7)}, Details: history.Details{Created: 1}}})
+	add(history.Op{Org: "o1", Invoked: 27 * ms, Returned: 28 * ms, Read: &history.Read{Namespace: "a", Linearizable: true, Index: 14,
+		Records: []history.Record{record("z", 6, 13)}}})
+	// 10: refused
+	add(history.Op{Org: "o1", Invoked: 29 * ms, Returned: 30 * ms, Outcome: history.Fail, Code: "NO_LEADER", Sync: &history.Sync{Mode: history.Incremental, Key: "k10",
+		Writes: []history.Write{write("a", "w", 8)}}})
+	return h
+}
+
+func TestASoundHistoryPasses(t *testing.T) {
+	for _, r := range All(sound()) {
+		if !r.OK() {
+			t.Errorf("%s: %+v", r.Name, r.Anomalies)
+		}
+		if len(r.Figures) == 0 {
+			t.Errorf("%s has looked at nothing", r.Name)
+		}
+	}
+}
+
+// Each of these breaks one promise, and the checker of that has to say so.
+func TestWhatHasToBeFound(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		check  func(*history.History) *Report
+		change func(*history.History)
+		want   string
+	}{
+		{"a stale read that no index gives away", Linearizable, func(h *history.History) {
+			h.Ops[3].Read.Records = []history.Record{record("x", 1, 10), record("y", 2, 10)}
+		}, "no order explains the"},
+		{"half a batch", Linearizable, func(h *history.History) {
+			h.Ops[3].Read.Records = []history.Record{record("x", 3, 11), record("y", 2, 10)}
+		}, "no order explains the"},
+		{"a sync of unknown outcome that comes and goes", Linearizable, func(h *history.History) {
+			again := h.Ops[6]
+			again.Invoked, again.Returned = 31*ms, 32*ms
+			again.Read = &history.Read{Namespace: "loose", Linearizable: true, Index: 15}
+			h.Ops = append(h.Ops, again)
+		}, "no order explains the"},
+		{"a lost acknowledgement", Contents, func(h *history.History) {
+			h.Ops[9].Read.Records = nil
+		}, "it should be [{z 6 13}]"},
+		{"a torn read", Contents, func(h *history.History) {
+			h.Ops[4].Read.Records = h.Ops[4].Read.Records[:1]
+		}, "a read through"},
+		{"half of a batch of unknown outcome", Contents, func(h *history.History) {
+			h.Ops[6].Read.Records = h.Ops[6].Read.Records[:1]
+		}, "a read through"},
+		{"a refresh half visible", Contents, func(h *history.History) {
+			h.Ops[9].Read.Records = append([]history.Record{record("x", 3, 11)}, h.Ops[9].Read.Records...)
+		}, "a read through"},
+		{"another organization's record", Contents, func(h *history.History) {
+			h.Ops[9].Read.Records = append([]history.Record{record("x", 7, 14)}, h.Ops[9].Read.Records...)
+		}, "a read through"},
+		{"wrong counts", Contents, func(h *history.History) { h.Ops[1].Sync.Details.Removed = 0 }, "and did"},
+		{"one of unknown outcome twice", Contents, func(h *history.History) {
+			again := h.Ops[6]
+			again.Invoked, again.Returned = 31*ms, 32*ms
+			again.Read = &history.Read{Namespace: "loose", Linearizable: true, Index: 20, Records: []history.Record{record("p", 4, 19), record("q", 5, 19)}}
+			h.Ops = append(h.Ops, again)
+		}, "was applied at index 12 and at 19"},
+		{"a read that goes back", RealTime, func(h *history.History) { h.Ops[9].Read.Index = 10 }, "linearizable read of the state at index 10"},
+		{"a sync before what was shown", RealTime, func(h *history.History) { h.Ops[7].Sync.Index = 12 }, "sync at index 12 was invoked after index 12"},
+		{"a repetition that was applied again", Once, func(h *history.History) {
+			h.Ops[2].Sync.Index, h.Ops[2].Sync.SyncID = 12, "s2"
+		}, "key k1 was answered with"},
+		{"a repetition that was answered as new", Once, func(h *history.History) { h.Ops[2].Sync.Replayed = false }, "as if it were new"},
+		{"two batches at one index", Once, func(h *history.History) { h.Ops[8].Sync.Index = 13 }, "two batches are at index 13"},
+		{"an acknowledged sync without a trace", Once, func(h *history.History) { h.Commits = h.Commits[1:] }, "is not in the history"},
+		{"a sync that nobody sent", Once, func(h *history.History) {
+			h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s99", Index: 99})
+		}, "which nobody has sent without an answer"},
+		{"a sync twice in the history", Once, func(h *history.History) {
+			h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s0", Index: 99})
+		}, "s0 twice"},
+		{"a sync elsewhere in the history", Once, func(h *history.History) { h.Commits[0].Index = 9 }, "and is at 9"},
+		{"more than the limit", Limit, func(h *history.History) { h.Limits["o1"] = 2 }, "o1 had 3 syncs within 60 s"},
+		{"a refusal below the limit", Limit, func(h *history.History) { h.Ops[10].Code = rateLimited }, "o1 was refused at 30ms, after 4 syncs"},
+		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},
+		{"another state", Replicas, func(h *history.History) { h.Finals[2].Hash = "bb" }, "n3 has bb"},
+		{"a node that says nothing", Replicas, func(h *history.History) { h.Finals = h.Finals[:2] }, "2 of 3 nodes"},
+		{"no recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 0 }, "kill on [n1]"},
+		{"a slow recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 11 * time.Second }, "kill on [n1]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := sound()
+			c.change(h)
+			r := c.check(h)
+			if r.OK() || !strings.Contains(fmt.Sprint(r.Anomalies), c.want) {
+				t.Errorf("found %+v, want %q", r.Anomalies, c.want)
+			}
+		})
+	}
+}
+
+// A refusal counts what may be in the window: with a fault, whose time doesn't go by for
+// the cluster, what is further back too.
+func TestAWindowWithoutALeader(t *testing.T) {
+	h := &history.History{Limits: map[string]int{"o": 2}}
+	at := func(from time.Duration, outcome history.Outcome, code string) {
+		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Org: "o", Invoked: from, Returned: from + ms, Outcome: outcome, Code: code,
+			Sync: &history.Sync{Mode: history.Incremental}})
+	}
+	at(0, history.OK, "")
+	at(time.Second, history.OK, "")
+	at(63*time.Second, history.Fail, rateLimited)
+	if r := Limit(h); r.OK() {
+		t.Error("a refusal after the window isn't found")
+	}
+	h.Faults = []history.Fault{{Kind: "pause", Began: 10 * time.Second, Healed: 12 * time.Second, Recovered: 14 * time.Second}}
+	if r := Limit(h); !r.OK() {
+		t.Errorf("with a fault of 4 s: %+v", r.Anomalies)
+	}
+}
+
+func TestAnomaliesAreBounded(t *testing.T) {
+	r := newReport("many")
+	for i := range maxAnomalies + 5 {
+		r.found(nil, "anomaly %d", i)
+	}
+	if len(r.Anomalies) != maxAnomalies || r.Untold != 5 {
+		t.Errorf("%d told, %d not", len(r.Anomalies), r.Untold)
+	}
+}

@@ -1,0 +1,91 @@
+package check
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"pipesync/test/jepsen/history"
+)
+
+const (
+	// limitSeconds is the time for which the limit is promised.
+	limitSeconds = 60
+	// windowSeconds is the window that nodes keep: as much longer as a clock may be slow.
+	windowSeconds = 60.06
+	// windowSlackSeconds is for requests under way, and for the leader's clock.
+	windowSlackSeconds = 1
+	rateLimited        = "RATE_LIMIT_EXCEEDED"
+)
+
+// Limit has no organization exceed its limit in any 60 seconds: of the syncs that began
+// and were acknowledged within such, there are no more. And none is refused that has
+// not used it up: at a refusal, as many have been sent in the window before.
+// The window's time stands still where there is no leader, so that it may reach back
+// further by as long as faults took.
+func Limit(h *history.History) *Report {
+	r := newReport("rate limit")
+	byOrg := map[string][]*history.Op{}
+	for i := range h.Ops {
+		if op := &h.Ops[i]; op.Sync != nil && !op.Sync.Repeat {
+			byOrg[op.Org] = append(byOrg[op.Org], op)
+		}
+	}
+	for _, org := range slices.Sorted(maps.Keys(byOrg)) {
+		r.Figures["organizations"]++
+		r.checkLimit(h, org, byOrg[org])
+	}
+	return r
+}
+
+func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op) {
+	limit := h.Limits[org]
+	slices.SortStableFunc(ops, func(a, b *history.Op) int { return int(a.Invoked - b.Invoked) })
+	for i, op := range ops {
+		switch {
+		case op.Outcome == history.OK:
+			r.Figures["acknowledged syncs"]++
+			if n := within(ops[i:], op.Invoked+limitSeconds*time.Second); n > limit {
+				r.found([]int{op.ID}, "%s had %d syncs within %d s, from %v on; its limit is %d", org, n, limitSeconds, op.Invoked, limit)
+			}
+			r.Figures["fullest window in percent of the limit"] = max(r.Figures["fullest window in percent of the limit"],
+				100*within(ops[i:], op.Invoked+limitSeconds*time.Second)/max(limit, 1))
+		case op.Code == rateLimited:
+			r.Figures["refusals"]++
+			reach := time.Duration((windowSeconds+windowSlackSeconds)*float64(time.Second)) + faultTime(h, op.Returned)
+			used := 0
+			for _, other := range ops {
+				if other != op && other.Outcome != history.Fail && other.Returned >= op.Invoked-reach && other.Invoked <= op.Returned {
+					used++
+				}
+			}
+			if used < limit {
+				r.found([]int{op.ID}, "%s was refused at %v, after %d syncs in its window; its limit is %d", org, op.Returned, used, limit)
+			}
+		}
+	}
+}
+
+// within counts the acknowledged syncs that have returned until then.
+func within(ops []*history.Op, until time.Duration) (n int) {
+	for _, op := range ops {
+		if op.Invoked > until {
+			break
+		}
+		if op.Outcome == history.OK && op.Returned <= until {
+			n++
+		}
+	}
+	return n
+}
+
+// faultTime is for how long there may have been no leader in the last two windows.
+func faultTime(h *history.History, until time.Duration) (total time.Duration) {
+	from := until - 2*limitSeconds*time.Second
+	for _, f := range h.Faults {
+		if length := min(f.Recovered, until) - max(f.Began, from); length > 0 {
+			total += length
+		}
+	}
+	return total
+}

@@ -1,0 +1,128 @@
+package check
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"pipesync/test/jepsen/history"
+)
+
+// maxSearchSeconds is how long the search for an order may take for one namespace. One
+// that isn't found by then counts as an anomaly.
+const maxSearchSeconds = 60
+
+// Linearizable looks, for each namespace, for an order of syncs and linearizable reads
+// that explains them all and agrees with real time, without believing any index
+// (Wing and Gong, 1993, by way of porcupine). A sync of unknown outcome is never over.
+func Linearizable(h *history.History) *Report {
+	r := newReport("linearizable")
+	byNamespace := map[string][]porcupine.Operation{}
+	for i := range h.Ops {
+		op := &h.Ops[i]
+		if op.Outcome == history.Fail || op.Sync != nil && op.Sync.Repeat {
+			continue
+		}
+		for _, namespace := range namespacesOf(op) {
+			end := int64(op.Returned)
+			if op.Outcome == history.Unknown {
+				end = math.MaxInt64
+			}
+			name := op.Org + "/" + namespace
+			byNamespace[name] = append(byNamespace[name], porcupine.Operation{
+				ClientId: op.Client, Input: input{op, namespace}, Call: int64(op.Invoked), Output: op.Outcome, Return: end,
+			})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(byNamespace)) {
+		ops := byNamespace[name]
+		r.Figures["namespaces"]++
+		r.Figures["operations"] += len(ops)
+		switch porcupine.CheckOperationsTimeout(namespaceModel, ops, maxSearchSeconds*time.Second) {
+		case porcupine.Illegal:
+			r.found(nil, "no order explains the %d operations of %s", len(ops), name)
+		case porcupine.Unknown:
+			r.found(nil, "no order was found within %d s for the %d operations of %s, nor that there is none", maxSearchSeconds, len(ops), name)
+		}
+	}
+	return r
+}
+
+// namespacesOf are those that an operation is about, as far as porcupine needs it.
+func namespacesOf(op *history.Op) (names []string) {
+	if op.Read != nil {
+		if op.Read.Linearizable && op.Outcome == history.OK {
+			return []string{op.Read.Namespace}
+		}
+		return nil
+	}
+	for _, w := range op.Sync.Writes {
+		if !slices.Contains(names, w.Namespace) {
+			names = append(names, w.Namespace)
+		}
+	}
+	return names
+}
+
+// input is an operation as one namespace sees it.
+type input struct {
+	op        *history.Op
+	namespace string
+}
+
+// namespaceModel has the live records as its state, as text.
+var namespaceModel = porcupine.Model{
+	Init: func() any { return "" },
+	Step: func(state, in, _ any) (bool, any) {
+		text, i := state.(string), in.(input)
+		if i.op.Read != nil {
+			return text == textOf(i.op.Read.Records), state
+		}
+		return true, i.apply(text)
+	},
+	DescribeOperation: func(in, _ any) string {
+		i := in.(input)
+		if i.op.Read != nil {
+			return fmt.Sprintf("%d reads %s", i.op.ID, textOf(i.op.Read.Records))
+		}
+		return fmt.Sprintf("%d %s %v", i.op.ID, i.op.Sync.Mode, i.op.Sync.Writes)
+	},
+}
+
+func textOf(records []history.Record) string {
+	var b strings.Builder
+	for _, r := range records {
+		fmt.Fprintf(&b, "%s=%d ", r.ID, r.Value)
+	}
+	return b.String()
+}
+
+// apply returns what becomes of the records.
+func (i input) apply(state string) string {
+	live := map[string]string{}
+	if i.op.Sync.Mode != history.FullRefresh {
+		for record := range strings.FieldsSeq(state) {
+			id, value, _ := strings.Cut(record, "=")
+			live[id] = value
+		}
+	}
+	for _, w := range i.op.Sync.Writes {
+		switch {
+		case w.Namespace != i.namespace:
+		case w.Value == 0:
+			delete(live, w.ID)
+		default:
+			live[w.ID] = fmt.Sprint(w.Value)
+		}
+	}
+	var b strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(live)) {
+		fmt.Fprintf(&b, "%s=%s ", id, live[id])
+	}
+	return b.String()
+}

@@ -1,0 +1,127 @@
+// Package history is what a run has seen: what clients asked and were told, which
+// faults there were, what the nodes said in the end. Checkers read nothing else.
+package history
+
+import "time"
+
+// Outcome is what a client knows of an operation that has ended.
+type Outcome string
+
+// Outcomes of an operation.
+const (
+	OK      Outcome = "ok"
+	Fail    Outcome = "fail" // certainly not done, and never will be
+	Unknown Outcome = "info" // it may have been done, or may be yet
+)
+
+// Modes of a sync.
+const (
+	Incremental = "incremental"
+	FullRefresh = "full_refresh"
+)
+
+// Op is one operation of one client, its retries included. Times are since the
+// beginning of the run, by one monotonic clock.
+type Op struct {
+	ID       int           `json:"id"`
+	Client   int           `json:"client"`
+	Org      string        `json:"org"`
+	Node     string        `json:"node"` // that was asked last
+	Requests int           `json:"requests"`
+	Invoked  time.Duration `json:"invoked_ns"`
+	Returned time.Duration `json:"returned_ns"` // of an Unknown one: when the client gave up
+	Outcome  Outcome       `json:"outcome"`
+	Code     string        `json:"code,omitempty"` // of the error
+	Sync     *Sync         `json:"sync,omitempty"`
+	Read     *Read         `json:"read,omitempty"`
+}
+
+// Sync is one batch. What is behind Writes is of the reply, and zero without one.
+type Sync struct {
+	Mode   string  `json:"mode"`
+	Key    string  `json:"key,omitempty"` // empty: it was sent once at most
+	Writes []Write `json:"writes"`
+	// Repeat has a batch sent anew that was acknowledged before.
+	Repeat bool `json:"repeat,omitempty"`
+
+	SyncID   string  `json:"sync_id,omitempty"` // also of an Unknown one, if a node has told it
+	Index    uint64  `json:"index,omitempty"`
+	Replayed bool    `json:"replayed,omitempty"`
+	Details  Details `json:"details"`
+}
+
+// Write is an upsert of a value that nobody else writes, or with 0 a deletion.
+type Write struct {
+	Namespace string `json:"namespace"`
+	ID        string `json:"id"`
+	Value     int64  `json:"value"`
+}
+
+// Details are the ids of a batch by net effect.
+type Details struct {
+	Created   uint64 `json:"created"`
+	Updated   uint64 `json:"updated"`
+	Unchanged uint64 `json:"unchanged"`
+	Removed   uint64 `json:"removed"`
+}
+
+// Read is a look at a whole namespace, in one page.
+type Read struct {
+	Namespace    string   `json:"namespace"`
+	Linearizable bool     `json:"linearizable"` // else whatever the node has applied
+	Index        uint64   `json:"index,omitempty"`
+	Records      []Record `json:"records,omitempty"` // by id
+}
+
+// Record is one of a Read.
+type Record struct {
+	ID    string `json:"id"`
+	Value int64  `json:"value"`
+	Index uint64 `json:"index"` // of its last change
+}
+
+// Fault is one thing that was done to the cluster.
+type Fault struct {
+	Kind   string        `json:"kind"`
+	On     []string      `json:"on"` // nodes
+	Began  time.Duration `json:"began_ns"`
+	Healed time.Duration `json:"healed_ns"`
+	// Proof is how it is known to have had an effect; empty: it had none.
+	Proof string `json:"proof,omitempty"`
+	// Recovered is when a sync was acknowledged through each node again.
+	Recovered time.Duration `json:"recovered_ns"`
+}
+
+// Leader is whom a node took for the leader of a term.
+type Leader struct {
+	Node   string `json:"node"`
+	Term   uint64 `json:"term"`
+	Leader string `json:"leader"`
+}
+
+// Commit is a sync of an organization's history, as the cluster has it in the end.
+type Commit struct {
+	Org    string `json:"org"`
+	SyncID string `json:"sync_id"`
+	Index  uint64 `json:"index"`
+}
+
+// Final is what one node has in the end.
+type Final struct {
+	Node  string `json:"node"`
+	Index uint64 `json:"index"` // of its scrub
+	Hash  string `json:"hash"`  // of all its rows at that index
+}
+
+// History is a whole run.
+type History struct {
+	Seed    uint64            `json:"seed"`
+	Nodes   int               `json:"nodes"`
+	Limits  map[string]int    `json:"limits"` // syncs in a window, by organization
+	Ops     []Op              `json:"ops"`    // in the order in which they were invoked
+	Faults  []Fault           `json:"faults"`
+	Leaders []Leader          `json:"leaders"`
+	Commits []Commit          `json:"commits"`
+	Finals  []Final           `json:"finals"`
+	Notes   map[string]string `json:"notes,omitempty"` // about the machine and the product
+}

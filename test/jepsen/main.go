@@ -1,0 +1,116 @@
+// Command jepsen runs a cluster of real processes, each on a host of its own, has
+// clients use it while it is broken in many ways, and checks that every promise was
+// kept. It needs Linux and root. See README.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"pipesync/internal/netns"
+)
+
+// options are those of one run.
+type options struct {
+	time   time.Duration
+	seed   uint64
+	nodes  int
+	orgs   int
+	out    string
+	binary string
+	only   string // kind of fault; empty: all
+
+	lab  string // JSON: this process runs in the hub of it
+	dial string // connect to this address, and do nothing else
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "jepsen:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string, out io.Writer) error {
+	var o options
+	flags := flag.NewFlagSet("jepsen", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.DurationVar(&o.time, "time", 2*time.Minute, "how long clients and faults go on")
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides about operations and faults")
+	flags.IntVar(&o.nodes, "nodes", 3, "members of the cluster, 3 to 9")
+	flags.IntVar(&o.orgs, "organizations", 12, "each has three clients; one in four tries to exceed its limit")
+	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
+	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
+	flags.StringVar(&o.only, "fault", "", "kind of fault, and no other")
+	flags.StringVar(&o.lab, "lab", "", "for jepsen itself")
+	flags.StringVar(&o.dial, "dial", "", "for jepsen itself")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case o.dial != "":
+		return dial(o.dial)
+	case o.nodes < 3 || o.nodes > netns.MaxHosts:
+		return fmt.Errorf("--nodes is %d: it must be from 3 to %d", o.nodes, netns.MaxHosts)
+	case o.orgs < 4:
+		return fmt.Errorf("--organizations is %d: it must be 4 or more", o.orgs)
+	case o.lab != "":
+		return inHub(ctx, o, out)
+	}
+	return inLab(ctx, o, args, out)
+}
+
+// dialSeconds is how long a connection may take between hosts that reach each other.
+const dialSeconds = 1
+
+func dial(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, dialSeconds*time.Second)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// inLab makes the hosts, and runs this program again among them.
+func inLab(ctx context.Context, o options, args []string, out io.Writer) error {
+	if err := netns.Available(); err != nil {
+		return fmt.Errorf("NOT RUN: %w", err)
+	}
+	lab, err := netns.Make(o.nodes, false)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(lab)
+	if err != nil {
+		return errors.Join(err, lab.Remove())
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return errors.Join(err, lab.Remove())
+	}
+	all := append(netns.In(lab.Hub), self)
+	all = append(append(all, args...), "--seed", fmt.Sprint(o.seed), "--lab", string(text))
+	cmd := exec.Command(all[0], all[1:]...)
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return errors.Join(err, lab.Remove())
+	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	err = cmd.Wait()
+	stop()
+	return errors.Join(err, lab.Remove())
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"pipesync/client"
+	"pipesync/internal/testcluster"
+	"pipesync/test/jepsen/history"
+)
+
+const (
+	// minFaultSeconds to maxFaultSeconds is how long a fault lasts, and minCalmSeconds to
+	// maxCalmSeconds the time between two.
+	minFaultSeconds, maxFaultSeconds = 1.0, 8.0
+	minCalmSeconds, maxCalmSeconds   = 1.0, 4.0
+	// recoverySeconds is how long the nemesis waits for the cluster after a fault. The
+	// checker wants less.
+	recoverySeconds = 60
+)
+
+// fault is a way to break a cluster.
+type fault struct {
+	kind string
+	// begin breaks something. It returns on which nodes, and what heals it; the proof
+	// that it has had an effect is for the fault's own to find, before it is healed.
+	begin func(ctx context.Context, n *nemesis) (*broken, error)
+}
+
+// broken is a fault that lasts.
+type broken struct {
+	on    []*testcluster.Node
+	proof string // empty: it had no effect
+	heal  func(context.Context) error
+}
+
+type nemesis struct {
+	*run
+	rng *rand.Rand
+}
+
+// breakThings does one fault after the other, and has the cluster recover from each.
+func (r *run) breakThings(ctx context.Context) error {
+	n := &nemesis{run: r, rng: rand.New(rand.NewPCG(r.seed, 1<<32))}
+	choice := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return r.only != "" && !strings.HasPrefix(f.kind, r.only) })
+	if len(choice) == 0 {
+		return fmt.Errorf("--fault is %q: there is no such kind", r.only)
+	}
+	for n.pause(ctx, n.seconds(minCalmSeconds, maxCalmSeconds)) {
+		if err := n.once(ctx, choice[n.rng.IntN(len(choice))]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *nemesis) once(ctx context.Context, f fault) error {
+	// What is broken is healed, also after the time is over.
+	patient := context.WithoutCancel(ctx)
+	h := history.Fault{Kind: f.kind, Began: n.now()}
+	began, cancel := context.WithTimeout(patient, startSeconds*time.Second)
+	defer cancel()
+	b, err := f.begin(began, n)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.kind, err)
+	}
+	for _, node := range b.on {
+		h.On = append(h.On, node.ID)
+	}
+	h.Proof = b.proof
+	n.say("%s on %s: %s", f.kind, strings.Join(h.On, ", "), cmp.Or(b.proof, "no effect"))
+	n.pause(ctx, n.seconds(minFaultSeconds, maxFaultSeconds))
+	if err := b.heal(began); err != nil {
+		return fmt.Errorf("healing %s on %s: %w", f.kind, strings.Join(h.On, ", "), err)
+	}
+	h.Healed = n.now()
+	if n.recovered(patient) {
+		h.Recovered = n.now()
+	}
+	n.mu.Lock()
+	n.hist.Faults = append(n.hist.Faults, h)
+	n.mu.Unlock()
+	return nil
+}
+
+// recovered waits until a sync was acknowledged through every node.
+func (n *nemesis) recovered(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, recoverySeconds*time.Second)
+	defer cancel()
+	for i, node := range n.cluster.Nodes {
+		err := testcluster.Await(ctx, "a sync through "+node.ID, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, adminSeconds*time.Second)
+			defer cancel()
+			return n.probeThrough(ctx, i)
+		})
+		if err != nil {
+			n.say("%v", err)
+			return false
+		}
+	}
+	return true
+}
+
+func (n *nemesis) probeThrough(ctx context.Context, node int) error {
+	_, err := n.probe.at[node].Sync(ctx, client.SyncRequest{OrganizationID: n.probe.org, Mode: client.Incremental,
+		Operations: []client.Operation{{Action: client.Upsert, Namespace: "ns", ID: fmt.Sprint(node), Data: json.RawMessage(`{}`)}}})
+	return err
+}
+
+func (n *nemesis) seconds(from, to float64) time.Duration {
+	return time.Duration((from + n.rng.Float64()*(to-from)) * float64(time.Second))
+}
+
+// pause returns false if ctx ends meanwhile.
+func (n *nemesis) pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (n *nemesis) any() *testcluster.Node { return n.cluster.Nodes[n.rng.IntN(len(n.cluster.Nodes))] }
+
+func (n *nemesis) shuffled() []*testcluster.Node {
+	all := slices.Clone(n.cluster.Nodes)
+	n.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all
+}
+
+func (n *nemesis) host(node *testcluster.Node) int { return slices.Index(n.cluster.Nodes, node) }
+
+// each does something with all nodes.
+func each(nodes []*testcluster.Node, do func(*testcluster.Node) error) error {
+	var all []error
+	for _, n := range nodes {
+		all = append(all, do(n))
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	_ "embed"
+
+	"pipesync/test/jepsen/check"
+	"pipesync/test/jepsen/history"
+)
+
+const reportName = "report.html"
+
+//go:embed report.html.tmpl
+var reportText string
+
+var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+	"seconds": func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) },
+	"figures": figures,
+	"around":  around,
+}).Parse(reportText))
+
+// write writes the history as JSON and as EDN, and the report.
+func write(dir string, h *history.History, checks []*check.Report) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- for people to read
+		return err
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	var edn, page bytes.Buffer
+	if err := h.WriteEDN(&edn); err != nil {
+		return err
+	}
+	if err := reportTemplate.Execute(&page, newReportData(h, checks)); err != nil {
+		return err
+	}
+	file := func(name string, content []byte) error {
+		return os.WriteFile(filepath.Join(dir, name), content, 0o644) // #nosec G306 -- likewise
+	}
+	return errors.Join(file("history.json", text), file("history.edn", edn.Bytes()), file(reportName, page.Bytes()))
+}
+
+// The picture has the time from left to right, and latencies upwards.
+const (
+	pictureWidth, pictureHeight = 1200.0, 300.0
+	// maxDots are drawn at most.
+	maxDots = 20_000
+)
+
+type reportData struct {
+	*history.History
+	Checks   []*check.Report
+	Summary  string
+	Dots     []dot
+	Bands    []band
+	Slowest  time.Duration
+	Duration time.Duration
+}
+
+type dot struct {
+	X, Y  float64
+	Class string
+}
+
+type band struct {
+	X, Width float64
+	Title    string
+}
+
+func newReportData(h *history.History, checks []*check.Report) *reportData {
+	d := &reportData{History: h, Checks: checks, Summary: summary(h)}
+	for _, op := range h.Ops {
+		d.Duration = max(d.Duration, op.Returned)
+		d.Slowest = max(d.Slowest, op.Returned-op.Invoked)
+	}
+	scale := pictureWidth / max(d.Duration.Seconds(), 1)
+	every := 1 + len(h.Ops)/maxDots
+	for i := 0; i < len(h.Ops); i += every {
+		op := h.Ops[i]
+		height := (op.Returned - op.Invoked).Seconds() / max(d.Slowest.Seconds(), 0.001) * pictureHeight
+		d.Dots = append(d.Dots, dot{op.Invoked.Seconds() * scale, pictureHeight - height, string(op.Outcome)})
+	}
+	for _, f := range h.Faults {
+		end := f.Recovered
+		if end == 0 {
+			end = d.Duration
+		}
+		d.Bands = append(d.Bands, band{f.Began.Seconds() * scale, (end - f.Began).Seconds() * scale, f.Kind + " on " + strings.Join(f.On, ", ")})
+	}
+	return d
+}
+
+// summary counts operations by outcome, and faults by kind.
+func summary(h *history.History) string {
+	requests, ops, kinds, idle := 0, map[string]int{}, map[string]int{}, map[string]int{}
+	for _, op := range h.Ops {
+		requests += op.Requests
+		kind := "read"
+		if op.Sync != nil {
+			kind = "sync"
+		}
+		ops[strings.TrimSpace(fmt.Sprintf("%s %s %s", kind, op.Outcome, op.Code))]++
+	}
+	for _, f := range h.Faults {
+		if f.Proof == "" {
+			idle[f.Kind]++
+		} else {
+			kinds[f.Kind]++
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d requests of %d organizations\n", requests, len(h.Limits)-1)
+	for _, kind := range slices.Sorted(maps.Keys(ops)) {
+		fmt.Fprintf(&b, "%8d %s\n", ops[kind], kind)
+	}
+	for _, f := range faults {
+		if kinds[f.kind]+idle[f.kind] > 0 {
+			fmt.Fprintf(&b, "%8d %s (and %d without an effect)\n", kinds[f.kind], f.kind, idle[f.kind])
+		}
+	}
+	return b.String()
+}
+
+// figures are what a check has looked at, in words.
+func figures(c *check.Report) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
+		list = append(list, fmt.Sprintf("%s %d", name, c.Figures[name]))
+	}
+	state := "held"
+	if !c.OK() {
+		state = fmt.Sprintf("BROKEN %d times", len(c.Anomalies)+c.Untold)
+	}
+	return state + ": " + strings.Join(list, ", ")
+}
+
+// maxAround operations are shown with an anomaly.
+const maxAround = 40
+
+// around are the operations of an anomaly, and those of the same organization that were
+// under way meanwhile.
+func around(h *history.History, a check.Anomaly) (ops []string) {
+	var from, to time.Duration
+	orgs := map[string]bool{}
+	for _, op := range h.Ops {
+		if slices.Contains(a.Ops, op.ID) {
+			if len(orgs) == 0 {
+				from = op.Invoked
+			}
+			from, to, orgs[op.Org] = min(from, op.Invoked), max(to, op.Returned), true
+		}
+	}
+	for _, op := range h.Ops {
+		if orgs[op.Org] && op.Returned >= from && op.Invoked <= to && len(ops) < maxAround {
+			text, err := json.Marshal(op)
+			if err != nil {
+				text = []byte(err.Error())
+			}
+			ops = append(ops, string(text))
+		}
+	}
+	return ops
+}

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"pipesync/client"
+	"pipesync/internal/netns"
+	"pipesync/internal/testcluster"
+	"pipesync/test/jepsen/check"
+	"pipesync/test/jepsen/history"
+)
+
+const (
+	startSeconds = 120 // until the cluster serves
+	endSeconds   = 180 // until all is known in the end
+	// pollEvery is how often nodes are asked who leads.
+	pollEvery = 250 * time.Millisecond
+	// adminSeconds bounds one call of the harness itself.
+	adminSeconds = 2
+)
+
+// run is one run while it lasts.
+type run struct {
+	options
+	lab     *netns.Lab
+	cluster *testcluster.Cluster
+	out     io.Writer
+	began   time.Time
+	clients *clients
+	tenants []*tenant
+	probe   *tenant
+
+	mu   sync.Mutex // guards what follows
+	hist history.History
+	seen map[history.Leader]bool
+}
+
+// inHub does the run, and says what it has found.
+func inHub(ctx context.Context, o options, out io.Writer) error {
+	r := &run{options: o, lab: &netns.Lab{}, out: out, seen: map[history.Leader]bool{}}
+	if err := json.Unmarshal([]byte(o.lab), r.lab); err != nil {
+		return err
+	}
+	r.hist = history.History{Seed: o.seed, Nodes: o.nodes, Limits: map[string]int{}}
+	if r.options.out == "" {
+		root, err := testcluster.ModuleRoot(ctx)
+		if err != nil {
+			return err
+		}
+		r.options.out = filepath.Join(root, "test", "jepsen", "store", fmt.Sprint(o.seed))
+	}
+	dir, err := os.MkdirTemp("", "pipesync-jepsen-")
+	if err != nil {
+		return err
+	}
+	r.say("seed %d, %d nodes, %v", o.seed, o.nodes, o.time)
+	err = r.start(ctx, dir)
+	if err == nil {
+		err = r.use(ctx)
+		if err == nil {
+			err = r.end(ctx)
+		}
+		// What was left in the middle of a fault doesn't stop for a farewell.
+		err = errors.Join(err, r.cluster.Alarms(), r.cluster.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
+	}
+	if err := r.report(); err != nil {
+		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
+	}
+	for _, n := range r.cluster.Nodes {
+		if err := syscall.Unmount(n.Dir, syscall.MNT_DETACH); err != nil {
+			return fmt.Errorf("unmounting the disk of %s: %w", n.ID, err)
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
+func (r *run) say(format string, args ...any) {
+	at := time.Duration(0)
+	if !r.began.IsZero() {
+		at = r.now()
+	}
+	fmt.Fprintf(r.out, "%8.3f %s\n", at.Seconds(), fmt.Sprintf(format, args...))
+}
+
+// now is the time of the history.
+func (r *run) now() time.Duration { return time.Since(r.began) }
+
+func (r *run) start(ctx context.Context, dir string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, startSeconds*time.Second)
+	defer cancel()
+	if r.binary == "" {
+		if r.binary, err = testcluster.Build(ctx, dir, false); err != nil {
+			return err
+		}
+	}
+	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
+	for i, h := range r.lab.Hosts {
+		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace)})
+		if err := mountDisk(filepath.Join(dir, fmt.Sprintf("node-%d", i+1))); err != nil {
+			return err
+		}
+	}
+	if r.cluster, err = testcluster.Start(ctx, cfg); err != nil {
+		return err
+	}
+	r.began = time.Now()
+	r.clients = newClients(r)
+	for i := range r.orgs {
+		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), defaultLimit)
+		if err != nil {
+			return errors.Join(err, r.cluster.Close())
+		}
+		r.tenants = append(r.tenants, t)
+	}
+	r.probe, err = r.newTenant(ctx, "org_probe", 10_000)
+	if err != nil {
+		return errors.Join(err, r.cluster.Close())
+	}
+	return nil
+}
+
+// use has clients and faults go on until the time is over.
+func (r *run) use(ctx context.Context) error {
+	going, stop := context.WithTimeout(ctx, r.time)
+	defer stop()
+	var all sync.WaitGroup
+	all.Go(func() { r.watchLeaders(going) })
+	for i, t := range r.tenants {
+		for j := range clientsPerTenant {
+			all.Go(func() {
+				newWorker(r, t, rand.New(rand.NewPCG(r.seed, uint64(i*clientsPerTenant+j))), i%4 == 3).run(going)
+			})
+		}
+	}
+	err := r.breakThings(going)
+	stop()
+	all.Wait()
+	return err
+}
+
+// watchLeaders notes whom each node takes for the leader.
+func (r *run) watchLeaders(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		var asking sync.WaitGroup
+		for _, n := range r.cluster.Nodes {
+			asking.Go(func() {
+				ask, cancel := context.WithTimeout(ctx, adminSeconds*time.Second)
+				defer cancel()
+				status, err := n.Client().Status(ask)
+				if err != nil || status.Leader == nil {
+					return
+				}
+				l := history.Leader{Node: n.ID, Term: status.Term, Leader: status.Leader.ID}
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if !r.seen[l] {
+					r.seen[l] = true
+					r.hist.Leaders = append(r.hist.Leaders, l)
+				}
+			})
+		}
+		asking.Wait()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// end finds out what is open, reads everything, and asks all nodes for what they have.
+func (r *run) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, endSeconds*time.Second)
+	defer cancel()
+	r.say("settling %d syncs whose outcome is open", len(r.clients.open))
+	for _, n := range r.cluster.Nodes {
+		if err := n.AwaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.clients.settle(ctx); err != nil {
+		return err
+	}
+	for _, t := range r.tenants {
+		if err := r.clients.readAll(ctx, t); err != nil {
+			return err
+		}
+		if err := r.readCommits(ctx, t); err != nil {
+			return err
+		}
+	}
+	return r.compareNodes(ctx)
+}
+
+// readCommits reads an organization's history, newest first.
+func (r *run) readCommits(ctx context.Context, t *tenant) error {
+	o := client.ReadOptions{Limit: 1000}
+	for {
+		page, err := t.at[0].Syncs(ctx, "", o)
+		if err != nil {
+			return fmt.Errorf("reading the history of %s: %w", t.org, err)
+		}
+		for _, s := range page.Syncs {
+			r.hist.Commits = append(r.hist.Commits, history.Commit{Org: t.org, SyncID: s.SyncID, Index: s.Index})
+		}
+		if page.NextCursor == nil {
+			return nil
+		}
+		o.Cursor = *page.NextCursor
+	}
+}
+
+// compareNodes has all nodes read all their rows as of one entry.
+func (r *run) compareNodes(ctx context.Context) error {
+	begun, err := r.cluster.Nodes[0].Client().Scrub(ctx)
+	if err != nil {
+		return fmt.Errorf("having the nodes read all their rows: %w", err)
+	}
+	for _, n := range r.cluster.Nodes {
+		err := testcluster.Await(ctx, "the scrub of "+n.ID, func(ctx context.Context) error {
+			status, err := n.Client().Status(ctx)
+			if err != nil {
+				return err
+			}
+			if s := status.State.Scrub; s == nil || s.Index < begun.Index {
+				return fmt.Errorf("the last one is %+v", s)
+			}
+			r.hist.Finals = append(r.hist.Finals, history.Final{Node: n.ID, Index: status.State.Scrub.Index, Hash: status.State.Scrub.Hash})
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report checks the history, writes all down, and returns an error where a promise was
+// broken.
+func (r *run) report() error {
+	slices.SortStableFunc(r.hist.Ops, func(a, b history.Op) int { return int(a.Invoked - b.Invoked) })
+	for i := range r.hist.Ops {
+		r.hist.Ops[i].ID = i
+	}
+	checks := check.All(&r.hist)
+	if err := write(r.options.out, &r.hist, checks); err != nil {
+		return err
+	}
+	fmt.Fprint(r.out, summary(&r.hist))
+	var broken []string
+	for _, c := range checks {
+		fmt.Fprintf(r.out, "%-16s %s\n", c.Name, figures(c))
+		for _, a := range c.Anomalies {
+			fmt.Fprintf(r.out, "    %s %v\n", a.What, a.Ops)
+		}
+		if !c.OK() {
+			broken = append(broken, c.Name)
+		}
+	}
+	r.say("the report is %s", filepath.Join(r.options.out, reportName))
+	if len(broken) > 0 {
+		return fmt.Errorf("seed %d: %s", r.seed, strings.Join(broken, ", "))
+	}
+	return nil
+}

@@ -1,0 +1,349 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pipesync/client"
+	"pipesync/test/jepsen/history"
+)
+
+const (
+	clientsPerTenant = 3
+	defaultLimit     = 100
+	attemptSeconds   = 5
+	// operationSeconds is how long a client goes on with one operation.
+	operationSeconds = 20
+	// maxThink is the longest pause of a client between two operations.
+	maxThink        = 1200 * time.Millisecond
+	idsPerNamespace = 6
+)
+
+// Namespaces of each organization. In shared all clients upsert and delete, refreshed is
+// refreshed as a whole, and loose has syncs without a key, each with ids of its own.
+var (
+	shared    = []string{"a", "b"}
+	refreshed = "r"
+	loose     = "loose"
+)
+
+// tenant is an organization, with a client for each node.
+type tenant struct {
+	org, store string
+	at         []*client.Client
+}
+
+func (r *run) newTenant(ctx context.Context, org string, limit int) (*tenant, error) {
+	admin := r.cluster.Nodes[0].Client()
+	t := &tenant{org: org, store: "vs_" + org}
+	key, err := admin.CreateKey(ctx, client.KeyRequest{OrganizationID: org, VectorStoreID: t.store})
+	if err != nil {
+		return nil, fmt.Errorf("making %s: %w", org, err)
+	}
+	if limit != defaultLimit {
+		if _, err := admin.SetLimits(ctx, org, client.Figures{"requests_per_window": uint64(limit)}); err != nil {
+			return nil, fmt.Errorf("setting the limit of %s: %w", org, err)
+		}
+	}
+	r.hist.Limits[org] = limit
+	for _, n := range r.cluster.Nodes {
+		t.at = append(t.at, client.New(client.Options{Addrs: []string{n.HTTP}, APIKey: key.Key, Timeout: attemptSeconds * time.Second}))
+	}
+	return t, nil
+}
+
+// clients are what all workers share.
+type clients struct {
+	r      *run
+	values atomic.Int64
+	ids    atomic.Int64 // of workers
+
+	mu   sync.Mutex
+	open []open // keyed syncs whose outcome nobody knows yet
+}
+
+type open struct {
+	t   *tenant
+	op  *history.Op
+	req client.SyncRequest
+}
+
+func newClients(r *run) *clients { return &clients{r: r} }
+
+// worker is one client, that does one operation after the other. After one of unknown
+// outcome it goes on under another number, since that may still be under way.
+type worker struct {
+	c     *clients
+	t     *tenant
+	rng   *rand.Rand
+	id    int
+	eager bool // sends more than it may
+	last  *open
+}
+
+func newWorker(r *run, t *tenant, rng *rand.Rand, eager bool) *worker {
+	return &worker{c: r.clients, t: t, rng: rng, id: int(r.clients.ids.Add(1)), eager: eager}
+}
+
+func (w *worker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		think := time.Duration(w.rng.Int64N(int64(maxThink)))
+		syncs := 25 // in a hundred operations
+		if w.eager {
+			think, syncs = think/4, 60
+		}
+		select {
+		case <-time.After(think):
+		case <-ctx.Done():
+			return
+		}
+		// What is begun is ended, also after the time is over.
+		switch n := w.rng.IntN(100); {
+		case n < syncs:
+			w.sync(context.WithoutCancel(ctx))
+		case n < syncs+2 && w.last != nil:
+			w.repeat(context.WithoutCancel(ctx))
+		default:
+			w.read(context.WithoutCancel(ctx), w.node(), append(shared, refreshed, loose)[w.rng.IntN(4)], w.rng.IntN(3) > 0)
+		}
+	}
+}
+
+func (w *worker) node() int { return w.rng.IntN(len(w.t.at)) }
+
+func (w *worker) begin(node int) *history.Op {
+	return &history.Op{Client: w.id, Org: w.t.org, Node: w.c.r.cluster.Nodes[node].ID, Invoked: w.c.r.now()}
+}
+
+// done notes an operation that has ended.
+func (c *clients) done(op *history.Op) {
+	op.Returned = c.r.now()
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.hist.Ops = append(c.r.hist.Ops, *op)
+}
+
+// batch makes a sync, keyed or not.
+func (w *worker) batch() (*history.Sync, client.SyncRequest) {
+	s := &history.Sync{Mode: history.Incremental}
+	value := func() int64 { return w.c.values.Add(1) }
+	switch n := w.rng.IntN(10); {
+	case n == 0:
+		for range 1 + w.rng.IntN(3) {
+			s.Writes = append(s.Writes, history.Write{Namespace: loose, ID: fmt.Sprintf("%08d", value()), Value: value()})
+		}
+	case n == 1:
+		s.Mode = history.FullRefresh
+		for _, id := range w.rng.Perm(idsPerNamespace)[:1+w.rng.IntN(idsPerNamespace)] {
+			s.Writes = append(s.Writes, history.Write{Namespace: refreshed, ID: fmt.Sprint("id", id), Value: value()})
+		}
+	default:
+		both := append(w.rng.Perm(idsPerNamespace), w.rng.Perm(idsPerNamespace)...)
+		for i := range 1 + w.rng.IntN(5) {
+			namespace, id := shared[i%2], both[i/2+i%2*idsPerNamespace]
+			write := history.Write{Namespace: namespace, ID: fmt.Sprint("id", id), Value: value()}
+			if i > 0 && w.rng.IntN(4) == 0 {
+				write.Value = 0
+			}
+			s.Writes = append(s.Writes, write)
+		}
+	}
+	if s.Writes[0].Namespace != loose {
+		s.Key = fmt.Sprintf("%d-%d", w.id, value())
+	}
+	return s, w.request(s)
+}
+
+func (w *worker) request(s *history.Sync) client.SyncRequest {
+	req := client.SyncRequest{OrganizationID: w.t.org, Mode: s.Mode, IdempotencyKey: s.Key}
+	for _, write := range s.Writes {
+		op := client.Operation{Action: client.Delete, Namespace: write.Namespace, ID: write.ID}
+		if write.Value != 0 {
+			op.Action, op.Data = client.Upsert, json.RawMessage(fmt.Sprintf(`{"v":%d}`, write.Value))
+		}
+		req.Operations = append(req.Operations, op)
+	}
+	return req
+}
+
+// sync sends a batch: with a key until the outcome is known, else once.
+func (w *worker) sync(ctx context.Context) {
+	s, req := w.batch()
+	op := w.begin(w.node())
+	op.Sync = s
+	w.send(ctx, op, req)
+	switch {
+	case op.Outcome == history.OK && s.Key != "":
+		w.last = &open{w.t, op, req}
+	case op.Outcome == history.Unknown:
+		w.id = int(w.c.ids.Add(1))
+		if s.Key != "" {
+			w.c.mu.Lock()
+			w.c.open = append(w.c.open, open{w.t, op, req})
+			w.c.mu.Unlock()
+			return // noted when it is settled
+		}
+	}
+	w.c.done(op)
+}
+
+func (w *worker) send(ctx context.Context, op *history.Op, req client.SyncRequest) {
+	ctx, cancel := context.WithTimeout(ctx, operationSeconds*time.Second)
+	defer cancel()
+	maybe := false // some attempt may have been applied
+	for node := w.node(); ; node = w.node() {
+		op.Requests++
+		op.Node = w.c.r.cluster.Nodes[node].ID
+		reply, err := w.t.at[node].Sync(ctx, req)
+		if err == nil {
+			answered(op, reply)
+			return
+		}
+		again, unknown := judge(err, op)
+		maybe = maybe || unknown
+		switch {
+		case req.IdempotencyKey == "" || !again && !maybe:
+			op.Outcome = history.Fail
+			if maybe {
+				op.Outcome = history.Unknown
+			}
+			return
+		case !again && op.Code != rateLimited:
+			// A batch that may be applied, and a refusal that no retry changes.
+			op.Outcome = history.Unknown
+			return
+		}
+		select {
+		case <-time.After(time.Duration(100+w.rng.IntN(300)) * time.Millisecond):
+		case <-ctx.Done():
+			op.Outcome = history.Fail
+			if maybe {
+				op.Outcome = history.Unknown
+			}
+			return
+		}
+	}
+}
+
+const rateLimited = "RATE_LIMIT_EXCEEDED"
+
+func answered(op *history.Op, reply client.SyncReply) {
+	op.Outcome, op.Code = history.OK, ""
+	op.Sync.SyncID, op.Sync.Index, op.Sync.Replayed = reply.SyncID, reply.Index, reply.Replayed
+	op.Sync.Details = history.Details(reply.Details)
+}
+
+// judge says whether to send the same again, and whether this time may have been the one.
+func judge(err error, op *history.Op) (again, unknown bool) {
+	var refused *client.Error
+	var broken *client.ConnectionError
+	switch {
+	case errors.As(err, &refused):
+		op.Code = cmp.Or(refused.Code, fmt.Sprint(refused.Status))
+		op.Sync.SyncID = cmp.Or(refused.SyncID, op.Sync.SyncID)
+		return refused.Retryable && refused.Code != rateLimited, refused.Code == "OUTCOME_UNKNOWN" || refused.Code == "INTERNAL"
+	case errors.As(err, &broken):
+		op.Code = "UNREACHABLE"
+		if broken.Sent {
+			op.Code = "NO_ANSWER"
+		}
+		return true, broken.Sent
+	}
+	op.Code = "NO_ANSWER"
+	return true, true
+}
+
+// repeat sends a batch again that was acknowledged.
+func (w *worker) repeat(ctx context.Context) {
+	op := w.begin(w.node())
+	sync := *w.last.op.Sync
+	op.Sync = &sync
+	op.Sync.SyncID, op.Sync.Index, op.Sync.Details, op.Sync.Repeat = "", 0, history.Details{}, true
+	w.send(ctx, op, w.last.req)
+	if op.Outcome != history.OK {
+		op.Outcome = history.Fail // it was applied long ago, and says nothing new
+	}
+	w.c.done(op)
+}
+
+func (w *worker) read(ctx context.Context, node int, namespace string, linearizable bool) error {
+	op := w.begin(node)
+	op.Requests, op.Outcome = 1, history.OK
+	op.Read = &history.Read{Namespace: namespace, Linearizable: linearizable}
+	o := client.ReadOptions{Consistency: client.Linearizable, Limit: 1000}
+	if !linearizable {
+		o.Consistency = client.Stale
+	}
+	page, err := w.t.at[node].Records(ctx, w.t.store, namespace, o)
+	if err == nil && page.NextCursor != nil {
+		err = errors.New("a namespace has more than a page")
+	}
+	if err == nil {
+		op.Read.Index = page.Index
+		op.Read.Records, err = recordsOf(page.Records)
+	}
+	if err != nil {
+		op.Outcome = history.Fail
+		var refused *client.Error
+		if errors.As(err, &refused) {
+			op.Code = refused.Code
+		}
+	}
+	w.c.done(op)
+	return err
+}
+
+func recordsOf(page []client.Record) (records []history.Record, err error) {
+	for _, r := range page {
+		var data struct{ V int64 }
+		if err := json.Unmarshal(r.Data, &data); err != nil {
+			return nil, fmt.Errorf("record %s: %w", r.ID, err)
+		}
+		records = append(records, history.Record{ID: r.ID, Value: data.V, Index: r.Index})
+	}
+	return records, nil
+}
+
+// settle sends again, with its key, what nobody has an answer to.
+func (c *clients) settle(ctx context.Context) error {
+	for _, o := range c.open {
+		for i := 0; ; i++ {
+			o.op.Requests++
+			reply, err := o.t.at[i%len(o.t.at)].Sync(ctx, o.req)
+			if err == nil {
+				answered(o.op, reply)
+				break
+			}
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+				return fmt.Errorf("settling the sync with key %s of %s: %w", o.req.IdempotencyKey, o.t.org, err)
+			}
+		}
+		c.done(o.op)
+	}
+	return nil
+}
+
+// readAll reads all of an organization through each node.
+func (c *clients) readAll(ctx context.Context, t *tenant) error {
+	w := &worker{c: c, t: t, id: int(c.ids.Add(1))}
+	for node := range t.at {
+		for _, namespace := range slices.Concat(shared, []string{refreshed, loose}) {
+			err := w.read(ctx, node, namespace, true)
+			var refused *client.Error
+			if err != nil && !(errors.As(err, &refused) && refused.Code == "NAMESPACE_NOT_FOUND") {
+				return fmt.Errorf("reading %s of %s in the end: %w", namespace, t.org, err)
+			}
+		}
+	}
+	return nil
+}
