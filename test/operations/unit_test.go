@@ -142,7 +142,11 @@ func (u *unit) start() error {
 		return errors.Join(err, notifications.Close())
 	}
 	as := []string{"setpriv", "--reuid", settings["User"], "--regid", settings["Group"], "--clear-groups", "--pdeathsig", "KILL"}
-	cmd := u.machine.command([]string{"NOTIFY_SOCKET=/run/notify"}, append(as, strings.Fields(settings["ExecStart"])...)...)
+	env, err := u.environment(settings)
+	if err != nil {
+		return errors.Join(err, log.Close(), notifications.Close())
+	}
+	cmd := u.machine.command(append(env, "NOTIFY_SOCKET=/run/notify"), append(as, strings.Fields(settings["ExecStart"])...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	process, err := testcluster.StartProcess(cmd, log, notifications)
 	if err != nil {
@@ -177,12 +181,21 @@ func (u *unit) settings() (map[string]string, error) {
 	for _, m := range regexp.MustCompile(`(?m)^(\w+)=(.+)$`).FindAllStringSubmatch(string(text), -1) {
 		settings[m[1]] = m[2]
 	}
-	for _, name := range []string{"ExecStart", "User", "Group", "StateDirectory", "TimeoutStopSec"} {
+	for _, name := range []string{"ExecStart", "User", "Group", "StateDirectory", "EnvironmentFile", "TimeoutStopSec"} {
 		if settings[name] == "" {
 			return nil, fmt.Errorf("the unit has no %s", name)
 		}
 	}
 	return settings, nil
+}
+
+// environment is what the unit's file of variables has, which may be missing.
+func (u *unit) environment(settings map[string]string) ([]string, error) {
+	text, err := os.ReadFile(u.machine.path(strings.TrimPrefix(settings["EnvironmentFile"], "-")))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return strings.Fields(string(text)), err
 }
 
 // listen takes what the unit's process will tell.
