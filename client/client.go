@@ -24,6 +24,7 @@ const (
 	DefaultTimeout = 30 * time.Second
 
 	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 10 * time.Second
 	maxReplyBytes    = 256 << 20
 	maxIdlePerNode   = 32
 	idleConnLifetime = 90 * time.Second
@@ -101,7 +102,7 @@ func newHTTPClient(config *tls.Config) *http.Client {
 			MaxIdleConnsPerHost: maxIdlePerNode,
 			IdleConnTimeout:     idleConnLifetime,
 			TLSClientConfig:     config,
-			TLSHandshakeTimeout: dialTimeout,
+			TLSHandshakeTimeout: handshakeTimeout,
 		},
 		// A redirect would carry the credentials to an address nobody named.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -140,6 +140,28 @@ func TestAdminTokenRotationThatIsRefused(t *testing.T) {
 	}
 }
 
+// Where a node goes on in another directory, a token that was recovered goes with it.
+func TestARecoveredTokenIsCopied(t *testing.T) {
+	t.Parallel()
+	from, to := t.TempDir(), t.TempDir()
+	if err := copyAdminToken(from, to); err != nil {
+		t.Fatalf("there is none: %v", err)
+	}
+	for _, name := range []string{adminTokenName, recoveredTokenName} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte(name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := copyAdminToken(from, to); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{adminTokenName, recoveredTokenName} {
+		if text := string(mustRead(t, filepath.Join(to, name))); text != name+"\n" {
+			t.Errorf("%s has %q", name, text)
+		}
+	}
+}
+
 func TestAdminTokenOfNoCluster(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -108,10 +108,7 @@ func (a *app) recoverTo(cfg Config, dir, unfinished string) (done recovered, err
 			cfg.certsDir(), survivor.ClusterID)
 	}
 	s.seed.AdminTokenHash = set.AdminTokenHash
-	if err := copySecret(filepath.Join(dir, adminTokenName), filepath.Join(unfinished, adminTokenName)); err != nil {
-		return done, err
-	}
-	if err := copySecret(filepath.Join(dir, recoveredTokenName), filepath.Join(unfinished, recoveredTokenName)); err != nil {
+	if err := copyAdminToken(dir, unfinished); err != nil {
 		return done, err
 	}
 	out, in := io.Pipe()

@@ -83,6 +83,17 @@ func (a *app) recoverAdminToken(ctx context.Context, dir string) (err error) {
 	})
 }
 
+// copyAdminToken has another data directory of the node go on with its admin token, and
+// with one that was recovered and isn't the cluster's yet.
+func copyAdminToken(from, to string) error {
+	for _, name := range []string{adminTokenName, recoveredTokenName} {
+		if err := copySecret(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // giveToOwner gives new files in dir to its owner, as whom the node runs, where this
 // process is another.
 func giveToOwner(dir string, names ...string) error {

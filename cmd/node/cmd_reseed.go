@@ -64,7 +64,7 @@ func (a *app) reseed(ctx context.Context, cfg Config) error {
 		if err := durable.MakeDir(unfinished); err != nil {
 			return err
 		}
-		if err := copySecret(filepath.Join(dir, adminTokenName), filepath.Join(unfinished, adminTokenName)); err != nil {
+		if err := copyAdminToken(dir, unfinished); err != nil {
 			return err
 		}
 		if rel, err := filepath.Rel(dir, cfg.certsDir()); err == nil && filepath.IsLocal(rel) {

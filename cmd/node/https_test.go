@@ -4,12 +4,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"pipesync/client"
 )
@@ -72,10 +74,10 @@ func TestServeOverTLS(t *testing.T) {
 		if len(c.args) == 2 {
 			env["PIPESYNC_ADMIN_TOKEN"] = "a-token-that-is-wrong"
 		}
-		code, _, stderr := command(t, env, append([]string{"members"}, c.args...)...)
-		if code == exitOK || !strings.Contains(stderr, c.want) {
-			t.Errorf("%v: %d, %s", c.args, code, stderr)
-		}
+		n1.await(fmt.Sprintf("members %v to say %q", c.args, c.want), func() bool { // a busy machine may time out
+			code, _, stderr := command(t, env, append([]string{"members"}, c.args...)...)
+			return code != exitOK && strings.Contains(stderr, c.want)
+		})
 	}
 	syncsOverHTTP2(t, n1.HTTP, key.Key, files.server.CAFile)
 }
@@ -101,6 +103,21 @@ func syncsOverHTTP2(t *testing.T, addr, key, caFile string) {
 	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK || reply.ProtoMajor != 2 {
 		t.Errorf("%s over %s", reply.Status, reply.Proto)
+	}
+}
+
+// hangups tells of the signal itself, which ends the process else.
+func TestSIGHUPIsHeard(t *testing.T) {
+	t.Parallel()
+	c, stop := hangups()
+	defer stop()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-c:
+	case <-time.After(maxTestWait):
+		t.Error("nobody hears of it")
 	}
 }
 

@@ -41,6 +41,9 @@ func TestSystemdUnitStartsANode(t *testing.T) {
 	if dir := cmd.Flag("data-dir").Value.String(); dir != "/var/lib/"+unit["StateDirectory"] {
 		t.Errorf("the node keeps its data in %s, the unit's state is in %s", dir, unit["StateDirectory"])
 	}
+	if unit["ExecReload"] != "/bin/kill -HUP $MAINPID" {
+		t.Errorf("a reload runs %q", unit["ExecReload"])
+	}
 	if unit["Type"] != "notify" || unit["RestartPreventExitStatus"] != "1" || exitLocal != 1 {
 		t.Errorf("the unit is %v", unit)
 	}
