@@ -91,20 +91,21 @@ func (m *machine) typed(ctx context.Context, everyShell, code string) (string, e
 	return out.String(), err
 }
 
-// copyFile copies a file of root's, and its mode if it is to be kept.
-func copyFile(from, to string, keepMode bool) error {
+// copyFile copies a file as root. One that is there keeps its owner and, unless the
+// mode is copied too, its mode.
+func copyFile(from, to string, withMode bool) error {
 	text, err := os.ReadFile(from)
 	if err != nil {
 		return err
 	}
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(from); err == nil && keepMode {
-		mode = info.Mode().Perm()
-	}
-	if err := os.WriteFile(to, text, mode); err != nil {
+	info, err := os.Stat(from)
+	if err != nil {
 		return err
 	}
-	return os.Chmod(to, mode)
+	if err := os.WriteFile(to, text, info.Mode().Perm()); err != nil || !withMode {
+		return err
+	}
+	return os.Chmod(to, info.Mode().Perm())
 }
 
 // lastWords are the end of its node's log, without requests.

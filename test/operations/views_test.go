@@ -14,13 +14,18 @@ import (
 	"pipesync/client"
 )
 
-// admin speaks to a machine's node, with that node's own token.
+// adminToken is the one that commands on a machine find.
+func (w *walk) adminToken(of string) string {
+	w.Helper()
+	token, err := os.ReadFile(w.machines[of].path("/var/lib/pipesync/admin-token"))
+	w.must(err)
+	return strings.TrimSpace(string(token))
+}
+
+// admin speaks to a machine's node, as commands there do.
 func (w *walk) admin(name string) *client.Client {
 	w.Helper()
-	m := w.machines[name]
-	token, err := os.ReadFile(m.path("/var/lib/pipesync/admin-token"))
-	w.must(err)
-	return client.New(client.Options{Addrs: []string{m.http()}, AdminToken: strings.TrimSpace(string(token)), HTTPClient: w.http})
+	return client.New(client.Options{Addrs: []string{w.machines[name].http()}, AdminToken: w.adminToken(name), HTTPClient: w.http})
 }
 
 // members waits until a node sees these members alone, all of them alive and voters.

@@ -82,6 +82,12 @@ var steps = []step{
 			w.Errorf("the gossip keys were %s, and are %s", w.was, now)
 		}
 	}},
+	{heading: "Replacing the admin token", before: []func(*walk){func(w *walk) { w.was = w.adminToken("n2") }}, check: func(w *walk) {
+		if now := w.adminToken("n2"); now == w.was || now != w.adminToken("n6") {
+			w.Error("n2 has its old token, or another than n6")
+		}
+		w.status("n2")
+	}},
 	{heading: "Changing an API key", before: []func(*walk){func(w *walk) { w.was = w.apiKey() }}, check: func(w *walk) {
 		if w.apiKey() == w.was {
 			w.Error("the key is the old one")
