@@ -43,6 +43,19 @@ func seeded(t *testing.T, backup []byte) *rig {
 	return newRigIn(t, dir)
 }
 
+// A recovered cluster keeps its admin token, and so goes on to refuse those of before.
+func TestSeedWithTheSameAdminToken(t *testing.T) {
+	r := newRig(t)
+	r.setUp(100)
+	r.mustApply(&VersionRaise{Version: MaxClusterVersion})
+	r.mustApply(&AdminTokenSet{Hash: testSeed.AdminTokenHash})
+	v := seeded(t, r.backup()).view()
+	defer v.Close()
+	if change, err := v.AdminTokenChange(); change.Changes != 1 || err != nil {
+		t.Errorf("%+v, %v", change, err)
+	}
+}
+
 // A seeded state has all that the backup had at its moment, and a cluster of its own.
 func TestSeedFromBackup(t *testing.T) {
 	r := newRig(t)
@@ -53,6 +66,7 @@ func TestSeedFromBackup(t *testing.T) {
 	r.mustApply(&VersionRaise{Version: MaxClusterVersion})
 	r.mustApply(&GossipKeyAdd{Key: storage.GossipKey{1}, First: true})
 	r.mustApply(&CARotationBegin{CA: []byte("of the old cluster")})
+	r.mustApply(&AdminTokenSet{Hash: [32]byte{7}})
 	want, index := dump(t, r.fsm), r.fsm.Applied()
 	backup := r.backup()
 	r.mustApply(newSync(Incremental, upsert("n", "late", "5")))
@@ -80,6 +94,10 @@ func TestSeedFromBackup(t *testing.T) {
 	}
 	if rotation, err := v.CARotation(); rotation.Phase != 0 || err != nil {
 		t.Errorf("it rotates the old cluster's CA: %+v, %v", rotation, err)
+	}
+
+	if change, err := v.AdminTokenChange(); change.Changes != 0 || err != nil {
+		t.Errorf("its admin token is said to have been changed: %+v, %v", change, err)
 	}
 
 	list, err := s.fsm.Snapshots().List()

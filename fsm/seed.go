@@ -77,10 +77,14 @@ func (f *FSM) becomeSeed(s Seed) error {
 	if !found {
 		return fmt.Errorf("%w: the state has no settings", ErrCorrupt)
 	}
+	newToken := set.AdminTokenHash != s.AdminTokenHash
 	set.AdminTokenHash = s.AdminTokenHash
 	f.system.ClusterID, f.system.Epoch = s.ClusterID, s.Epoch
 	batch := db.NewBatch()
 	batch.PutSettings(set)
+	if newToken { // the first of its cluster's
+		batch.DeleteAdminTokenChange()
+	}
 	// Whoever has the old cluster's keys is no part of this one.
 	batch.DeleteGossipRing()
 	batch.DeleteCARotation() // it was another cluster's CA

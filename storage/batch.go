@@ -140,6 +140,11 @@ func (b *Batch) PutAdminTokenChange(c AdminTokenChange) {
 	put(b, c)
 }
 
+func (b *Batch) DeleteAdminTokenChange() {
+	b.key = appendAdminTokenKey(b.key[:0])
+	b.delete()
+}
+
 func (b *Batch) PutGossipRing(g GossipRing) {
 	b.key = appendGossipRingKey(b.key[:0])
 	put(b, g)
