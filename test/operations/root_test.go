@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // searchPath is where a machine's commands are. What isn't of the machine itself is the
@@ -48,19 +47,19 @@ func makeRoot(root string, shims ...string) error {
 		return err
 	}
 	errs := []error{
-		bind("/usr", filepath.Join(root, "host/usr")),
-		bind("/etc/alternatives", filepath.Join(root, "etc/alternatives")),
-		syscall.Mount("/proc", filepath.Join(root, "proc"), "", syscall.MS_BIND|syscall.MS_REC, ""),
+		show("bind,ro", "/usr", filepath.Join(root, "host/usr")),
+		show("bind,ro", "/etc/alternatives", filepath.Join(root, "etc/alternatives")),
+		show("rbind", "/proc", filepath.Join(root, "proc")),
 		os.Symlink("/proc/self/fd", filepath.Join(root, "dev/fd")),
 		os.Chmod(filepath.Join(root, "tmp"), 0o777|fs.ModeSticky),
 		os.Chmod(filepath.Join(root, "root"), 0o700),
 		linkLibraries(root),
 	}
 	for _, device := range []string{"null", "zero", "random", "urandom"} {
-		errs = append(errs, bindFile("/dev/"+device, filepath.Join(root, "dev", device), 0))
+		errs = append(errs, showFile("bind", "/dev/"+device, filepath.Join(root, "dev", device)))
 	}
 	for _, shim := range shims {
-		errs = append(errs, bindFile(self, filepath.Join(root, "usr/bin", shim), syscall.MS_RDONLY))
+		errs = append(errs, showFile("bind,ro", self, filepath.Join(root, "usr/bin", shim)))
 	}
 	return errors.Join(errs...)
 }
@@ -94,28 +93,17 @@ func isIn(root, name string) bool {
 	return err == nil
 }
 
-// bind shows a directory in another place, and lets nobody write there.
-func bind(from, to string) error {
-	err := syscall.Mount(from, to, "", syscall.MS_BIND, "")
-	if err == nil {
-		err = syscall.Mount("", to, "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, "")
-	}
-	if err != nil {
-		return fmt.Errorf("mounting %s at %s: %w", from, to, err)
+// show mounts a directory or file of the host in another place.
+func show(options, from, to string) error {
+	if out, err := exec.Command("mount", "-o", options, from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("mounting %s at %s: %w: %s", from, to, err, out)
 	}
 	return nil
 }
 
-func bindFile(from, to string, flags uintptr) error {
+func showFile(options, from, to string) error {
 	if err := os.WriteFile(to, nil, 0o755); err != nil {
 		return err
 	}
-	err := syscall.Mount(from, to, "", syscall.MS_BIND, "")
-	if err == nil && flags != 0 {
-		err = syscall.Mount("", to, "", syscall.MS_REMOUNT|syscall.MS_BIND|flags, "")
-	}
-	if err != nil {
-		return fmt.Errorf("mounting %s at %s: %w", from, to, err)
-	}
-	return nil
+	return show(options, from, to)
 }
