@@ -81,7 +81,8 @@ var alertCases = map[string]alertCase{
 		quiet: each("pipesync_snapshots_total", `,result="failed"`, "3x600") + each("pipesync_snapshots_total", `,result="taken"`, "0+1x600")},
 	"PipesyncSnapshotOverdue": {fires: on("a", "pipesync_snapshot_due_bytes", "", "2000000000x600"), quiet: each("pipesync_snapshot_due_bytes", "", "268435456x600")},
 
-	"PipesyncDiskFull": {fires: on("a", "pipesync_alarm", `,code="DISK_FULL"`, "1x600"), quiet: each("pipesync_alarm", `,code="DISK_FULL"`, "0x600")},
+	"PipesyncDiskFull":   {fires: on("a", "pipesync_alarm", `,code="DISK_FULL"`, "1x600"), quiet: each("pipesync_alarm", `,code="DISK_FULL"`, "0x600")},
+	"PipesyncAuditFails": {fires: on("a", "pipesync_alarm", `,code="AUDIT_FAILING"`, "1x600"), quiet: each("pipesync_alarm", `,code="AUDIT_FAILING"`, "0x600")},
 	"PipesyncDiskSpaceLow": {fires: each("pipesync_disk_free_bytes", "", "200x600") + each("pipesync_disk_min_free_bytes", "", "100x600"),
 		quiet: each("pipesync_disk_free_bytes", "", "300x600") + each("pipesync_disk_min_free_bytes", "", "100x600")},
 	"PipesyncDiskFillsUp": {fires: each("pipesync_disk_free_bytes", "", "2000-1x600") + each("pipesync_disk_min_free_bytes", "", "100x600"),
