@@ -346,6 +346,13 @@ func TestWhoseCAIsNotReplaced(t *testing.T) {
 	if r := m.CARotation(); r != nil || len(m.read()) > 0 {
 		t.Errorf("it has begun: %+v", r)
 	}
+	older := newRotating(t, 1).all[0]
+	older.gate.set(func(g *testGate) {
+		g.admit = func([]byte) ([]byte, error) { return nil, errors.New("what is that?") }
+	})
+	if _, err := older.RotateCA(older.ctx()); !errors.Is(err, ErrClusterTooOld) || errors.Is(err, ErrInvalid) {
+		t.Errorf("by a leader that doesn't know rotations: %v", err)
+	}
 	plain := newMember(t, "n1", func(c *Config) { c.Insecure = true })
 	plain.bootstrap()
 	if _, err := plain.RotateCA(plain.ctx()); !errors.Is(err, ErrNoAuthority) || !strings.Contains(err.Error(), "plain text") {

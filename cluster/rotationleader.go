@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 // Errors: ErrNoAuthority, ErrClusterTooOld, or one of Propose's classes.
 func (n *Node) RotateCA(ctx context.Context) (ca string, err error) {
 	reply, _, err := n.onLeader(ctx, opRotateCA, nil)
+	if errors.Is(err, ErrInvalid) { // that is all there is to misunderstand
+		err = fmt.Errorf("the leader's program doesn't know how to: %w", ErrClusterTooOld)
+	}
 	if err != nil {
 		return "", fmt.Errorf("beginning a rotation of the CA: %w", err)
 	}

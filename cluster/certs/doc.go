@@ -15,14 +15,15 @@
 //
 // # Files
 //
-//	trust.pem   the CA certificates that are trusted, one or more; no secret
-//	node.pem    the node's certificate, with intermediates if any, and its key
-//	ca.pem      the cluster's own CA: certificate and key; where there is none,
-//	            this node signs nothing
+//	trust.pem    the CA certificates that are trusted, one or more; no secret
+//	node.pem     the node's certificate, with intermediates if any, and its key
+//	ca.pem       the cluster's own CA: certificate and key; where there is none,
+//	             this node signs nothing
+//	ca-next.pem  a CA that is to take its place: see rotate.go
 //
 // A certificate and its key share a file, so that they are replaced together.
 // Files are replaced while the node runs: it looks at them every WatchInterval and
 // puts them in force together if they are right.
 //
-// The two files with keys are refused if others than their owner may read them.
+// The files with keys are refused if others than their owner may read them.
 package certs
