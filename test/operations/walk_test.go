@@ -86,7 +86,12 @@ var steps = []step{
 		if now := w.adminToken("n2"); now == w.was || now != w.adminToken("n6") {
 			w.Error("n2 has its old token, or another than n6")
 		}
-		w.status("n2")
+		for _, name := range []string{"n1", "n2", "n6"} { // each once it has applied the entry
+			w.await(name+" to take the new token", func(ctx context.Context) error {
+				_, err := w.admin(name).Status(ctx)
+				return err
+			})
+		}
 	}},
 	{heading: "Changing an API key", before: []func(*walk){func(w *walk) { w.was = w.apiKey() }}, check: func(w *walk) {
 		if w.apiKey() == w.was {
