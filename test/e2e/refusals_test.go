@@ -309,7 +309,8 @@ func (v *visitor) hop(tcp net.Conn, from, to *testcluster.Node, call string) htt
 }
 
 // replayedCall sends admin calls over HTTP again: what makes something by its name makes
-// it once, and what ends something finds nothing to end.
+// it once, what ends something finds nothing to end, and with a token that has been
+// replaced nothing is done.
 func (v *visitor) replayedCall() {
 	n := v.Nodes[0]
 	tn := v.tenant(n)
@@ -328,4 +329,18 @@ func (v *visitor) replayedCall() {
 	v.refused(v.answer(n, revoke), http.StatusNotFound, "TOKEN_NOT_FOUND")
 	join := request{path: "/v1/admin/members/join", bearer: v.AdminToken, body: map[string]string{"peer": v.Nodes[0].Peer, "token": token.Token}}
 	v.refused(v.answer(v.Nodes[1], join), http.StatusConflict, "ALREADY_JOINED")
+
+	// Nothing that was recorded is of any use with a token that is no more.
+	_, err = v.admin(n).RotateAdminToken(v.ctx, "the-next-token-of-administrators")
+	v.must(err)
+	for _, n := range v.Nodes {
+		v.await("the old token's end at "+n.ID, func(context.Context) error {
+			got, err := v.send(n, store)
+			if err == nil && got.status != http.StatusUnauthorized {
+				err = fmt.Errorf("%d %s", got.status, got.body)
+			}
+			return err
+		})
+		v.refused(v.answer(n, store), http.StatusUnauthorized, "INVALID_ADMIN_TOKEN")
+	}
 }
