@@ -6,9 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"syscall"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -73,7 +71,7 @@ func (a *app) recoverAdminToken(ctx context.Context, dir string) (err error) {
 		err = durable.Replace(dir, recoveredTokenName, []byte(hex.EncodeToString(hash[:])+"\n"))
 	}
 	if err == nil {
-		err = giveToOwner(dir, adminTokenName, recoveredTokenName)
+		err = giveToOwnerOf(dir, filepath.Join(dir, adminTokenName), filepath.Join(dir, recoveredTokenName))
 	}
 	if err := errors.Join(err, lock.release()); err != nil {
 		return fmt.Errorf("recovering the admin token: %w", err)
@@ -88,25 +86,6 @@ func (a *app) recoverAdminToken(ctx context.Context, dir string) (err error) {
 func copyAdminToken(from, to string) error {
 	for _, name := range []string{adminTokenName, recoveredTokenName} {
 		if err := copySecret(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// giveToOwner gives new files in dir to its owner, as whom the node runs, where this
-// process is another.
-func giveToOwner(dir string, names ...string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return err
-	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(owner.Uid) == os.Geteuid() {
-		return nil
-	}
-	for _, name := range names {
-		if err := os.Chown(filepath.Join(dir, name), int(owner.Uid), int(owner.Gid)); err != nil {
 			return err
 		}
 	}

@@ -43,6 +43,9 @@ func (r replacement) replace(ctx context.Context, dataDir string, fill func(dir,
 		err = fill(dir, unfinished)
 	}
 	if err == nil {
+		err = giveToOwnerOf(dir, unfinished)
+	}
+	if err == nil {
 		err = os.Rename(dir, kept)
 	}
 	if err == nil {
