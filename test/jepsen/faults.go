@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"pipesync/internal/netns"
@@ -31,6 +28,10 @@ var faults = []fault{
 	{"restart of the leader", onLeader(restart)},
 	{"restart of a member", onAny(restart)},
 	{"leadership handed over", handOver},
+	{"power lost by the leader", onLeader(losePower)},
+	{"power lost by a member", onAny(losePower)},
+	{"power lost by all", onAll(losePower)},
+	{"member replaced", onAny(replace)},
 	{"disk of the leader full", onLeader(fill)},
 	{"disks full", onAll(fill)},
 }
@@ -188,64 +189,4 @@ func handOver(ctx context.Context, n *nemesis) (*broken, error) {
 		b.proof = after.ID + " leads"
 	}
 	return b, err
-}
-
-const (
-	// diskBytes of each node; its watermark is a twentieth.
-	diskBytes   = 1 << 30
-	ballastName = "ballast"
-)
-
-// mountDisk makes a disk that is the node's own. It is gone with the last process that
-// sees it.
-func mountDisk(at string) error {
-	if err := os.Mkdir(at, 0o700); err != nil {
-		return err
-	}
-	if err := syscall.Mount("tmpfs", at, "tmpfs", 0, fmt.Sprintf("size=%d,mode=700", diskBytes)); err != nil {
-		return fmt.Errorf("mounting a disk at %s: %w", at, err)
-	}
-	return nil
-}
-
-// fill leaves less room on disks than nodes need to take writes.
-func fill(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, error) {
-	b := &broken{on: nodes, heal: func(context.Context) error {
-		return each(nodes, func(n *testcluster.Node) error { return os.Remove(filepath.Join(n.Dir, ballastName)) })
-	}}
-	if err := each(nodes, fillDisk); err != nil {
-		return b, err
-	}
-	for _, n := range nodes {
-		err := testcluster.Await(ctx, "the alarm of "+n.ID, func(ctx context.Context) error {
-			status, err := n.Client().Status(ctx)
-			if err != nil {
-				return err
-			}
-			for _, a := range status.Alarms {
-				if a.Code == "DISK_FULL" {
-					return nil
-				}
-			}
-			return errors.New("there is none")
-		})
-		if err != nil {
-			return b, errors.Join(err, b.heal(ctx))
-		}
-	}
-	b.proof = "the alarm DISK_FULL"
-	return b, nil
-}
-
-func fillDisk(n *testcluster.Node) error {
-	var disk syscall.Statfs_t
-	if err := syscall.Statfs(n.Dir, &disk); err != nil {
-		return err
-	}
-	file, err := os.Create(filepath.Join(n.Dir, ballastName))
-	if err != nil {
-		return err
-	}
-	err = syscall.Fallocate(int(file.Fd()), 0, 0, int64(disk.Bavail)*disk.Bsize-diskBytes/40)
-	return errors.Join(err, file.Close())
 }

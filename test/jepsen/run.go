@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"pipesync/client"
@@ -53,6 +52,9 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 	if err := json.Unmarshal([]byte(o.lab), r.lab); err != nil {
 		return err
 	}
+	if err := shareMounts(); err != nil {
+		return err
+	}
 	r.hist = history.History{Seed: o.seed, Nodes: o.nodes, Limits: map[string]int{}}
 	if r.options.out == "" {
 		root, err := testcluster.ModuleRoot(ctx)
@@ -82,8 +84,8 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
 	}
 	for _, n := range r.cluster.Nodes {
-		if err := syscall.Unmount(n.Dir, syscall.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmounting the disk of %s: %w", n.ID, err)
+		if err := unmountDisk(ctx, n.Dir); err != nil {
+			return err
 		}
 	}
 	return os.RemoveAll(dir)
@@ -111,7 +113,7 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
 		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace)})
-		if err := mountDisk(filepath.Join(dir, fmt.Sprintf("node-%d", i+1))); err != nil {
+		if err := makeDisk(filepath.Join(dir, fmt.Sprintf("node-%d", i+1))); err != nil {
 			return err
 		}
 	}
