@@ -19,15 +19,24 @@ func giveToOwnerOf(dir string, paths ...string) error {
 		return nil
 	}
 	for _, path := range paths {
-		err := filepath.WalkDir(path, func(file string, _ fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			return os.Lchown(file, int(owner.Uid), int(owner.Gid))
-		})
-		if err != nil {
+		if err := giveTo(owner, path); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// giveTo follows no link out of the directory of path.
+func giveTo(owner *syscall.Stat_t, path string) error {
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return fs.WalkDir(root.FS(), filepath.Base(path), func(name string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return root.Lchown(name, int(owner.Uid), int(owner.Gid))
+	})
 }
