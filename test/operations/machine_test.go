@@ -21,6 +21,10 @@ const maxLastWords = 80
 // maxBlock bounds the commands of one box; only a broken cluster comes near it.
 const maxBlock = 3 * time.Minute
 
+// home is root's, where its shells begin, and what scp takes a path from that says no
+// more.
+const home = "/root"
+
 // machine is a host of the lab with a root directory of its own.
 type machine struct {
 	name string
@@ -46,7 +50,7 @@ func makeMachines(dir string, lab *netns.Lab, packageFile string) (map[string]*m
 		if err := makeRoot(m.root, shims...); err != nil {
 			return nil, fmt.Errorf("making the root of %s: %w", m.name, err)
 		}
-		if err := copyFile(packageFile, m.path("/root/pipesync.deb"), false); err != nil {
+		if err := copyFile(packageFile, m.path(home+"/pipesync.deb"), false); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +88,7 @@ func (m *machine) command(env []string, args ...string) *exec.Cmd {
 func (m *machine) typed(ctx context.Context, everyShell, code string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxBlock)
 	defer cancel()
-	cmd := m.command([]string{"HOME=/root", "USER=root"}, "bash", "-euc", "cd\n"+everyShell+code)
+	cmd := m.command([]string{"HOME=" + home, "USER=root"}, "bash", "-euc", "cd\n"+everyShell+code)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := startAndWait(ctx, cmd)
@@ -133,8 +137,15 @@ func (m *machine) scp(args []string) error {
 		return fmt.Errorf("this scp takes [-p] FILE… root@ADDRESS:PATH, not %q", args)
 	}
 	files, target := args[:len(args)-1], args[len(args)-1]
-	address, path, _ := strings.Cut(strings.TrimPrefix(target, "root@"), ":/")
-	address = strings.Trim(address, "[]")
+	// No path has a colon, and an IPv6 address has several.
+	colon := strings.LastIndexByte(target, ':')
+	if colon < 0 {
+		return fmt.Errorf("%s names no file of a machine", target)
+	}
+	address, path := strings.Trim(strings.TrimPrefix(target[:colon], "root@"), "[]"), target[colon+1:]
+	if !strings.HasPrefix(path, "/") {
+		path = home + "/" + path
+	}
 	for _, other := range m.others {
 		if other.address() != address {
 			continue

@@ -52,7 +52,7 @@ func (w *walk) members(at string, want ...string) {
 
 // apiKey is the one that the document has made last; empty where there is none.
 func (w *walk) apiKey() string {
-	text, _ := os.ReadFile(w.machines["n1"].path("/root/api.key"))
+	text, _ := os.ReadFile(w.machines["n1"].path(home + "/api.key"))
 	return strings.TrimSpace(string(text))
 }
 
