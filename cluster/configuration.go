@@ -51,6 +51,18 @@ func (c *core) pinConfiguration(ctx context.Context) (pinned, error) {
 	return pinned{c.raft.GetConfiguration().Configuration(), index}, nil
 }
 
+// beginPinnedChange is beginChange, with the configuration that is in force then.
+func (n *Node) beginPinnedChange(ctx context.Context, c *core) (p pinned, done func(), err error) {
+	if done, err = n.beginChange(ctx); err != nil {
+		return pinned{}, nil, err
+	}
+	if p, err = c.pinConfiguration(ctx); err != nil {
+		done()
+		return pinned{}, nil, err
+	}
+	return p, done, nil
+}
+
 // put makes id a member at addr with the suffrage, if p is still in force.
 func (c *core) put(ctx context.Context, p pinned, id raft.ServerID, addr raft.ServerAddress, suffrage raft.ServerSuffrage) error {
 	return classifyChange(await(ctx, func() error {

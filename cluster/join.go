@@ -303,15 +303,11 @@ func (n *Node) changeMember(ctx context.Context, c *core, term uint64, body []by
 	if err := decodeStrict(body, &req); err != nil {
 		return nil, err
 	}
-	done, err := n.beginChange(ctx)
+	p, done, err := n.beginPinnedChange(ctx, c)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	p, err := c.pinConfiguration(ctx)
-	if err != nil {
-		return nil, err
-	}
 	s, ok := p.server(raft.ServerID(req.NodeID))
 	if !ok {
 		return nil, fmt.Errorf("%q: %w", req.NodeID, ErrUnknownMember)

@@ -135,15 +135,11 @@ func (n *Node) advanceRotation(ctx context.Context, c *core) error {
 		return err
 	}
 	// Nobody joins meanwhile.
-	done, err := n.beginChange(ctx)
+	p, done, err := n.beginPinnedChange(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := c.pinConfiguration(ctx)
-	if err != nil {
-		return err
-	}
 	now, err := n.rotationNow(ctx, c)
 	if err != nil || now.Phase != r.Phase || now.sum() != r.sum() {
 		return err

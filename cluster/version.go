@@ -55,15 +55,11 @@ func (n *Node) raiseVersion(ctx context.Context, c *core, supported map[string]u
 		return err
 	}
 	// Nobody joins until the raise is applied.
-	done, err := n.beginChange(ctx)
+	p, done, err := n.beginPinnedChange(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer done()
-	p, err := c.pinConfiguration(ctx)
-	if err != nil {
-		return err
-	}
 	to := n.commonVersion(p.Servers, c.self, supported)
 	if to <= current {
 		return nil
