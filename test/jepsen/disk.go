@@ -12,9 +12,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"pipesync/client"
 	"pipesync/internal/testcluster"
 )
+
+var diskFaults = []fault{
+	{kind: "power lost by the leader", begin: onLeader(losePower)},
+	{kind: "power lost by a member", begin: onAny(losePower)},
+	{kind: "power lost by all", begin: onAll(losePower)},
+	{kind: "disk of the leader full", begin: onLeader(fill)},
+	{kind: "disks full", begin: onAll(fill)},
+}
 
 const (
 	// diskBytes of each node; its watermark is a twentieth.
@@ -159,53 +166,4 @@ func fillDisk(n *testcluster.Node) error {
 	}
 	err = syscall.Fallocate(int(file.Fd()), 0, 0, int64(disk.Bavail)*disk.Bsize-diskBytes/40)
 	return errors.Join(err, file.Close())
-}
-
-// replace takes members out of the cluster and has them join again with empty disks.
-func replace(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
-	others := n.shuffled()
-	var via *testcluster.Node
-	for _, o := range others {
-		if o != nodes[0] {
-			via = o
-		}
-	}
-	gone := nodes[0]
-	b := &broken{on: nodes, heal: func(ctx context.Context) error {
-		if err := gone.Start("--join", via.Peer); err != nil {
-			return err
-		}
-		return gone.AwaitReady(ctx)
-	}}
-	err := testcluster.Await(ctx, "the removal of "+gone.ID, func(ctx context.Context) error {
-		_, err := via.Client().RemoveMember(ctx, gone.ID, false)
-		var refused *client.Error
-		if errors.As(err, &refused) && refused.Code == "MEMBER_NOT_FOUND" {
-			return nil // an answer was lost
-		}
-		return err
-	})
-	if err != nil {
-		return b, err
-	}
-	if err := gone.Kill9(); err != nil {
-		return b, err
-	}
-	if err := unmountDisk(ctx, gone.Dir); err != nil {
-		return b, err
-	}
-	if err := makeDisk(gone.Dir); err != nil {
-		return b, err
-	}
-	members, err := via.Client().Members(ctx)
-	if err != nil {
-		return b, err
-	}
-	for _, m := range members.Members {
-		if m.ID == gone.ID {
-			return b, nil
-		}
-	}
-	b.proof = "it is no member"
-	return b, nil
 }

@@ -26,39 +26,51 @@ const (
 	recoverySeconds = 60
 )
 
-// fault is a way to break a cluster.
-type fault struct {
-	kind string
-	// begin breaks something. It returns on which nodes, and what heals it; the proof
-	// that it has had an effect is for the fault's own to find, before it is healed.
-	begin func(ctx context.Context, n *nemesis) (*broken, error)
-}
-
-// broken is a fault that lasts.
-type broken struct {
-	on    []*testcluster.Node
-	proof string // empty: it had no effect
-	heal  func(context.Context) error
-}
-
 type nemesis struct {
 	*run
 	rng *rand.Rand
 }
 
-// breakThings does one fault after the other, and has the cluster recover from each.
+// breakThings does one fault after the other, and has the cluster recover from each. A
+// kind comes again when all others have had their turn.
 func (r *run) breakThings(ctx context.Context) error {
 	n := &nemesis{run: r, rng: rand.New(rand.NewPCG(r.seed, 1<<32))}
-	choice := slices.DeleteFunc(slices.Clone(faults), func(f fault) bool { return r.only != "" && !strings.HasPrefix(f.kind, r.only) })
-	if len(choice) == 0 {
-		return fmt.Errorf("--fault is %q: there is no such kind", r.only)
+	choice, err := n.choose()
+	if err != nil {
+		return err
 	}
-	for n.pause(ctx, n.seconds(minCalmSeconds, maxCalmSeconds)) {
-		if err := n.once(ctx, choice[n.rng.IntN(len(choice))]); err != nil {
-			return err
+	for {
+		n.rng.Shuffle(len(choice), func(i, j int) { choice[i], choice[j] = choice[j], choice[i] })
+		for _, f := range choice {
+			if !n.pause(ctx, n.seconds(minCalmSeconds, maxCalmSeconds)) {
+				return nil
+			}
+			if err := n.once(ctx, f); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+}
+
+// choose are the kinds that were asked for, without those that can't be made here.
+func (n *nemesis) choose() (choice []fault, err error) {
+	for _, f := range faults {
+		if n.only != "" && !strings.HasPrefix(f.kind, n.only) {
+			continue
+		}
+		if f.needs != nil {
+			if why := f.needs(); why != nil {
+				n.say("NOT RUN: %s: %v", f.kind, why)
+				n.hist.NotRun = append(n.hist.NotRun, history.NotRun{Kind: f.kind, Why: why.Error()})
+				continue
+			}
+		}
+		choice = append(choice, f)
+	}
+	if len(choice) == 0 {
+		return nil, fmt.Errorf("--fault is %q: there is no such kind that can be made here", n.only)
+	}
+	return choice, nil
 }
 
 func (n *nemesis) once(ctx context.Context, f fault) error {

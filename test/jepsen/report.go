@@ -130,6 +130,9 @@ func summary(h *history.History) string {
 			fmt.Fprintf(&b, "%8d %s (and %d without an effect)\n", kinds[f.kind], f.kind, idle[f.kind])
 		}
 	}
+	for _, f := range h.NotRun {
+		fmt.Fprintf(&b, " NOT RUN %s: %s\n", f.Kind, f.Why)
+	}
 	return b.String()
 }
 

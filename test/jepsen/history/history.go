@@ -92,6 +92,12 @@ type Fault struct {
 	Recovered time.Duration `json:"recovered_ns"`
 }
 
+// NotRun is a kind of fault that can't be made on this machine.
+type NotRun struct {
+	Kind string `json:"kind"`
+	Why  string `json:"why"`
+}
+
 // Leader is whom a node took for the leader of a term.
 type Leader struct {
 	Node   string `json:"node"`
@@ -115,13 +121,13 @@ type Final struct {
 
 // History is a whole run.
 type History struct {
-	Seed    uint64            `json:"seed"`
-	Nodes   int               `json:"nodes"`
-	Limits  map[string]int    `json:"limits"` // syncs in a window, by organization
-	Ops     []Op              `json:"ops"`    // in the order in which they were invoked
-	Faults  []Fault           `json:"faults"`
-	Leaders []Leader          `json:"leaders"`
-	Commits []Commit          `json:"commits"`
-	Finals  []Final           `json:"finals"`
-	Notes   map[string]string `json:"notes,omitempty"` // about the machine and the product
+	Seed    uint64         `json:"seed"`
+	Nodes   int            `json:"nodes"`
+	Limits  map[string]int `json:"limits"` // syncs in a window, by organization
+	Ops     []Op           `json:"ops"`    // in the order in which they were invoked
+	Faults  []Fault        `json:"faults"`
+	NotRun  []NotRun       `json:"not_run,omitempty"`
+	Leaders []Leader       `json:"leaders"`
+	Commits []Commit       `json:"commits"`
+	Finals  []Final        `json:"finals"`
 }
