@@ -1,6 +1,7 @@
 package testcluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -47,6 +48,8 @@ type Config struct {
 type Host struct {
 	IP  string
 	Run []string // what a program is run with, so that it runs there
+	// Disk is an existing directory that takes the node's; empty: Config.Dir does.
+	Disk string
 }
 
 // Cluster is a set of nodes that share an admin token and a gossip key.
@@ -161,7 +164,7 @@ func (c *Cluster) NewNode() (*Node, error) {
 	n := &Node{
 		host: host,
 		ID:   id, HTTP: c.scheme + addrs[0], Peer: addrs[1], Gossip: addrs[2],
-		Dir: filepath.Join(c.dir, id), Log: filepath.Join(c.dir, id+".log"),
+		Dir: filepath.Join(cmp.Or(host.Disk, c.dir), id), Log: filepath.Join(c.dir, id+".log"),
 		Binary:  c.binary,
 		cluster: c,
 	}

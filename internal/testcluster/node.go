@@ -84,11 +84,11 @@ func (n *Node) flags() []string {
 }
 
 // httpDir is where the certificate of the HTTP port is, if it speaks TLS.
-func (n *Node) httpDir() string { return n.Dir + "-http" }
+func (n *Node) httpDir() string { return filepath.Join(n.cluster.dir, n.ID+"-http") }
 
-// CertsDir is beside the data, so that a node that starts anew has its certificates
+// CertsDir is apart from the data, so that a node that starts anew has its certificates
 // still.
-func (n *Node) CertsDir() string { return n.Dir + "-certs" }
+func (n *Node) CertsDir() string { return filepath.Join(n.cluster.dir, n.ID+"-certs") }
 
 // Process is the node's current or last process; nil if it was never started.
 func (n *Node) Process() *Process {

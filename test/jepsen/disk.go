@@ -42,7 +42,11 @@ func shareMounts() error {
 	return nil
 }
 
-// makeDisk makes a disk that is the node's own, a file beside its directory, and mounts
+// diskOf is where the node's disk is mounted. The node has a directory on it, as it has on
+// a volume: beside that there is room for what was there before.
+func diskOf(n *testcluster.Node) string { return filepath.Dir(n.Dir) }
+
+// makeDisk makes a disk that is a node's own, a file beside the directory, and mounts
 // it. The mount is gone with the last process that sees it.
 func makeDisk(at string) error {
 	image := at + ".ext4"
@@ -87,10 +91,10 @@ const (
 func losePower(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	b := &broken{on: nodes, heal: restarts(nodes)}
 	err := each(nodes, func(n *testcluster.Node) error {
-		if err := os.WriteFile(filepath.Join(n.Dir, canaryName), make([]byte, 1<<20), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(diskOf(n), canaryName), make([]byte, 1<<20), 0o600); err != nil {
 			return err
 		}
-		return shutDown(n.Dir)
+		return shutDown(diskOf(n))
 	})
 	err = errors.Join(err, each(nodes, (*testcluster.Node).Kill9))
 	if err != nil {
@@ -98,13 +102,13 @@ func losePower(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*bro
 	}
 	lost := 0
 	err = each(nodes, func(n *testcluster.Node) error {
-		if err := unmountDisk(ctx, n.Dir); err != nil {
+		if err := unmountDisk(ctx, diskOf(n)); err != nil {
 			return err
 		}
-		if err := mountDisk(n.Dir); err != nil {
+		if err := mountDisk(diskOf(n)); err != nil {
 			return err
 		}
-		canary := filepath.Join(n.Dir, canaryName)
+		canary := filepath.Join(diskOf(n), canaryName)
 		info, err := os.Stat(canary)
 		if errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0 {
 			lost++
@@ -129,7 +133,7 @@ func shutDown(dir string) error {
 // fill leaves less room on disks than nodes need to take writes.
 func fill(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	b := &broken{on: nodes, heal: func(context.Context) error {
-		return each(nodes, func(n *testcluster.Node) error { return os.Remove(filepath.Join(n.Dir, ballastName)) })
+		return each(nodes, func(n *testcluster.Node) error { return os.Remove(filepath.Join(diskOf(n), ballastName)) })
 	}}
 	if err := each(nodes, fillDisk); err != nil {
 		return b, err
@@ -157,10 +161,10 @@ func fill(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, 
 
 func fillDisk(n *testcluster.Node) error {
 	var disk syscall.Statfs_t
-	if err := syscall.Statfs(n.Dir, &disk); err != nil {
+	if err := syscall.Statfs(diskOf(n), &disk); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(n.Dir, ballastName))
+	file, err := os.Create(filepath.Join(diskOf(n), ballastName))
 	if err != nil {
 		return err
 	}

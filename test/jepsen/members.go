@@ -59,10 +59,10 @@ func replace(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broke
 	if err := gone.Kill9(); err != nil {
 		return b, err
 	}
-	if err := unmountDisk(ctx, gone.Dir); err != nil {
+	if err := unmountDisk(ctx, diskOf(gone)); err != nil {
 		return b, err
 	}
-	if err := makeDisk(gone.Dir); err != nil {
+	if err := makeDisk(diskOf(gone)); err != nil {
 		return b, err
 	}
 	members, err := via.Client().Members(ctx)

@@ -84,7 +84,7 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
 	}
 	for _, n := range r.cluster.Nodes {
-		if err := unmountDisk(ctx, n.Dir); err != nil {
+		if err := unmountDisk(ctx, diskOf(n)); err != nil {
 			return err
 		}
 	}
@@ -112,8 +112,9 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	}
 	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
-		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace)})
-		if err := makeDisk(filepath.Join(dir, fmt.Sprintf("node-%d", i+1))); err != nil {
+		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
+		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk})
+		if err := makeDisk(disk); err != nil {
 			return err
 		}
 	}
