@@ -30,6 +30,8 @@ type options struct {
 	binary string
 	only   string // kind of fault; empty: all
 
+	totals string // directory of summaries to add up; nothing is run
+
 	lab  string // JSON: this process runs in the hub of it
 	dial string // connect to this address, and do nothing else
 }
@@ -55,6 +57,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
 	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
 	flags.StringVar(&o.only, "fault", "", "kind of fault, and no other")
+	flags.StringVar(&o.totals, "totals", "", "write a page about the runs whose summaries are in this directory, and do nothing else")
 	flags.StringVar(&o.lab, "lab", "", "for jepsen itself")
 	flags.StringVar(&o.dial, "dial", "", "for jepsen itself")
 	if err := flags.Parse(args); err != nil {
@@ -63,6 +66,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case o.dial != "":
 		return dial(o.dial)
+	case o.totals != "":
+		return writeTotals(o.totals)
 	case o.nodes < 3 || o.nodes > netns.MaxHosts:
 		return fmt.Errorf("--nodes is %d: it must be from 3 to %d", o.nodes, netns.MaxHosts)
 	case o.orgs < 4:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,19 +18,22 @@ import (
 	"pipesync/test/jepsen/history"
 )
 
-const reportName = "report.html"
+const (
+	reportName  = "report.html"
+	summaryName = "summary.json"
+)
 
 //go:embed report.html.tmpl
 var reportText string
 
 var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
 	"seconds": func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) },
-	"figures": figures,
 	"around":  around,
 }).Parse(reportText))
 
-// write writes the history as JSON and as EDN, and the report.
-func write(dir string, h *history.History, checks []*check.Report) error {
+// write writes the history as JSON and as EDN, the report, and what there is to say of
+// the run in a few lines.
+func write(dir string, h *history.History, checks []*check.Report, sum *summary) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil { // #nosec G301 -- for people to read
 		return err
 	}
@@ -39,17 +41,21 @@ func write(dir string, h *history.History, checks []*check.Report) error {
 	if err != nil {
 		return err
 	}
+	short, err := json.MarshalIndent(sum, "", "  ")
+	if err != nil {
+		return err
+	}
 	var edn, page bytes.Buffer
 	if err := h.WriteEDN(&edn); err != nil {
 		return err
 	}
-	if err := reportTemplate.Execute(&page, newReportData(h, checks)); err != nil {
+	if err := reportTemplate.Execute(&page, newReportData(h, checks, sum)); err != nil {
 		return err
 	}
 	file := func(name string, content []byte) error {
 		return os.WriteFile(filepath.Join(dir, name), content, 0o644) // #nosec G306 -- likewise
 	}
-	return errors.Join(file("history.json", text), file("history.edn", edn.Bytes()), file(reportName, page.Bytes()))
+	return errors.Join(file("history.json", text), file("history.edn", edn.Bytes()), file(reportName, page.Bytes()), file(summaryName, append(short, '\n')))
 }
 
 // The picture has the time from left to right, and latencies upwards.
@@ -62,7 +68,7 @@ const (
 type reportData struct {
 	*history.History
 	Checks   []*check.Report
-	Summary  string
+	Summary  *summary
 	Dots     []dot
 	Bands    []band
 	Slowest  time.Duration
@@ -79,8 +85,8 @@ type band struct {
 	Title    string
 }
 
-func newReportData(h *history.History, checks []*check.Report) *reportData {
-	d := &reportData{History: h, Checks: checks, Summary: summary(h)}
+func newReportData(h *history.History, checks []*check.Report, sum *summary) *reportData {
+	d := &reportData{History: h, Checks: checks, Summary: sum}
 	for _, op := range h.Ops {
 		d.Duration = max(d.Duration, op.Returned)
 		d.Slowest = max(d.Slowest, op.Returned-op.Invoked)
@@ -100,53 +106,6 @@ func newReportData(h *history.History, checks []*check.Report) *reportData {
 		d.Bands = append(d.Bands, band{f.Began.Seconds() * scale, (end - f.Began).Seconds() * scale, f.Kind + " on " + strings.Join(f.On, ", ")})
 	}
 	return d
-}
-
-// summary counts operations by outcome, and faults by kind.
-func summary(h *history.History) string {
-	requests, ops, kinds, idle := 0, map[string]int{}, map[string]int{}, map[string]int{}
-	for _, op := range h.Ops {
-		requests += op.Requests
-		kind := "read"
-		if op.Sync != nil {
-			kind = "sync"
-		}
-		ops[strings.TrimSpace(fmt.Sprintf("%s %s %s", kind, op.Outcome, op.Code))]++
-	}
-	for _, f := range h.Faults {
-		if f.Proof == "" {
-			idle[f.Kind]++
-		} else {
-			kinds[f.Kind]++
-		}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d requests of %d organizations\n", requests, len(h.Limits)-1)
-	for _, kind := range slices.Sorted(maps.Keys(ops)) {
-		fmt.Fprintf(&b, "%8d %s\n", ops[kind], kind)
-	}
-	for _, f := range faults {
-		if kinds[f.kind]+idle[f.kind] > 0 {
-			fmt.Fprintf(&b, "%8d %s (and %d without an effect)\n", kinds[f.kind], f.kind, idle[f.kind])
-		}
-	}
-	for _, f := range h.NotRun {
-		fmt.Fprintf(&b, " NOT RUN %s: %s\n", f.Kind, f.Why)
-	}
-	return b.String()
-}
-
-// figures are what a check has looked at, in words.
-func figures(c *check.Report) string {
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(c.Figures)) {
-		list = append(list, fmt.Sprintf("%s %d", name, c.Figures[name]))
-	}
-	state := "held"
-	if !c.OK() {
-		state = fmt.Sprintf("BROKEN %d times", len(c.Anomalies)+c.Untold)
-	}
-	return state + ": " + strings.Join(list, ", ")
 }
 
 // maxAround operations are shown with an anomaly.

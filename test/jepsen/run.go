@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,6 +29,8 @@ const (
 	pollEvery = 250 * time.Millisecond
 	// adminSeconds bounds one call of the harness itself.
 	adminSeconds = 2
+	// probeOrg is the organization of the harness itself.
+	probeOrg = "org_probe"
 )
 
 // run is one run while it lasts.
@@ -110,6 +113,11 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 			return err
 		}
 	}
+	version, err := exec.CommandContext(ctx, r.binary, "version").Output()
+	if err != nil {
+		return fmt.Errorf("asking %s for its version: %w", r.binary, err)
+	}
+	r.hist.Version = strings.TrimSpace(string(version))
 	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
 		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
@@ -124,13 +132,17 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	r.began = time.Now()
 	r.clients = newClients(r)
 	for i := range r.orgs {
-		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), defaultLimit)
+		limit := defaultLimit
+		if i%8 == 7 { // these are among those who try to exceed it
+			limit = raisedLimit
+		}
+		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), limit)
 		if err != nil {
 			return errors.Join(err, r.cluster.Close())
 		}
 		r.tenants = append(r.tenants, t)
 	}
-	r.probe, err = r.newTenant(ctx, "org_probe", 10_000)
+	r.probe, err = r.newTenant(ctx, probeOrg, 10_000)
 	if err != nil {
 		return errors.Join(err, r.cluster.Close())
 	}
@@ -175,6 +187,7 @@ func (r *run) watchLeaders(ctx context.Context) {
 				defer r.mu.Unlock()
 				if !r.seen[l] {
 					r.seen[l] = true
+					l.Seen = r.now()
 					r.hist.Leaders = append(r.hist.Leaders, l)
 				}
 			})
@@ -263,13 +276,14 @@ func (r *run) report() error {
 		r.hist.Ops[i].ID = i
 	}
 	checks := check.All(&r.hist)
-	if err := write(r.options.out, &r.hist, checks); err != nil {
+	sum := summarize(&r.hist, checks)
+	if err := write(r.options.out, &r.hist, checks, sum); err != nil {
 		return err
 	}
-	fmt.Fprint(r.out, summary(&r.hist))
+	fmt.Fprint(r.out, sum)
 	var broken []string
-	for _, c := range checks {
-		fmt.Fprintf(r.out, "%-16s %s\n", c.Name, figures(c))
+	for i, c := range checks {
+		fmt.Fprintf(r.out, "%-16s %s\n", c.Name, sum.Checks[i])
 		for _, a := range c.Anomalies {
 			fmt.Fprintf(r.out, "    %s %v\n", a.What, a.Ops)
 		}

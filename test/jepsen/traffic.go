@@ -19,6 +19,7 @@ import (
 const (
 	clientsPerTenant = 3
 	defaultLimit     = 100
+	raisedLimit      = 200 // of one organization in eight
 	attemptSeconds   = 5
 	// operationSeconds is how long a client goes on with one operation.
 	operationSeconds = 20

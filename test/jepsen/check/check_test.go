@@ -180,6 +180,26 @@ func TestAWindowWithoutALeader(t *testing.T) {
 	}
 }
 
+// A failover counts where an organization has used up its limit before it and after it.
+func TestFailoversWithinWindows(t *testing.T) {
+	h := &history.History{Limits: map[string]int{"o": 2}, Leaders: []history.Leader{
+		{Node: "n2", Term: 3, Leader: "n2", Seen: 12 * time.Second}, {Node: "n1", Term: 3, Leader: "n2", Seen: 11 * time.Second},
+		{Node: "n1", Term: 2, Leader: "n1", Seen: time.Second}, {Node: "n1", Term: 4, Leader: "n2", Seen: 20 * time.Second},
+		{Node: "n1", Term: 5, Leader: "n3", Seen: 200 * time.Second},
+	}}
+	for _, at := range []time.Duration{10 * time.Second, 30 * time.Second, 190 * time.Second} {
+		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Org: "o", Invoked: at, Returned: at + ms, Outcome: history.OK, Sync: &history.Sync{Mode: history.Incremental}})
+	}
+	const figure = "failovers within windows that were used up"
+	if r := Limit(h); r.Figures[figure] != 1 {
+		t.Errorf("counted %d, want that from n1 to n2 alone: to n3 leads one of an organization that has sent one sync", r.Figures[figure])
+	}
+	h.Limits["o"] = 3
+	if r := Limit(h); r.Figures[figure] != 0 {
+		t.Errorf("counted %d where no window was used up", r.Figures[figure])
+	}
+}
+
 func TestAnomaliesAreBounded(t *testing.T) {
 	r := newReport("many")
 	for i := range maxAnomalies + 5 {

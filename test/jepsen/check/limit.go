@@ -31,25 +31,77 @@ func Limit(h *history.History) *Report {
 			byOrg[op.Org] = append(byOrg[op.Org], op)
 		}
 	}
+	full := newWindows(h)
 	for _, org := range slices.Sorted(maps.Keys(byOrg)) {
 		r.Figures["organizations"]++
-		r.checkLimit(h, org, byOrg[org])
+		r.checkLimit(h, org, byOrg[org], full)
 	}
+	r.Figures["failovers within windows that were used up"] = full.count()
 	return r
 }
 
-func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op) {
+// windows has the moments at which another node began to lead, and which of them were
+// within a window in which an organization had used up its limit.
+type windows struct {
+	failovers []time.Duration // ascending
+	within    []bool
+}
+
+func newWindows(h *history.History) *windows {
+	first := map[uint64]history.Leader{} // of each term, as soon as any node knew
+	for _, l := range h.Leaders {
+		if f, known := first[l.Term]; !known || l.Seen < f.Seen {
+			first[l.Term] = l
+		}
+	}
+	w := &windows{}
+	leader := ""
+	for _, term := range slices.Sorted(maps.Keys(first)) {
+		if l := first[term]; l.Leader != leader {
+			if leader != "" {
+				w.failovers = append(w.failovers, l.Seen)
+			}
+			leader = l.Leader
+		}
+	}
+	slices.Sort(w.failovers)
+	w.within = make([]bool, len(w.failovers))
+	return w
+}
+
+func (w *windows) usedUp(from, to time.Duration) {
+	for i, at := range w.failovers {
+		if at > from && at < to {
+			w.within[i] = true
+		}
+	}
+}
+
+func (w *windows) count() (n int) {
+	for _, within := range w.within {
+		if within {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op, full *windows) {
 	limit := h.Limits[org]
 	slices.SortStableFunc(ops, func(a, b *history.Op) int { return int(a.Invoked - b.Invoked) })
 	for i, op := range ops {
 		switch {
 		case op.Outcome == history.OK:
 			r.Figures["acknowledged syncs"]++
-			if n := within(ops[i:], op.Invoked+limitSeconds*time.Second); n > limit {
+			end := op.Invoked + limitSeconds*time.Second
+			n := within(ops[i:], end)
+			if n > limit {
 				r.found([]int{op.ID}, "%s had %d syncs within %d s, from %v on; its limit is %d", org, n, limitSeconds, op.Invoked, limit)
 			}
-			r.Figures["fullest window in percent of the limit"] = max(r.Figures["fullest window in percent of the limit"],
-				100*within(ops[i:], op.Invoked+limitSeconds*time.Second)/max(limit, 1))
+			if n >= limit {
+				full.usedUp(op.Invoked, end)
+			}
+			r.Figures["fullest window in percent of the limit"] = max(r.Figures["fullest window in percent of the limit"], 100*n/max(limit, 1))
 		case op.Code == rateLimited:
 			r.Figures["refusals"]++
 			reach := time.Duration((windowSeconds+windowSlackSeconds)*float64(time.Second)) + faultTime(h, op.Returned)

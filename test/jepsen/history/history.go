@@ -103,6 +103,8 @@ type Leader struct {
 	Node   string `json:"node"`
 	Term   uint64 `json:"term"`
 	Leader string `json:"leader"`
+	// Seen is when the node was first known to take it for that.
+	Seen time.Duration `json:"seen_ns"`
 }
 
 // Commit is a sync of an organization's history, as the cluster has it in the end.
@@ -122,6 +124,7 @@ type Final struct {
 // History is a whole run.
 type History struct {
 	Seed    uint64         `json:"seed"`
+	Version string         `json:"version"` // what the program says of itself
 	Nodes   int            `json:"nodes"`
 	Limits  map[string]int `json:"limits"` // syncs in a window, by organization
 	Ops     []Op           `json:"ops"`    // in the order in which they were invoked
