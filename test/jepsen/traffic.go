@@ -291,12 +291,15 @@ func (w *worker) read(ctx context.Context, node int, namespace string, lineariza
 		op.Read.Index = page.Index
 		op.Read.Records, err = recordsOf(page.Records)
 	}
-	if err != nil {
-		op.Outcome = history.Fail
-		var refused *client.Error
-		if errors.As(err, &refused) {
-			op.Code = refused.Code
-		}
+	var refused *client.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &refused) && refused.Code == "NAMESPACE_NOT_FOUND":
+		op.Read.Missing, err = true, nil
+	case errors.As(err, &refused):
+		op.Outcome, op.Code = history.Fail, refused.Code
+	default:
+		op.Outcome, op.Code = history.Fail, "NO_ANSWER"
 	}
 	w.c.done(op)
 	return err
@@ -339,9 +342,7 @@ func (c *clients) readAll(ctx context.Context, t *tenant) error {
 	w := &worker{c: c, t: t, id: int(c.ids.Add(1))}
 	for node := range t.at {
 		for _, namespace := range slices.Concat(shared, []string{refreshed, loose}) {
-			err := w.read(ctx, node, namespace, true)
-			var refused *client.Error
-			if err != nil && !(errors.As(err, &refused) && refused.Code == "NAMESPACE_NOT_FOUND") {
+			if err := w.read(ctx, node, namespace, true); err != nil {
 				return fmt.Errorf("reading %s of %s in the end: %w", namespace, t.org, err)
 			}
 		}

@@ -70,6 +70,8 @@ func sound() *history.History {
 	// 10: refused
 	add(history.Op{Org: "o1", Invoked: 29 * ms, Returned: 30 * ms, Outcome: history.Fail, Code: "NO_LEADER", Sync: &history.Sync{Mode: history.Incremental, Key: "k10",
 		Writes: []history.Write{write("a", "w", 8)}}})
+	// 11: of what nobody has written
+	add(history.Op{Org: "o1", Invoked: 31 * ms, Returned: 32 * ms, Read: &history.Read{Namespace: "never", Linearizable: true, Missing: true}})
 	return h
 }
 
@@ -94,10 +96,13 @@ func TestWhatHasToBeFound(t *testing.T) {
 	}{
 		{"a stale read that no index gives away", Linearizable, func(h *history.History) {
 			h.Ops[3].Read.Records = []history.Record{record("x", 1, 10), record("y", 2, 10)}
-		}, "no order explains the"},
+		}, "from operation 3 on"},
+		{"a namespace that is gone", Linearizable, func(h *history.History) {
+			h.Ops[9].Read = &history.Read{Namespace: "a", Linearizable: true, Missing: true}
+		}, "from operation 9 on"},
 		{"half a batch", Linearizable, func(h *history.History) {
 			h.Ops[3].Read.Records = []history.Record{record("x", 3, 11), record("y", 2, 10)}
-		}, "no order explains the"},
+		}, "from operation 3 on"},
 		{"a sync of unknown outcome that comes and goes", Linearizable, func(h *history.History) {
 			again := h.Ops[6]
 			again.Invoked, again.Returned = 31*ms, 32*ms

@@ -39,8 +39,8 @@ func Contents(h *history.History) *Report {
 	}
 	for i := range h.Ops {
 		op := &h.Ops[i]
-		if op.Read == nil || op.Outcome != history.OK {
-			continue
+		if op.Read == nil || op.Outcome != history.OK || op.Read.Missing {
+			continue // what is missing names no index
 		}
 		r.Figures["reads"]++
 		want := at(op.Org, op.Read.Namespace).at(op.Read.Index)

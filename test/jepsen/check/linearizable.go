@@ -1,10 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -45,12 +47,40 @@ func Linearizable(h *history.History) *Report {
 		r.Figures["operations"] += len(ops)
 		switch porcupine.CheckOperationsTimeout(namespaceModel, ops, maxSearchSeconds*time.Second) {
 		case porcupine.Illegal:
-			r.found(nil, "no order explains the %d operations of %s", len(ops), name)
+			culprit := firstUnexplained(ops)
+			r.found([]int{culprit}, "no order explains the %d operations of %s, from operation %d on", len(ops), name, culprit)
 		case porcupine.Unknown:
 			r.found(nil, "no order was found within %d s for the %d operations of %s, nor that there is none", maxSearchSeconds, len(ops), name)
 		}
 	}
 	return r
+}
+
+// firstUnexplained is the first operation, by when it returned, at whose end there is no
+// order any more. A moment without one is followed by none that has one.
+func firstUnexplained(ops []porcupine.Operation) (id int) {
+	byReturn := slices.Clone(ops)
+	slices.SortFunc(byReturn, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
+	i := sort.Search(len(byReturn)-1, func(i int) bool {
+		return porcupine.CheckOperationsTimeout(namespaceModel, until(ops, byReturn[i].Return), maxSearchSeconds*time.Second) == porcupine.Illegal
+	})
+	return byReturn[i].Input.(input).op.ID
+}
+
+// until are the operations as they were known at a moment: of those under way a read is
+// nothing yet, and a sync is not over.
+func until(ops []porcupine.Operation, end int64) (known []porcupine.Operation) {
+	for _, o := range ops {
+		switch {
+		case o.Return <= end:
+		case o.Call > end || o.Input.(input).op.Read != nil:
+			continue
+		default:
+			o.Return = math.MaxInt64
+		}
+		known = append(known, o)
+	}
+	return known
 }
 
 // namespacesOf are those that an operation is about, as far as porcupine needs it.

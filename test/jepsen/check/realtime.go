@@ -75,6 +75,6 @@ func indexOf(op *history.Op) (uint64, bool) {
 	case op.Sync != nil:
 		return op.Sync.Index, true
 	default:
-		return op.Read.Index, op.Read.Linearizable
+		return op.Read.Index, op.Read.Linearizable && !op.Read.Missing
 	}
 }

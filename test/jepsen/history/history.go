@@ -71,6 +71,9 @@ type Read struct {
 	Linearizable bool     `json:"linearizable"` // else whatever the node has applied
 	Index        uint64   `json:"index,omitempty"`
 	Records      []Record `json:"records,omitempty"` // by id
+	// Missing has the node say that there is no such namespace: nothing was ever written
+	// there. It tells no index then.
+	Missing bool `json:"missing,omitempty"`
 }
 
 // Record is one of a Read.
