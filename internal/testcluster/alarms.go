@@ -19,7 +19,7 @@ const maxLogLine = 4 << 20 // bytes
 // crash or a data race; nil if there is none.
 func (c *Cluster) Alarms() error {
 	var errs []error
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		if err := n.alarms(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", n.ID, err))
 		}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +56,7 @@ type Host struct {
 // Cluster is a set of nodes that share an admin token and a gossip key.
 type Cluster struct {
 	Nodes          []*Node
+	Spares         []*Node // see NewSpare
 	AdminToken     string
 	AdminTokenFile string
 
@@ -140,7 +142,26 @@ func (c *Cluster) writeSecrets() error {
 
 // NewNode adds a node with ports and a directory of its own, not yet started.
 func (c *Cluster) NewNode() (*Node, error) {
-	i := len(c.Nodes)
+	n, err := c.newNode(len(c.Nodes) + len(c.Spares))
+	if err == nil {
+		c.Nodes = append(c.Nodes, n)
+	}
+	return n, err
+}
+
+// NewSpare is NewNode for one that is a member only now and then: it isn't among Nodes.
+func (c *Cluster) NewSpare() (*Node, error) {
+	n, err := c.newNode(len(c.Nodes) + len(c.Spares))
+	if err == nil {
+		c.Spares = append(c.Spares, n)
+	}
+	return n, err
+}
+
+// all are the nodes, spares among them.
+func (c *Cluster) all() []*Node { return slices.Concat(c.Nodes, c.Spares) }
+
+func (c *Cluster) newNode(i int) (*Node, error) {
 	var host Host
 	var addrs []string
 	var err error
@@ -171,7 +192,6 @@ func (c *Cluster) NewNode() (*Node, error) {
 	if err := c.certify(n); err != nil {
 		return nil, err
 	}
-	c.Nodes = append(c.Nodes, n)
 	return n, nil
 }
 
@@ -229,7 +249,7 @@ func (c *Cluster) HTTPClient() *http.Client { return c.httpClient }
 // Close kills all nodes that run.
 func (c *Cluster) Close() error {
 	var errs []error
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		if n.Running() {
 			errs = append(errs, n.Kill9())
 		}
@@ -240,7 +260,7 @@ func (c *Cluster) Close() error {
 // tails is an error with the end of each node's log.
 func (c *Cluster) tails() error {
 	var errs []error
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		errs = append(errs, errors.New(n.Tail(30)))
 	}
 	return errors.Join(errs...)

@@ -52,7 +52,7 @@ func (c *Cluster) views(ctx context.Context) ([]*Node, map[string]client.Status)
 	var mu sync.Mutex
 	views := map[string]client.Status{}
 	var wg sync.WaitGroup
-	for _, n := range c.Nodes {
+	for _, n := range c.all() {
 		if !n.Running() {
 			continue
 		}

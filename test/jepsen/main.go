@@ -36,6 +36,9 @@ type options struct {
 	dial string // connect to this address, and do nothing else
 }
 
+// spareHosts have nodes that aren't members all the time, and no clients.
+const spareHosts = 2
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := command(ctx, os.Args[1:], os.Stdout)
@@ -52,7 +55,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.SetOutput(out)
 	flags.DurationVar(&o.time, "time", 2*time.Minute, "how long clients and faults go on")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what decides about operations and faults")
-	flags.IntVar(&o.nodes, "nodes", 3, "members of the cluster, 3 to 9")
+	flags.IntVar(&o.nodes, "nodes", 3, "members of the cluster, 3 to 7")
 	flags.IntVar(&o.orgs, "organizations", 12, "each has three clients; one in four tries to exceed its limit")
 	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
 	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
@@ -68,8 +71,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return dial(o.dial)
 	case o.totals != "":
 		return writeTotals(o.totals)
-	case o.nodes < 3 || o.nodes > netns.MaxHosts:
-		return fmt.Errorf("--nodes is %d: it must be from 3 to %d", o.nodes, netns.MaxHosts)
+	case o.nodes < 3 || o.nodes > netns.MaxHosts-spareHosts:
+		return fmt.Errorf("--nodes is %d: it must be from 3 to %d", o.nodes, netns.MaxHosts-spareHosts)
 	case o.orgs < 4:
 		return fmt.Errorf("--organizations is %d: it must be 4 or more", o.orgs)
 	case o.lab != "":
@@ -94,7 +97,7 @@ func inLab(ctx context.Context, o options, args []string, out io.Writer) error {
 	if err := netns.Available(); err != nil {
 		return fmt.Errorf("NOT RUN: %w", err)
 	}
-	lab, err := netns.Make(o.nodes, false)
+	lab, err := netns.Make(o.nodes+spareHosts, false)
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,10 @@ func (n *nemesis) shuffled() []*testcluster.Node {
 	return all
 }
 
-func (n *nemesis) host(node *testcluster.Node) int { return slices.Index(n.cluster.Nodes, node) }
+// host is the number of a node's host, also a spare's, in the lab.
+func (n *nemesis) host(node *testcluster.Node) int {
+	return slices.Index(slices.Concat(n.cluster.Nodes, n.cluster.Spares), node)
+}
 
 // each does something with all nodes.
 func each(nodes []*testcluster.Node, do func(*testcluster.Node) error) error {

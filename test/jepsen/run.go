@@ -86,7 +86,7 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 	if err := r.report(); err != nil {
 		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
 	}
-	for _, n := range r.cluster.Nodes {
+	for _, n := range slices.Concat(r.cluster.Nodes, r.cluster.Spares) {
 		if err := unmountDisk(ctx, diskOf(n)); err != nil {
 			return err
 		}
@@ -128,6 +128,11 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	}
 	if r.cluster, err = testcluster.Start(ctx, cfg); err != nil {
 		return err
+	}
+	for range spareHosts {
+		if _, err := r.cluster.NewSpare(); err != nil {
+			return errors.Join(err, r.cluster.Close())
+		}
 	}
 	r.began = time.Now()
 	r.clients = newClients(r)
