@@ -51,6 +51,7 @@ type Host struct {
 	Run []string // what a program is run with, so that it runs there
 	// Disk is an existing directory that takes the node's; empty: Config.Dir does.
 	Disk string
+	Env  []string // of its processes, beside this one's: of PIPESYNC_… nothing else comes to them
 }
 
 // Cluster is a set of nodes that share an admin token and a gossip key.

@@ -49,7 +49,7 @@ func (n *Node) Start(flags ...string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = filepath.Dir(n.Dir)
-	cmd.Env = CleanEnv()
+	cmd.Env = append(CleanEnv(), n.host.Env...)
 	fmt.Fprintf(log, "---- %s %v\n", time.Now().Format(time.RFC3339Nano), cmd.Args)
 	process, err := StartProcess(cmd, log)
 	if err != nil {

@@ -28,7 +28,13 @@ type options struct {
 	orgs   int
 	out    string
 	binary string
-	only   string // kind of fault; empty: all
+	only   string // kinds of faults; empty: all
+
+	planted  bool   // have the planted bugs be caught
+	bug      string // this one alone; empty: sample says how many
+	sample   int    // of the day; 0: all
+	liveBug  string // of this run
+	bugAlone bool   // one node has it
 
 	totals string // directory of summaries to add up; nothing is run
 
@@ -59,18 +65,29 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.orgs, "organizations", 12, "each has three clients; one in four tries to exceed its limit")
 	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
 	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
-	flags.StringVar(&o.only, "fault", "", "kind of fault, and no other")
+	flags.StringVar(&o.only, "fault", "", "kinds of faults, or how they begin, separated by commas, and no others")
+	flags.BoolVar(&o.planted, "planted", false, "plant bugs, all or the one that is named behind the flags, and have each be caught")
+	flags.IntVar(&o.sample, "sample", 0, "with --planted: only so many bugs, others each day; 0: all")
+	flags.StringVar(&o.liveBug, "bug", "", "planted bug of the nodes, whose program must have been built with the tag planted")
+	flags.BoolVar(&o.bugAlone, "bug-alone", false, "one node has the bug, and the others don't")
 	flags.StringVar(&o.totals, "totals", "", "write a page about the runs whose summaries are in this directory, and do nothing else")
 	flags.StringVar(&o.lab, "lab", "", "for jepsen itself")
 	flags.StringVar(&o.dial, "dial", "", "for jepsen itself")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if o.planted && flags.NArg() == 1 {
+		o.bug = flags.Arg(0)
+	} else if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
 	switch {
 	case o.dial != "":
 		return dial(o.dial)
 	case o.totals != "":
 		return writeTotals(o.totals)
+	case o.planted:
+		return huntPlanted(ctx, o, out)
 	case o.nodes < 3 || o.nodes > netns.MaxHosts-spareHosts:
 		return fmt.Errorf("--nodes is %d: it must be from 3 to %d", o.nodes, netns.MaxHosts-spareHosts)
 	case o.orgs < 4:

@@ -55,7 +55,7 @@ func (r *run) breakThings(ctx context.Context) error {
 // choose are the kinds that were asked for, without those that can't be made here.
 func (n *nemesis) choose() (choice []fault, err error) {
 	for _, f := range faults {
-		if n.only != "" && !strings.HasPrefix(f.kind, n.only) {
+		if !n.wanted(f.kind) {
 			continue
 		}
 		if f.needs != nil {
@@ -68,9 +68,19 @@ func (n *nemesis) choose() (choice []fault, err error) {
 		choice = append(choice, f)
 	}
 	if len(choice) == 0 {
-		return nil, fmt.Errorf("--fault is %q: there is no such kind that can be made here", n.only)
+		return nil, fmt.Errorf("--fault is %q: none of these can be made here", n.only)
 	}
 	return choice, nil
+}
+
+// wanted says whether a kind of fault was asked for.
+func (o options) wanted(kind string) bool {
+	for name := range strings.SplitSeq(o.only, ",") {
+		if strings.HasPrefix(kind, strings.TrimSpace(name)) {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *nemesis) once(ctx context.Context, f fault) error {

@@ -73,17 +73,15 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 	r.say("seed %d, %d nodes, %v", o.seed, o.nodes, o.time)
 	err = r.start(ctx, dir)
 	if err == nil {
-		err = r.use(ctx)
-		if err == nil {
+		if err = r.use(ctx); err == nil {
+			// What there is to tell is told also where not all can be found out.
 			err = r.end(ctx)
+			err = errors.Join(r.report(), err)
 		}
 		// What was left in the middle of a fault doesn't stop for a farewell.
 		err = errors.Join(err, r.cluster.Alarms(), r.cluster.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
-	}
-	if err := r.report(); err != nil {
 		return fmt.Errorf("%w (the nodes' logs are in %s)", err, dir)
 	}
 	for _, n := range slices.Concat(r.cluster.Nodes, r.cluster.Spares) {
@@ -121,7 +119,7 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
 		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
-		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk})
+		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk, Env: r.environment(i)})
 		if err := makeDisk(disk); err != nil {
 			return err
 		}
@@ -207,34 +205,81 @@ func (r *run) watchLeaders(ctx context.Context) {
 }
 
 // end finds out what is open, reads everything, and asks all nodes for what they have.
-func (r *run) end(ctx context.Context) error {
+func (r *run) end(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, endSeconds*time.Second)
 	defer cancel()
-	r.say("settling %d syncs whose outcome is open", len(r.clients.open))
-	for _, n := range r.cluster.Nodes {
-		if err := n.AwaitReady(ctx); err != nil {
-			return err
+	defer func() {
+		if err != nil {
+			r.hist.Incomplete = err.Error()
 		}
+	}()
+	r.say("settling %d syncs whose outcome is open", len(r.clients.open))
+	serving, err := r.awaitServing(ctx)
+	if err != nil {
+		return err
 	}
-	if err := r.clients.settle(ctx); err != nil {
+	if err := r.clients.settle(ctx, serving); err != nil {
 		return err
 	}
 	for _, t := range r.tenants {
-		if err := r.clients.readAll(ctx, t); err != nil {
+		if err := r.clients.readAll(ctx, t, serving); err != nil {
 			return err
 		}
-		if err := r.readCommits(ctx, t); err != nil {
+		if err := r.readCommits(ctx, t, serving[0]); err != nil {
 			return err
 		}
 	}
-	return r.compareNodes(ctx)
+	return r.compareNodes(ctx, serving[0])
 }
 
-// readCommits reads an organization's history, newest first.
-func (r *run) readCommits(ctx context.Context, t *tenant) error {
+// awaitServing waits until all nodes serve, and returns their numbers. Those that
+// know of themselves that their state isn't the others' never will, and are left out.
+func (r *run) awaitServing(ctx context.Context) (serving []int, err error) {
+	for i, n := range r.cluster.Nodes {
+		diverged := false
+		err := testcluster.Await(ctx, "the readiness of "+n.ID, func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, adminSeconds*time.Second)
+			defer cancel()
+			err := n.Client().Ready(ctx)
+			if err != nil {
+				status, _ := n.Client().Status(ctx)
+				diverged = divergence(status) != ""
+			}
+			if diverged || !n.Running() {
+				return nil
+			}
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case !n.Running():
+			return nil, fmt.Errorf("%s has ended by itself", n.ID)
+		case !diverged:
+			serving = append(serving, i)
+		}
+	}
+	if len(serving) == 0 {
+		return nil, errors.New("no node serves")
+	}
+	return serving, nil
+}
+
+// divergence is what a node says of itself if its state isn't the others'.
+func divergence(status client.Status) string {
+	for _, a := range status.Alarms {
+		if a.Code == "STATE_DIVERGED" {
+			return a.Message
+		}
+	}
+	return ""
+}
+
+// readCommits reads an organization's history through a node, newest first.
+func (r *run) readCommits(ctx context.Context, t *tenant, node int) error {
 	o := client.ReadOptions{Limit: 1000}
 	for {
-		page, err := t.at[0].Syncs(ctx, "", o)
+		page, err := t.at[node].Syncs(ctx, "", o)
 		if err != nil {
 			return fmt.Errorf("reading the history of %s: %w", t.org, err)
 		}
@@ -248,9 +293,10 @@ func (r *run) readCommits(ctx context.Context, t *tenant) error {
 	}
 }
 
-// compareNodes has all nodes read all their rows as of one entry.
-func (r *run) compareNodes(ctx context.Context) error {
-	begun, err := r.cluster.Nodes[0].Client().Scrub(ctx)
+// compareNodes has all nodes read all their rows as of one entry, which one of them
+// proposes.
+func (r *run) compareNodes(ctx context.Context, node int) error {
+	begun, err := r.cluster.Nodes[node].Client().Scrub(ctx)
 	if err != nil {
 		return fmt.Errorf("having the nodes read all their rows: %w", err)
 	}
@@ -259,6 +305,11 @@ func (r *run) compareNodes(ctx context.Context) error {
 			status, err := n.Client().Status(ctx)
 			if err != nil {
 				return err
+			}
+			// One that has found out by now doesn't tell its hash any more.
+			if why := divergence(status); why != "" {
+				r.hist.Finals = append(r.hist.Finals, history.Final{Node: n.ID, Diverged: why})
+				return nil
 			}
 			if s := status.State.Scrub; s == nil || s.Index < begun.Index {
 				return fmt.Errorf("the last one is %+v", s)

@@ -316,12 +316,12 @@ func recordsOf(page []client.Record) (records []history.Record, err error) {
 	return records, nil
 }
 
-// settle sends again, with its key, what nobody has an answer to.
-func (c *clients) settle(ctx context.Context) error {
+// settle sends again, with its key, what nobody has an answer to, to some of the nodes.
+func (c *clients) settle(ctx context.Context, nodes []int) error {
 	for _, o := range c.open {
 		for i := 0; ; i++ {
 			o.op.Requests++
-			reply, err := o.t.at[i%len(o.t.at)].Sync(ctx, o.req)
+			reply, err := o.t.at[nodes[i%len(nodes)]].Sync(ctx, o.req)
 			if err == nil {
 				answered(o.op, reply)
 				break
@@ -337,10 +337,10 @@ func (c *clients) settle(ctx context.Context) error {
 	return nil
 }
 
-// readAll reads all of an organization through each node.
-func (c *clients) readAll(ctx context.Context, t *tenant) error {
+// readAll reads all of an organization through each of some nodes.
+func (c *clients) readAll(ctx context.Context, t *tenant, nodes []int) error {
 	w := &worker{c: c, t: t, id: int(c.ids.Add(1))}
-	for node := range t.at {
+	for _, node := range nodes {
 		for _, namespace := range slices.Concat(shared, []string{refreshed, loose}) {
 			if err := w.read(ctx, node, namespace, true); err != nil {
 				return fmt.Errorf("reading %s of %s in the end: %w", namespace, t.org, err)

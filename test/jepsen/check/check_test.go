@@ -150,6 +150,7 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"a refusal below the limit", Limit, func(h *history.History) { h.Ops[10].Code = rateLimited }, "o1 was refused at 30ms, after 4 syncs"},
 		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},
 		{"another state", Replicas, func(h *history.History) { h.Finals[2].Hash = "bb" }, "n3 has bb"},
+		{"a node that has diverged", Replicas, func(h *history.History) { h.Finals[2] = history.Final{Node: "n3", Diverged: "at index 7"} }, "n3 has diverged"},
 		{"a node that says nothing", Replicas, func(h *history.History) { h.Finals = h.Finals[:2] }, "2 of 3 nodes"},
 		{"no recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 0 }, "kill on [n1]"},
 		{"a slow recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 11 * time.Second }, "kill on [n1]"},

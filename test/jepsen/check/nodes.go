@@ -28,11 +28,15 @@ func Replicas(h *history.History) *Report {
 	r := newReport("replicas")
 	for _, f := range h.Finals {
 		r.Figures["nodes"]++
+		if f.Diverged != "" {
+			r.found(nil, "%s has diverged: %s", f.Node, f.Diverged)
+			continue
+		}
 		if first := h.Finals[0]; f.Index != first.Index || f.Hash != first.Hash {
 			r.found(nil, "%s has %s at index %d, %s has %s at index %d", first.Node, first.Hash, first.Index, f.Node, f.Hash, f.Index)
 		}
 	}
-	if len(h.Finals) != h.Nodes {
+	if len(h.Finals) != h.Nodes && h.Incomplete == "" {
 		r.found(nil, "%d of %d nodes have told what they have in the end", len(h.Finals), h.Nodes)
 	}
 	return r

@@ -42,7 +42,9 @@ func Once(h *history.History) *Report {
 		}
 		byIndex[op.Sync.Index], bySync[op.Sync.SyncID] = op, op
 	}
-	r.checkCommits(h, bySync, unknown)
+	if h.Incomplete == "" {
+		r.checkCommits(h, bySync, unknown)
+	}
 	return r
 }
 

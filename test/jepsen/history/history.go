@@ -122,6 +122,9 @@ type Final struct {
 	Node  string `json:"node"`
 	Index uint64 `json:"index"` // of its scrub
 	Hash  string `json:"hash"`  // of all its rows at that index
+	// Diverged is what it says of itself where it knows that its state isn't that of the
+	// others. Then it tells no hash.
+	Diverged string `json:"diverged,omitempty"`
 }
 
 // History is a whole run.
@@ -136,4 +139,6 @@ type History struct {
 	Leaders []Leader       `json:"leaders"`
 	Commits []Commit       `json:"commits"`
 	Finals  []Final        `json:"finals"`
+	// Incomplete is why Commits and Finals aren't all that there are; empty: they are.
+	Incomplete string `json:"incomplete,omitempty"`
 }
