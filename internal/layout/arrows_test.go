@@ -44,19 +44,21 @@ var arrows = map[string][]string{
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
 	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
-	"test/jepsen":           {"client", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/history"},
+	"test/jepsen":           {"client", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history"},
 	"test/jepsen/check":     {"test/jepsen/history"},
+	"test/jepsen/faultfs":   {},
 	"test/jepsen/history":   {},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.
 var testArrows = map[string][]string{
-	"api":           {"client", "fsm/admission"},
-	"cluster":       {"internal/testcluster"},
-	"cmd/node":      {"internal/testcluster"},
-	"client":        {},
-	"fsm/admission": {"fsm/contenthash"},
-	"fsm":           {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
+	"api":                 {"client", "fsm/admission"},
+	"cluster":             {"internal/testcluster"},
+	"cmd/node":            {"internal/testcluster"},
+	"client":              {},
+	"test/jepsen/faultfs": {"internal/netns"},
+	"fsm/admission":       {"fsm/contenthash"},
+	"fsm":                 {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
 	"internal/simcluster": {
 		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "internal/crashfs", "internal/seeds",
 	},
@@ -73,6 +75,7 @@ var keepers = map[string][]string{
 	"github.com/julienschmidt/httprouter": {"api"},
 	"github.com/spf13/cobra":              {"cmd/node"},
 	"github.com/anishathalye/porcupine":   {"test/jepsen/check"},
+	"github.com/hanwen/go-fuse":           {"test/jepsen/faultfs"},
 }
 
 // testOnly are modules that product code never imports.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"pipesync/internal/netns"
+	"pipesync/test/jepsen/faultfs"
 )
 
 // options are those of one run.
@@ -40,6 +41,9 @@ type options struct {
 
 	lab  string // JSON: this process runs in the hub of it
 	dial string // connect to this address, and do nothing else
+
+	faultfs         string // serve this directory, and do nothing else
+	touch, touchHow string // likewise access this file
 }
 
 // spareHosts have nodes that aren't members all the time, and no clients.
@@ -73,6 +77,9 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.totals, "totals", "", "write a page about the runs whose summaries are in this directory, and do nothing else")
 	flags.StringVar(&o.lab, "lab", "", "for jepsen itself")
 	flags.StringVar(&o.dial, "dial", "", "for jepsen itself")
+	flags.StringVar(&o.faultfs, "faultfs", "", "for jepsen itself")
+	flags.StringVar(&o.touch, "touch", "", "for jepsen itself")
+	flags.StringVar(&o.touchHow, "touch-how", "", "for jepsen itself")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -84,6 +91,10 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	switch {
 	case o.dial != "":
 		return dial(o.dial)
+	case o.faultfs != "":
+		return faultfs.Serve(o.faultfs, o.seed, os.Stdin, out)
+	case o.touch != "":
+		return touchHere(o.touch, o.touchHow, out)
 	case o.totals != "":
 		return writeTotals(o.totals)
 	case o.planted:

@@ -163,11 +163,11 @@ func (n *nemesis) host(node *testcluster.Node) int {
 	return slices.Index(slices.Concat(n.cluster.Nodes, n.cluster.Spares), node)
 }
 
-// each does something with all nodes.
-func each(nodes []*testcluster.Node, do func(*testcluster.Node) error) error {
+// each does something with all of a kind.
+func each[T any](of []T, do func(T) error) error {
 	var all []error
-	for _, n := range nodes {
-		all = append(all, do(n))
+	for _, one := range of {
+		all = append(all, do(one))
 	}
 	return errors.Join(all...)
 }
