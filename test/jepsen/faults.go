@@ -26,7 +26,14 @@ type broken struct {
 }
 
 // faults are all kinds.
-var faults = slices.Concat(processFaults, networkFaults, diskFaults, faultyDiskFaults, memberFaults)
+var faults = slices.Concat(
+	processFaults,
+	networkFaults,
+	diskFaults,
+	faultyDiskFaults,
+	memberFaults,
+	operationFaults,
+)
 
 // breaking breaks so many nodes at once.
 type breaking func(context.Context, *nemesis, []*testcluster.Node) (*broken, error)
