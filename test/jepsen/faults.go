@@ -26,14 +26,7 @@ type broken struct {
 }
 
 // faults are all kinds.
-var faults = slices.Concat(
-	processFaults,
-	networkFaults,
-	diskFaults,
-	faultyDiskFaults,
-	memberFaults,
-	operationFaults,
-)
+var faults = slices.Concat(processFaults, networkFaults, diskFaults, faultyDiskFaults, memberFaults)
 
 // breaking breaks so many nodes at once.
 type breaking func(context.Context, *nemesis, []*testcluster.Node) (*broken, error)

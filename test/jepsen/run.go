@@ -229,7 +229,10 @@ func (r *run) end(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return r.compareNodes(ctx, serving[0])
+	if err := r.compareNodes(ctx, serving[0]); err != nil {
+		return err
+	}
+	return r.followChanges(ctx, serving)
 }
 
 // awaitServing waits until all nodes serve, and returns their numbers. Those that

@@ -307,11 +307,11 @@ func (w *worker) read(ctx context.Context, node int, namespace string, lineariza
 
 func recordsOf(page []client.Record) (records []history.Record, err error) {
 	for _, r := range page {
-		var data struct{ V int64 }
-		if err := json.Unmarshal(r.Data, &data); err != nil {
-			return nil, fmt.Errorf("record %s: %w", r.ID, err)
+		value, err := valueOf(r.Data)
+		if err != nil {
+			return nil, err
 		}
-		records = append(records, history.Record{ID: r.ID, Value: data.V, Index: r.Index})
+		records = append(records, history.Record{ID: r.ID, Value: value, Index: r.Index})
 	}
 	return records, nil
 }

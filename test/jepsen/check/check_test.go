@@ -70,6 +70,16 @@ func sound() *history.History {
 	// 10: refused
 	add(history.Op{Org: "o1", Invoked: 29 * ms, Returned: 30 * ms, Outcome: history.Fail, Code: "NO_LEADER", Sync: &history.Sync{Mode: history.Incremental, Key: "k10",
 		Writes: []history.Write{write("a", "w", 8)}}})
+	change := func(namespace, id string, value int64, index uint64) history.Change {
+		return history.Change{Namespace: namespace, Record: record(id, value, index), Deleted: value == 0}
+	}
+	h.Followings = []history.Following{
+		{Node: "n1", Org: "o1", Index: 14, Changes: []history.Change{
+			change("loose", "p", 4, 12), change("loose", "q", 5, 12), change("a", "z", 6, 13)}},
+		{Node: "n1", Org: "o1", After: 10, Index: 14, Changes: []history.Change{
+			change("a", "y", 0, 11), change("loose", "p", 4, 12), change("loose", "q", 5, 12), change("a", "x", 0, 13), change("a", "z", 6, 13)}},
+		{Node: "n1", Org: "o2", After: 10, Compacted: true}, {Node: "n1", Org: "o2", After: 10, Reconciling: true},
+	}
 	// 11: of what nobody has written
 	add(history.Op{Org: "o1", Invoked: 31 * ms, Returned: 32 * ms, Read: &history.Read{Namespace: "never", Linearizable: true, Missing: true}})
 	return h
@@ -146,6 +156,11 @@ func TestWhatHasToBeFound(t *testing.T) {
 			h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s0", Index: 99})
 		}, "s0 twice"},
 		{"a sync elsewhere in the history", Once, func(h *history.History) { h.Commits[0].Index = 9 }, "and is at 9"},
+		{"a change that isn't told", Changes, func(h *history.History) { h.Followings[0].Changes = h.Followings[0].Changes[:2] }, "it should be [{z 6 13}]"},
+		{"a deletion that isn't told", Changes, func(h *history.History) { h.Followings[1].Changes = h.Followings[1].Changes[1:] }, "has [{y 2 10} {z 6 13}]"},
+		{"an old change", Changes, func(h *history.History) { h.Followings[0].Changes[2].Record = record("z", 6, 12) }, "has [{z 6 12}]"},
+		{"a change elsewhere", Changes, func(h *history.History) { h.Followings[0].Changes[0].Namespace = "b" }, "in o1/b, where nothing was written"},
+		{"changes that are forgotten", Changes, func(h *history.History) { h.Followings[0].Compacted = true }, "for somebody who has none yet"},
 		{"more than the limit", Limit, func(h *history.History) { h.Limits["o1"] = 2 }, "o1 had 3 syncs within 60 s"},
 		{"a refusal below the limit", Limit, func(h *history.History) { h.Ops[10].Code = rateLimited }, "o1 was refused at 30ms, after 4 syncs"},
 		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},

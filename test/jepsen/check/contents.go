@@ -17,39 +17,51 @@ import (
 // A sync of unknown outcome counts from the index on at which a read shows it.
 func Contents(h *history.History) *Report {
 	r := newReport("contents")
-	syncs := append(acknowledged(h), r.shown(h)...)
-	slices.SortStableFunc(syncs, func(a, b *history.Op) int { return compare(a.Sync.Index, b.Sync.Index) })
-	all := map[string]*contents{}
-	at := func(org, namespace string) *contents {
-		name := org + "/" + namespace
-		if all[name] == nil {
-			all[name] = &contents{versions: map[string][]version{}}
-		}
-		return all[name]
-	}
-	for _, op := range syncs {
-		var did history.Details
-		for _, namespace := range namespacesOf(op) {
-			at(op.Org, namespace).apply(op, namespace, &did)
-		}
-		r.Figures["syncs"]++
-		if op.Outcome == history.OK && did != op.Sync.Details {
-			r.found([]int{op.ID}, "sync at index %d says %+v of what it did, and did %+v", op.Sync.Index, op.Sync.Details, did)
-		}
-	}
+	all := r.states(h)
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		if op.Read == nil || op.Outcome != history.OK || op.Read.Missing {
 			continue // what is missing names no index
 		}
 		r.Figures["reads"]++
-		want := at(op.Org, op.Read.Namespace).at(op.Read.Index)
+		want := all.of(op.Org, op.Read.Namespace).at(op.Read.Index)
 		if !slices.Equal(op.Read.Records, want) {
 			r.found([]int{op.ID}, "a read through %s at index %d of %s/%s shows %s: it should be %s",
 				op.Node, op.Read.Index, op.Org, op.Read.Namespace, describe(op.Read.Records), describe(want))
 		}
 	}
 	return r
+}
+
+// states makes the state of every index.
+func (r *Report) states(h *history.History) states {
+	syncs := append(acknowledged(h), r.shown(h)...)
+	slices.SortStableFunc(syncs, func(a, b *history.Op) int { return compare(a.Sync.Index, b.Sync.Index) })
+	all := states{}
+	for _, op := range syncs {
+		var did history.Details
+		for _, namespace := range namespacesOf(op) {
+			all.of(op.Org, namespace).apply(op, namespace, &did)
+		}
+		r.Figures["syncs"]++
+		if op.Outcome == history.OK && did != op.Sync.Details {
+			r.found([]int{op.ID}, "sync at index %d says %+v of what it did, and did %+v", op.Sync.Index, op.Sync.Details, did)
+		}
+	}
+	return all
+}
+
+// states has the contents of each namespace, by organization and name.
+type states map[string]map[string]*contents
+
+func (s states) of(org, namespace string) *contents {
+	if s[org] == nil {
+		s[org] = map[string]*contents{}
+	}
+	if s[org][namespace] == nil {
+		s[org][namespace] = &contents{versions: map[string][]version{}}
+	}
+	return s[org][namespace]
 }
 
 // shown are the syncs of unknown outcome that some read shows, with their index. What is

@@ -127,6 +127,27 @@ type Final struct {
 	Diverged string `json:"diverged,omitempty"`
 }
 
+// Following is what somebody would be sent, in the end, who follows the changes of an
+// organization and has its records as of index After; 0: nothing at all.
+type Following struct {
+	Node    string   `json:"node"`
+	Org     string   `json:"org"`
+	After   uint64   `json:"after"`
+	Index   uint64   `json:"index"` // of the state
+	Changes []Change `json:"changes"`
+	// Compacted says that the node has forgotten deletions behind After, and said so.
+	Compacted bool `json:"compacted,omitempty"`
+	// Reconciling says that not all deletions of a refresh are there yet.
+	Reconciling bool `json:"reconciling,omitempty"`
+}
+
+// Change is a record as it is now, or that it was deleted.
+type Change struct {
+	Namespace string `json:"namespace"`
+	Record
+	Deleted bool `json:"deleted,omitempty"`
+}
+
 // History is a whole run.
 type History struct {
 	Seed    uint64         `json:"seed"`
@@ -140,5 +161,6 @@ type History struct {
 	Commits []Commit       `json:"commits"`
 	Finals  []Final        `json:"finals"`
 	// Incomplete is why Commits and Finals aren't all that there are; empty: they are.
-	Incomplete string `json:"incomplete,omitempty"`
+	Incomplete string      `json:"incomplete,omitempty"`
+	Followings []Following `json:"followings"`
 }
