@@ -59,7 +59,8 @@ func Make(hosts int, ipv6 bool) (*Lab, error) {
 	l := &Lab{Hub: prefix + "-hub", IPv6: ipv6}
 	err := ip("netns add " + l.Hub)
 	for _, command := range []string{
-		"link set lo up", "link add hub type bridge", l.use(99) + " dev hub", "link set hub up",
+		"link set lo up", "link add hub type bridge", l.use(hubNumber) + " dev hub", "link set hub up",
+		"link add " + nowhere + " type bridge",
 	} {
 		if err == nil {
 			err = ip("-n " + l.Hub + " " + command)
