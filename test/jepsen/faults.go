@@ -13,6 +13,8 @@ type fault struct {
 	kind string
 	// needs says what this machine lacks for it; nil: any machine that has a lab will do.
 	needs func() error
+	// nodes is how many it takes at least; 0: any cluster will do.
+	nodes int
 	// begin breaks something. It returns on which nodes, and what heals it; the proof
 	// that it has had an effect is for the fault's own to find, before it is healed.
 	begin func(ctx context.Context, n *nemesis) (*broken, error)
@@ -26,7 +28,7 @@ type broken struct {
 }
 
 // faults are all kinds.
-var faults = slices.Concat(processFaults, networkFaults, diskFaults, faultyDiskFaults, memberFaults)
+var faults = slices.Concat(processFaults, networkFaults, linkFaults, slowFaults, diskFaults, faultyDiskFaults, memberFaults)
 
 // breaking breaks so many nodes at once.
 type breaking func(context.Context, *nemesis, []*testcluster.Node) (*broken, error)

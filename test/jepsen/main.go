@@ -44,6 +44,7 @@ type options struct {
 
 	faultfs         string // serve this directory, and do nothing else
 	touch, touchHow string // likewise access this file
+	part            string // be what a lab needs on a host, and do nothing else
 }
 
 // spareHosts have nodes that aren't members all the time, and no clients.
@@ -80,6 +81,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.faultfs, "faultfs", "", "for jepsen itself")
 	flags.StringVar(&o.touch, "touch", "", "for jepsen itself")
 	flags.StringVar(&o.touchHow, "touch-how", "", "for jepsen itself")
+	flags.StringVar(&o.part, "part", "", "for jepsen itself")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -95,6 +97,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return faultfs.Serve(o.faultfs, o.seed, os.Stdin, out)
 	case o.touch != "":
 		return touchHere(o.touch, o.touchHow, out)
+	case o.part != "":
+		return netns.Child(o.part, out)
 	case o.totals != "":
 		return writeTotals(o.totals)
 	case o.planted:

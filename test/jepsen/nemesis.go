@@ -58,12 +58,10 @@ func (n *nemesis) choose() (choice []fault, err error) {
 		if !n.wanted(f.kind) {
 			continue
 		}
-		if f.needs != nil {
-			if why := f.needs(); why != nil {
-				n.say("NOT RUN: %s: %v", f.kind, why)
-				n.hist.NotRun = append(n.hist.NotRun, history.NotRun{Kind: f.kind, Why: why.Error()})
-				continue
-			}
+		if why := n.lacks(f); why != nil {
+			n.say("NOT RUN: %s: %v", f.kind, why)
+			n.hist.NotRun = append(n.hist.NotRun, history.NotRun{Kind: f.kind, Why: why.Error()})
+			continue
 		}
 		choice = append(choice, f)
 	}
@@ -81,6 +79,17 @@ func (o options) wanted(kind string) bool {
 		}
 	}
 	return false
+}
+
+// lacks is why a fault can't be made here; nil: it can.
+func (n *nemesis) lacks(f fault) error {
+	switch {
+	case n.nodes < f.nodes:
+		return fmt.Errorf("it takes %d nodes", f.nodes)
+	case f.needs != nil:
+		return f.needs()
+	}
+	return nil
 }
 
 func (n *nemesis) once(ctx context.Context, f fault) error {
