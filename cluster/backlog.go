@@ -90,6 +90,7 @@ func (b *backlog) pass(ctx context.Context, rpc raft.RPC) {
 	for _, e := range entriesOf(rpc) {
 		b.arrive(e)
 	}
+	b.progress.end.vouch(rpc)
 	select {
 	case b.to <- rpc:
 	case <-ctx.Done():

@@ -71,7 +71,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication(),
 		leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
-		progress: newProgress(cfg.sm, cfg.meters), succession: newSuccession(), stopped: make(chan struct{}),
+		succession: newSuccession(), stopped: make(chan struct{}),
 	}
 	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
@@ -87,7 +87,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.store, err = newLogStore(file, cfg.Fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
+	c.store, err = newLogStore(file, cfg.Fatal, floorOf(snapshots))
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 			_ = c.store.file.Close()
 		}
 	}()
+	c.progress = newProgress(cfg.sm, cfg.meters, &snapshotEnd{log: c.store.log, snapshots: snapshots})
 	if err := checkState(cfg.id, c.store, snapshots); err != nil {
 		return nil, err
 	}
@@ -119,7 +120,10 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.store.metered.measureFrom(newest + 1)
+	if err := c.progress.end.reached(); err != nil {
+		return nil, err
+	}
+	c.store.metered.measureFrom(newest.Index + 1)
 	c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered)
 	if failed := c.progress.started(); failed != nil {
 		return nil, fmt.Errorf("restoring the newest snapshot: %w; %s", failed, startCure)

@@ -18,6 +18,7 @@ import (
 type progress struct {
 	StateMachine
 	meters *meters
+	end    *snapshotEnd
 
 	mu      sync.Mutex
 	reached uint64        // every command up to here has been applied or fenced
@@ -29,8 +30,8 @@ type progress struct {
 	restoring error // why the newest snapshot could not be restored meanwhile
 }
 
-func newProgress(sm StateMachine, m *meters) *progress {
-	return &progress{StateMachine: sm, meters: m, changed: make(chan struct{}), starting: true}
+func newProgress(sm StateMachine, m *meters, end *snapshotEnd) *progress {
+	return &progress{StateMachine: sm, meters: m, end: end, changed: make(chan struct{}), starting: true}
 }
 
 // Restore implements raft.FSM. Where Raft can't restore the newest snapshot when
@@ -43,7 +44,12 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
-	err = p.StateMachine.Restore(snapshot)
+	if err = p.end.cut(); err == nil {
+		err = p.StateMachine.Restore(snapshot)
+	}
+	if err == nil {
+		err = p.end.reached()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.starting {

@@ -40,7 +40,7 @@ func replay(dataDir string, sm StateMachine, fatal func(error)) (_ Survivor, err
 		return Survivor{}, err
 	}
 	snapshots := sm.Snapshots()
-	store, err := newLogStore(file, fatal, func() (uint64, error) { return newestSnapshot(snapshots) })
+	store, err := newLogStore(file, fatal, floorOf(snapshots))
 	if err != nil {
 		return Survivor{}, err
 	}

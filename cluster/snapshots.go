@@ -71,7 +71,7 @@ func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	}
 	c.store.metered.bytes.Add(-bytes)
 	c.store.metered.entries.Add(-entries)
-	return nil
+	return c.progress.end.reached()
 }
 
 // trailingEntries turns the budgets of time and bytes into a number of entries of
@@ -88,14 +88,22 @@ func trailingEntries(bytes, entries int64, since time.Duration) uint64 {
 	return uint64(max(budget/max(bytes/entries, 1), minTrailingEntries))
 }
 
-// newestSnapshot is the index of the newest snapshot, 0 if there is none.
-func newestSnapshot(snapshots raft.SnapshotStore) (uint64, error) {
+// newestSnapshot is the zero one if there is none.
+func newestSnapshot(snapshots raft.SnapshotStore) (raft.SnapshotMeta, error) {
 	list, err := snapshots.List()
 	if err != nil {
-		return 0, fmt.Errorf("listing the snapshots: %w", err)
+		return raft.SnapshotMeta{}, fmt.Errorf("listing the snapshots: %w", err)
 	}
 	if len(list) == 0 {
-		return 0, nil
+		return raft.SnapshotMeta{}, nil
 	}
-	return list[0].Index, nil
+	return *list[0], nil
+}
+
+// floorOf tells the index of the newest snapshot: the log may lack entries up to it.
+func floorOf(snapshots raft.SnapshotStore) func() (uint64, error) {
+	return func() (uint64, error) {
+		newest, err := newestSnapshot(snapshots)
+		return newest.Index, err
+	}
 }
