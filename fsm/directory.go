@@ -55,6 +55,8 @@ func openDir(d disk, dir string) (string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		name = databaseName(1)
 		err = firstCurrent(d, dir, name)
+	} else if err == nil {
+		err = refuseOthers(d, dir, name)
 	}
 	if err != nil {
 		return "", err
@@ -69,11 +71,26 @@ func firstCurrent(d disk, dir, name string) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, databasePrefix) }) {
+	if slices.ContainsFunc(names, isDatabase) {
 		return fmt.Errorf("%s has databases but no %s: %s", dir, currentName, rotCure)
 	}
 	_, err = writeCurrent(d, dir, name)
 	return err
+}
+
+func isDatabase(name string) bool { return strings.HasPrefix(name, databasePrefix) }
+
+// refuseOthers refuses a CURRENT that names a database which isn't there, beside others,
+// which would go as leftovers: it is moved only to one that is whole. One bit makes such a name.
+func refuseOthers(d disk, dir, current string) error {
+	names, err := d.List(dir)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(names, isDatabase) && !slices.Contains(names, current) {
+		return fmt.Errorf("read %s: %w: it names %s, which isn't there, beside other databases", filepath.Join(dir, currentName), ErrCorrupt, current)
+	}
+	return nil
 }
 
 func readCurrent(d disk, dir string) (string, error) {
@@ -83,7 +100,7 @@ func readCurrent(d disk, dir string) (string, error) {
 	}
 	name, ok := strings.CutSuffix(string(b), "\n")
 	if _, err := databaseNumber(name); err != nil || !ok {
-		return "", fmt.Errorf("read %s: %w", currentName, errors.Join(err, ErrCorrupt))
+		return "", fmt.Errorf("read %s: %w", filepath.Join(dir, currentName), errors.Join(err, ErrCorrupt))
 	}
 	return name, nil
 }

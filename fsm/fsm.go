@@ -52,23 +52,33 @@ func Open(o Options) (*FSM, error) {
 	}
 	f := &FSM{opts: o, flushDue: make(chan struct{}, 1)}
 	f.disk = disk{o.FS, f.fatal}
-	dir, err := openDir(f.disk, o.Dir)
-	if err != nil {
+	if err := f.open(); err != nil {
+		if errors.Is(err, storage.ErrCorrupt) || errors.Is(err, ErrCorrupt) {
+			err = fmt.Errorf("%w; %s", err, rotCure)
+		}
 		return nil, fmt.Errorf("open state machine: %w", err)
 	}
-	if f.snapshots, err = openSnapshots(f.disk, filepath.Join(o.Dir, snapshotsName), o.Logger); err != nil {
-		return nil, fmt.Errorf("open state machine: %w", err)
+	return f, nil
+}
+
+func (f *FSM) open() error {
+	dir, err := openDir(f.disk, f.opts.Dir)
+	if err != nil {
+		return err
+	}
+	if f.snapshots, err = openSnapshots(f.disk, filepath.Join(f.opts.Dir, snapshotsName), f.opts.Logger); err != nil {
+		return err
 	}
 	h, system, err := f.openHandle(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open state machine: %w", err)
+		return err
 	}
 	if s := f.snapshots.newest(); s != nil && s.meta.Database == filepath.Base(dir) {
 		h.sums.learn(s.meta.Header.Files)
 	}
 	f.current, f.system = h, system
 	f.applied, f.term = system.AppliedIndex, system.AppliedTerm
-	return f, nil
+	return nil
 }
 
 // Applied is the Raft index of the last entry in the state. Fenced entries

@@ -21,7 +21,8 @@ import (
 //	fields: index (8) │ term (8) │ configuration's index (8) │ database (text) │
 //	        server count (uvarint) │ of each server: suffrage (1) │ id (text) │ address (text)
 //
-// The checksum covers all bytes but its own four. Index and term are raft's: of
+// The checksum covers all bytes but its own four, in every version, so that a rotted
+// version isn't taken for a newer one. Index and term are raft's: of
 // the last entry before the snapshot, one of raft's own perhaps. Database names
 // the one that the snapshot shares its files with, and is empty where it came
 // over the network. What follows the fields is the header of the snapshot's
@@ -84,10 +85,10 @@ func decodeSnapshotMeta(b []byte) (*snapshotMeta, error) {
 		return nil, d.err
 	case kind != formatSnapshotMeta:
 		return nil, fmt.Errorf("%w: kind %#x is no snapshot's meta", ErrCorrupt, kind)
-	case version != metaVersion:
-		return nil, fmt.Errorf("version %d: %w", version, ErrUnknownFormat)
 	case sum != metaSum(b):
 		return nil, fmt.Errorf("%w: checksum differs", ErrCorrupt)
+	case version != metaVersion:
+		return nil, fmt.Errorf("version %d: %w", version, ErrUnknownFormat)
 	}
 	m := &snapshotMeta{}
 	m.Index = d.u64("index")

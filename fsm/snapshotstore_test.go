@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -215,7 +216,11 @@ func TestOpenRefusesSnapshots(t *testing.T) {
 	}{
 		{"rotted", "checksum differs", meta(func(b []byte) []byte { b[20] ^= 1; return b })},
 		{"cut off", "corrupt", meta(func(b []byte) []byte { return b[:4] })},
-		{"newer", "older than the cluster", meta(func(b []byte) []byte { b[1]++; return b })},
+		{"newer", "older than the cluster", meta(func(b []byte) []byte {
+			b[1]++
+			binary.BigEndian.PutUint32(b[metaSumAt:], metaSum(b))
+			return b
+		})},
 		{"another kind", "is no snapshot's meta", meta(func(b []byte) []byte { b[0] = formatSnapshot; return b })},
 		{"without META", "no such file", func(t *testing.T, dir, id string) { must(t, os.Remove(filepath.Join(dir, id, metaName))) }},
 		{"by raft", "no snapshot that this program has made", func(t *testing.T, dir, _ string) {

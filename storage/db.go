@@ -22,13 +22,17 @@ type DB struct {
 
 // Open opens the database in dir, and makes both where they are missing (dir
 // with mode 0700). One process may have a directory open at a time: the second
-// Open fails. A directory that a newer program wrote is refused.
+// Open fails. A directory that a newer program wrote is refused, and so is one that has
+// rotted where that shows at once: the error matches ErrRot.
 func Open(dir string, o Options) (*DB, error) {
 	if o.FS == nil {
 		o.FS = OSFS()
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
+	}
+	if err := checkManifest(o.FS, dir); err != nil {
+		return nil, fmt.Errorf("open storage in %s: %w", dir, err)
 	}
 	ev := newEvents(o)
 	po := pebbleOptions(o, ev)
@@ -45,7 +49,7 @@ func Open(dir string, o Options) (*DB, error) {
 	po.FS = disk
 	db, err := pebble.Open(dir, po)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", dir, corruption(err)), watch.Close(), table.close())
+		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", dir, missing(corruption(err))), watch.Close(), table.close())
 	}
 	if v := db.FormatMajorVersion(); v > formatMajorVersion {
 		err := fmt.Errorf("open storage in %s: format %d, this program knows only up to %d: it is older than the directory",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync/atomic"
 	"syscall"
@@ -87,6 +88,14 @@ func (e *events) listener() *pebble.EventListener {
 func (e *events) diskSlow(info pebble.DiskSlowInfo) {
 	e.slow.Add(1)
 	e.log.Warn("disk is slow", "event", info.String())
+}
+
+// missing makes a file that isn't there, of a database that is opened, what it is.
+func missing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrRot, err)
+	}
+	return err
 }
 
 // corruption makes errors.Is(err, ErrCorrupt) true for Pebble's own corruption
