@@ -44,10 +44,11 @@ var arrows = map[string][]string{
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
 	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
-	"test/jepsen":           {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history"},
+	"test/jepsen":           {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history", "test/jepsen/vdso"},
 	"test/jepsen/check":     {"test/jepsen/history"},
 	"test/jepsen/faultfs":   {},
 	"test/jepsen/history":   {},
+	"test/jepsen/vdso":      {},
 }
 
 // testArrows are what a package's own tests may import beyond its arrows.
@@ -57,6 +58,7 @@ var testArrows = map[string][]string{
 	"cmd/node":            {"internal/testcluster"},
 	"client":              {},
 	"test/jepsen/faultfs": {"internal/netns"},
+	"test/jepsen/vdso":    {"internal/netns"},
 	"fsm/admission":       {"fsm/contenthash"},
 	"fsm":                 {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
 	"internal/simcluster": {

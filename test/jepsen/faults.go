@@ -28,7 +28,7 @@ type broken struct {
 }
 
 // faults are all kinds.
-var faults = slices.Concat(processFaults, networkFaults, linkFaults, slowFaults, diskFaults, faultyDiskFaults, memberFaults)
+var faults = slices.Concat(processFaults, networkFaults, linkFaults, slowFaults, clockFaults, diskFaults, faultyDiskFaults, memberFaults)
 
 // breaking breaks so many nodes at once.
 type breaking func(context.Context, *nemesis, []*testcluster.Node) (*broken, error)
