@@ -28,7 +28,17 @@ type broken struct {
 }
 
 // faults are all kinds.
-var faults = slices.Concat(processFaults, networkFaults, linkFaults, slowFaults, clockFaults, diskFaults, faultyDiskFaults, memberFaults)
+var faults = slices.Concat(
+	processFaults,
+	networkFaults,
+	linkFaults,
+	slowFaults,
+	clockFaults,
+	diskFaults,
+	faultyDiskFaults,
+	memberFaults,
+	operationFaults,
+)
 
 // breaking breaks so many nodes at once.
 type breaking func(context.Context, *nemesis, []*testcluster.Node) (*broken, error)

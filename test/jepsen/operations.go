@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"pipesync/internal/testcluster"
+)
+
+// operationFaults are what operators do, as docs/operations.md has it.
+var operationFaults = []fault{
+	{kind: "rolling restart", begin: rollingRestart},
+	{kind: "member reseeded", begin: onAny(reseed)},
+}
+
+// healthySeconds is how long an operator waits for a cluster to be whole after a step.
+const healthySeconds = 30
+
+// rollingRestart restarts all members one after the other, each once the cluster is
+// whole again.
+func rollingRestart(ctx context.Context, n *nemesis) (*broken, error) {
+	b := &broken{on: n.shuffled(), heal: func(context.Context) error { return nil }}
+	for _, node := range b.on {
+		if err := node.Stop(ctx); err != nil {
+			return b, err
+		}
+		if !gone([]*testcluster.Node{node}) {
+			return b, node.Start()
+		}
+		if err := node.Restart(ctx); err != nil {
+			return b, err
+		}
+		if err := pipesync(ctx, n, "status", "--wait", "healthy", "--timeout", fmt.Sprint(healthySeconds*time.Second),
+			"--addr", node.HTTP, "--admin-token-file", n.cluster.AdminTokenFile); err != nil {
+			return b, err
+		}
+	}
+	b.proof = "each process has ended with 0 before the next was asked to"
+	return b, nil
+}
+
+// reseed has a member begin anew, as one whose state is wrong does.
+func reseed(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
+	node, via := nodes[0], n.another(nodes[0])
+	kept := node.Dir + ".before-reseed"
+	b := &broken{on: nodes, heal: func(ctx context.Context) error {
+		return errors.Join(os.RemoveAll(kept), joins(node, via)(ctx))
+	}}
+	if err := node.Stop(ctx); err != nil {
+		return b, err
+	}
+	if err := takeOut(ctx, node, via); err != nil {
+		return b, err
+	}
+	if err := pipesync(ctx, n, "reseed", "--yes", "--data-dir", node.Dir, "--peer-certs-dir", node.CertsDir()); err != nil {
+		return b, err
+	}
+	if _, err := os.Stat(kept); err != nil {
+		return b, err
+	}
+	m, err := memberOf(ctx, via, node)
+	if err == nil && m == nil {
+		b.proof = "it is no member, and its state is elsewhere"
+	}
+	return b, err
+}
+
+// pipesync runs a command of the program.
+func pipesync(ctx context.Context, n *nemesis, args ...string) error {
+	cmd := exec.CommandContext(ctx, n.binary, args...)
+	cmd.Env = testcluster.CleanEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("pipesync %v: %w: %s", args, err, out)
+	}
+	return nil
+}
