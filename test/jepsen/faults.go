@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"time"
 
 	"pipesync/internal/testcluster"
 )
@@ -25,11 +26,14 @@ type broken struct {
 	on    []*testcluster.Node
 	proof string // empty: it had no effect
 	heal  func(context.Context) error
+	lasts time.Duration // at least
+	busy  bool          // clients send as fast as they can all the time
 }
 
 // faults are all kinds.
 var faults = slices.Concat(
 	processFaults,
+	stutterFaults,
 	networkFaults,
 	linkFaults,
 	slowFaults,

@@ -42,7 +42,7 @@ func (r *run) breakThings(ctx context.Context) error {
 	for {
 		n.rng.Shuffle(len(choice), func(i, j int) { choice[i], choice[j] = choice[j], choice[i] })
 		for _, f := range choice {
-			if !n.pause(ctx, n.seconds(minCalmSeconds, maxCalmSeconds)) {
+			if !n.pause(ctx, n.seconds(n.pace*minCalmSeconds, n.pace*maxCalmSeconds)) {
 				return nil
 			}
 			if err := n.once(ctx, f); err != nil {
@@ -95,6 +95,7 @@ func (n *nemesis) lacks(f fault) error {
 func (n *nemesis) once(ctx context.Context, f fault) error {
 	// What is broken is healed, also after the time is over.
 	patient := context.WithoutCancel(ctx)
+	n.burst(ctx)
 	h := history.Fault{Kind: f.kind, Began: n.now()}
 	began, cancel := context.WithTimeout(patient, startSeconds*time.Second)
 	defer cancel()
@@ -107,7 +108,12 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	}
 	h.Proof = b.proof
 	n.say("%s on %s: %s", f.kind, strings.Join(h.On, ", "), cmp.Or(b.proof, "no effect"))
-	n.pause(ctx, n.seconds(minFaultSeconds, maxFaultSeconds))
+	lasts := max(b.lasts, n.seconds(n.pace*minFaultSeconds, n.pace*maxFaultSeconds))
+	if b.busy {
+		n.bursts.begin(lasts + burstTime)
+	}
+	n.pause(ctx, lasts)
+	n.burst(ctx)
 	if err := b.heal(began); err != nil {
 		return fmt.Errorf("healing %s on %s: %w", f.kind, strings.Join(h.On, ", "), err)
 	}
@@ -119,6 +125,12 @@ func (n *nemesis) once(ctx context.Context, f fault) error {
 	n.hist.Faults = append(n.hist.Faults, h)
 	n.mu.Unlock()
 	return nil
+}
+
+// burst has clients send as fast as they can from a moment before something happens.
+func (n *nemesis) burst(ctx context.Context) {
+	n.bursts.begin(burstTime)
+	n.pause(ctx, burstLead)
 }
 
 // recovered waits until a sync was acknowledged through every node.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,7 +121,7 @@ func (h *hunter) run(ctx context.Context, t trap) (broken []string, text []byte,
 	store := filepath.Join(place, "store")
 	cmd := exec.CommandContext(ctx, self, "--binary", h.binary, "--out", store, "--seed", fmt.Sprint(h.seed),
 		"--nodes", fmt.Sprint(plantedNodes), "--organizations", fmt.Sprint(plantedOrganizations),
-		"--time", t.time.String(), "--fault", t.faults,
+		"--time", t.time.String(), "--fault", t.faults, "--pace", fmt.Sprint(cmp.Or(t.pace, 1)),
 		"--bug", string(t.bug), "--bug-alone="+fmt.Sprint(t.alone))
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has hosts to remove
 	cmd.Env = append(os.Environ(), "TMPDIR="+place)

@@ -74,15 +74,21 @@ func stop(_ context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, er
 // one or half a second has passed: a thread in a system call stops at its end.
 func stateOf(pid int) (state string) {
 	for range 50 {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
-			return ""
-		}
-		_, after, _ := strings.Cut(string(text), ") ")
-		if state, _, _ = strings.Cut(after, " "); state == "T" {
+		if state = stateNow(pid); state == "T" || state == "" {
 			return state
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	return state
+}
+
+// stateNow is the letter that the kernel has for the state of a process; empty: it is gone.
+func stateNow(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	state, _, _ := strings.Cut(after, " ")
 	return state
 }

@@ -43,6 +43,8 @@ type run struct {
 	clients *clients
 	tenants []*tenant
 	probe   *tenant
+	burster *tenant
+	bursts  *bursts
 
 	mu   sync.Mutex // guards what follows
 	hist history.History
@@ -51,7 +53,7 @@ type run struct {
 
 // inHub does the run, and says what it has found.
 func inHub(ctx context.Context, o options, out io.Writer) error {
-	r := &run{options: o, lab: &netns.Lab{}, out: out, seen: map[history.Leader]bool{}}
+	r := &run{options: o, lab: &netns.Lab{}, out: out, bursts: newBursts(), seen: map[history.Leader]bool{}}
 	if err := json.Unmarshal([]byte(o.lab), r.lab); err != nil {
 		return err
 	}
@@ -139,13 +141,16 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 		if i%8 == 7 { // these are among those who try to exceed it
 			limit = raisedLimit
 		}
-		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), limit)
+		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), limit, attemptSeconds*time.Second)
 		if err != nil {
 			return errors.Join(err, r.cluster.Close())
 		}
 		r.tenants = append(r.tenants, t)
 	}
-	r.probe, err = r.newTenant(ctx, probeOrg, 10_000)
+	r.probe, err = r.newTenant(ctx, probeOrg, 10_000, attemptSeconds*time.Second)
+	if err == nil {
+		r.burster, err = r.newTenant(ctx, burstOrg, burstLimit, burstAttemptSeconds*time.Second)
+	}
 	if err != nil {
 		return errors.Join(err, r.cluster.Close())
 	}
@@ -164,6 +169,16 @@ func (r *run) use(ctx context.Context) error {
 				newWorker(r, t, rand.New(rand.NewPCG(r.seed, uint64(i*clientsPerTenant+j))), i%4 == 3).run(going)
 			})
 		}
+	}
+	for i := range burstWriters + burstReaders {
+		all.Go(func() {
+			w := newWorker(r, r.burster, rand.New(rand.NewPCG(r.seed, uint64(1<<16+i))), false)
+			if i < burstWriters {
+				w.burstWrites(going, i < largeWriters)
+			} else {
+				w.burstReads(going)
+			}
+		})
 	}
 	err := r.breakThings(going)
 	stop()
@@ -221,10 +236,15 @@ func (r *run) end(ctx context.Context) (err error) {
 	if err := r.clients.settle(ctx, serving); err != nil {
 		return err
 	}
+	if err := r.clients.readAll(ctx, r.burster, serving[:1], r.clients.doubtful); err != nil {
+		return err
+	}
 	for _, t := range r.tenants {
-		if err := r.clients.readAll(ctx, t, serving); err != nil {
+		if err := r.clients.readAll(ctx, t, serving, slices.Concat(shared, []string{refreshed, loose})); err != nil {
 			return err
 		}
+	}
+	for _, t := range append(r.tenants, r.burster) {
 		if err := r.readCommits(ctx, t, serving[0]); err != nil {
 			return err
 		}

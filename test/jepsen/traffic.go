@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,7 +41,7 @@ type tenant struct {
 	at         []*client.Client
 }
 
-func (r *run) newTenant(ctx context.Context, org string, limit int) (*tenant, error) {
+func (r *run) newTenant(ctx context.Context, org string, limit int, attempt time.Duration) (*tenant, error) {
 	admin := r.cluster.Nodes[0].Client()
 	t := &tenant{org: org, store: "vs_" + org}
 	key, err := admin.CreateKey(ctx, client.KeyRequest{OrganizationID: org, VectorStoreID: t.store})
@@ -56,7 +55,7 @@ func (r *run) newTenant(ctx context.Context, org string, limit int) (*tenant, er
 	}
 	r.hist.Limits[org] = limit
 	for _, n := range r.cluster.Nodes {
-		t.at = append(t.at, client.New(client.Options{Addrs: []string{n.HTTP}, APIKey: key.Key, Timeout: attemptSeconds * time.Second}))
+		t.at = append(t.at, client.New(client.Options{Addrs: []string{n.HTTP}, APIKey: key.Key, Timeout: attempt}))
 	}
 	return t, nil
 }
@@ -67,8 +66,11 @@ type clients struct {
 	values atomic.Int64
 	ids    atomic.Int64 // of workers
 
-	mu   sync.Mutex
-	open []open // keyed syncs whose outcome nobody knows yet
+	written atomic.Value // string: namespace of the last small sync of a burst
+
+	mu       sync.Mutex
+	open     []open   // keyed syncs whose outcome nobody knows yet
+	doubtful []string // namespaces of bursts whose last sync was not acknowledged
 }
 
 type open struct {
@@ -170,7 +172,13 @@ func (w *worker) request(s *history.Sync) client.SyncRequest {
 		if write.Value != 0 {
 			op.Action, op.Data = client.Upsert, json.RawMessage(fmt.Sprintf(`{"v":%d}`, write.Value))
 		}
-		req.Operations = append(req.Operations, op)
+		for i := range write.Count {
+			op.ID = fmt.Sprint(write.ID, i)
+			req.Operations = append(req.Operations, op)
+		}
+		if write.Count == 0 {
+			req.Operations = append(req.Operations, op)
+		}
 	}
 	return req
 }
@@ -337,11 +345,11 @@ func (c *clients) settle(ctx context.Context, nodes []int) error {
 	return nil
 }
 
-// readAll reads all of an organization through each of some nodes.
-func (c *clients) readAll(ctx context.Context, t *tenant, nodes []int) error {
+// readAll reads namespaces of an organization through each of some nodes.
+func (c *clients) readAll(ctx context.Context, t *tenant, nodes []int, namespaces []string) error {
 	w := &worker{c: c, t: t, id: int(c.ids.Add(1))}
 	for _, node := range nodes {
-		for _, namespace := range slices.Concat(shared, []string{refreshed, loose}) {
+		for _, namespace := range namespaces {
 			if err := w.read(ctx, node, namespace, true); err != nil {
 				return fmt.Errorf("reading %s of %s in the end: %w", namespace, t.org, err)
 			}

@@ -26,17 +26,24 @@ type trap struct {
 type scenario struct {
 	faults string // as of --fault
 	time   time.Duration
+	pace   float64 // as of --pace; 0: as usual
 }
 
 var (
 	// written has one of everything that the state machine writes.
 	written = scenario{faults: "kill of a member", time: 12 * time.Second}
+	// failovers have a leader go with requests under way.
+	failovers = scenario{faults: "kill of the leader,pause of the leader", time: 20 * time.Second, pace: 0.3}
+	// stuttering has the leader fall behind its followers.
+	stuttering = scenario{faults: "leader stutters", time: 15 * time.Second, pace: 0.3}
 )
 
 var traps = []trap{
 	{bug: planted.WallWindow, alone: true, scenario: written, check: "replicas"},
 	{bug: planted.NoTombstone, alone: true, scenario: written, check: "replicas"},
 	{bug: planted.FloorForTombstones, alone: true, scenario: written, check: "replicas"},
+	{bug: planted.ForgetfulRequests, scenario: failovers, check: "exactly once"},
+	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
 }
 
 // chooseTraps picks those to try: one by its bug, so many of the day, or all. Samples of

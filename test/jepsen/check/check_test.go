@@ -135,6 +135,7 @@ func TestWhatHasToBeFound(t *testing.T) {
 			h.Ops[9].Read.Records = append([]history.Record{record("x", 7, 14)}, h.Ops[9].Read.Records...)
 		}, "a read through"},
 		{"wrong counts", Contents, func(h *history.History) { h.Ops[1].Sync.Details.Removed = 0 }, "and did"},
+		{"wrong counts of many", Contents, func(h *history.History) { h.Ops[8].Sync.Writes[0].Count = 3 }, "and did {Created:3"},
 		{"one of unknown outcome twice", Contents, func(h *history.History) {
 			again := h.Ops[6]
 			again.Invoked, again.Returned = 31*ms, 32*ms
@@ -142,6 +143,12 @@ func TestWhatHasToBeFound(t *testing.T) {
 			h.Ops = append(h.Ops, again)
 		}, "was applied at index 12 and at 19"},
 		{"a read that goes back", RealTime, func(h *history.History) { h.Ops[9].Read.Index = 10 }, "linearizable read of the state at index 10"},
+		{"a read that goes back behind a stale one", RealTime, func(h *history.History) {
+			h.Ops[4].Read.Index = 12
+			again := h.Ops[3]
+			again.Invoked, again.Returned = 15*ms+1, 16*ms
+			h.Ops = append(h.Ops, again)
+		}, "linearizable read of the state at index 11"},
 		{"a sync before what was shown", RealTime, func(h *history.History) { h.Ops[7].Sync.Index = 12 }, "sync at index 12 was invoked after index 12"},
 		{"a repetition that was applied again", Once, func(h *history.History) {
 			h.Ops[2].Sync.Index, h.Ops[2].Sync.SyncID = 12, "s2"

@@ -152,17 +152,17 @@ func (c *contents) apply(op *history.Op, namespace string, did *history.Details)
 			continue
 		}
 		named[w.ID] = true
-		before := c.value(index, w.ID).value
+		before, count := c.value(index, w.ID).value, max(w.Count, 1)
 		switch {
 		case w.Value == 0 && before == 0:
-			did.Unchanged++
+			did.Unchanged += count
 			continue
 		case w.Value == 0:
-			did.Removed++
+			did.Removed += count
 		case before == 0:
-			did.Created++
+			did.Created += count
 		default:
-			did.Updated++
+			did.Updated += count
 		}
 		c.put(index, w.ID, w.Value)
 	}

@@ -50,11 +50,13 @@ type Sync struct {
 	Details  Details `json:"details"`
 }
 
-// Write is an upsert of a value that nobody else writes, or with 0 a deletion.
+// Write is an upsert of a value that nobody else writes, or with 0 a deletion. With a
+// Count it is of so many records, with numbers behind the ID, which nobody reads.
 type Write struct {
 	Namespace string `json:"namespace"`
 	ID        string `json:"id"`
 	Value     int64  `json:"value"`
+	Count     uint64 `json:"count,omitempty"`
 }
 
 // Details are the ids of a batch by net effect.
