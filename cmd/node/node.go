@@ -65,7 +65,7 @@ type part struct {
 // startNode runs the steps of a start. When it returns an error, what had been
 // started is stopped again.
 func startNode(ctx context.Context, c nodeConfig) (*node, error) {
-	n := &node{nodeConfig: c, served: make(chan error, 1)}
+	n := &node{nodeConfig: c, clocks: cluster.NewClocks(admission.SystemClock{}), served: make(chan error, 1)}
 	steps := []struct {
 		doing string
 		run   func() error

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"pipesync/api"
 	"pipesync/cluster/certs"
@@ -14,7 +13,7 @@ func (n *node) openHTTPCerts() (err error) {
 		return nil
 	}
 	files := certs.HTTPFiles{Cert: n.HTTP.TLSCertFile, Key: n.HTTP.TLSKeyFile, ClientCA: n.HTTP.ClientCAFile}
-	if n.httpCerts, err = certs.OpenHTTP(files, time.Now); err != nil {
+	if n.httpCerts, err = certs.OpenHTTP(files, n.clocks.Wall); err != nil {
 		return err
 	}
 	n.inBackground("the watch of the HTTP port's certificate", func(ctx context.Context) {

@@ -92,7 +92,6 @@ func (n *node) openState() error {
 	n.state = state
 	n.registry.MustRegister(stateMetrics{state})
 	n.audit = audit.New(state, filepath.Join(n.DataDir, scrubsName), n.log)
-	n.clocks = cluster.NewClocks(admission.SystemClock{})
 	n.gate = admission.New(state, n.clocks)
 	flushing, stopFlushing := context.WithCancel(context.Background())
 	flushed := make(chan struct{})
@@ -112,7 +111,7 @@ func (n *node) openCerts() (err error) {
 	if n.Insecure {
 		return nil
 	}
-	n.certs, err = certs.Open(n.certsDir(), time.Now)
+	n.certs, err = certs.Open(n.certsDir(), n.clocks.Wall)
 	return err
 }
 

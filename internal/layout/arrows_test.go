@@ -44,6 +44,7 @@ var arrows = map[string][]string{
 	"internal/quickstart":   {"client", "internal/testcluster"},
 	"internal/bench":        {"client", "internal/testcluster"},
 	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
+	"test/e2e":              {"client", "internal/netns", "internal/seeds", "internal/testcluster", "test/jepsen/vdso"},
 	"test/jepsen":           {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history", "test/jepsen/vdso"},
 	"test/jepsen/check":     {"test/jepsen/history"},
 	"test/jepsen/faultfs":   {},
