@@ -240,7 +240,7 @@ func (r *run) end(ctx context.Context) (err error) {
 		return err
 	}
 	for _, t := range r.tenants {
-		if err := r.clients.readAll(ctx, t, serving, slices.Concat(shared, []string{refreshed, loose})); err != nil {
+		if err := r.clients.readAll(ctx, t, serving, everywhere); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,11 +29,21 @@ const (
 )
 
 // Namespaces of each organization. In shared all clients upsert and delete, refreshed is
-// refreshed as a whole, and loose has syncs without a key, each with ids of its own.
+// refreshed as a whole, loose has syncs without a key, each with ids of its own, and those
+// of stamped have timestamps, which are often older than what they meet.
 var (
-	shared    = []string{"a", "b"}
-	refreshed = "r"
-	loose     = "loose"
+	shared     = []string{"a", "b"}
+	refreshed  = "r"
+	loose      = "loose"
+	stamped    = "stamped"
+	everywhere = slices.Concat(shared, []string{refreshed, loose, stamped})
+)
+
+const (
+	// Timestamps are up to maxStampAge old, and stampedBefore ago: whatever the clocks of
+	// nodes do, they aren't of the future.
+	maxStampAge   = 8 * time.Second
+	stampedBefore = 2 * time.Hour
 )
 
 // tenant is an organization, with a client for each node.
@@ -90,10 +101,12 @@ type worker struct {
 	id    int
 	eager bool // sends more than it may
 	last  *open
+	// stamps are the last values that it has written with timestamps, by id.
+	stamps map[string]int64
 }
 
 func newWorker(r *run, t *tenant, rng *rand.Rand, eager bool) *worker {
-	return &worker{c: r.clients, t: t, rng: rng, id: int(r.clients.ids.Add(1)), eager: eager}
+	return &worker{c: r.clients, t: t, rng: rng, id: int(r.clients.ids.Add(1)), eager: eager, stamps: map[string]int64{}}
 }
 
 func (w *worker) run(ctx context.Context) {
@@ -115,7 +128,7 @@ func (w *worker) run(ctx context.Context) {
 		case n < syncs+2 && w.last != nil:
 			w.repeat(context.WithoutCancel(ctx))
 		default:
-			w.read(context.WithoutCancel(ctx), w.node(), append(shared, refreshed, loose)[w.rng.IntN(4)], w.rng.IntN(3) > 0)
+			w.read(context.WithoutCancel(ctx), w.node(), everywhere[w.rng.IntN(len(everywhere))], w.rng.IntN(3) > 0)
 		}
 	}
 }
@@ -148,6 +161,11 @@ func (w *worker) batch() (*history.Sync, client.SyncRequest) {
 		for _, id := range w.rng.Perm(idsPerNamespace)[:1+w.rng.IntN(idsPerNamespace)] {
 			s.Writes = append(s.Writes, history.Write{Namespace: refreshed, ID: fmt.Sprint("id", id), Value: value()})
 		}
+	case n == 2:
+		s.Timestamp = time.Now().Add(-stampedBefore - time.Duration(w.rng.Int64N(int64(maxStampAge)))).UnixMilli()
+		for _, id := range w.rng.Perm(idsPerNamespace)[:1+w.rng.IntN(3)] {
+			s.Writes = append(s.Writes, w.stampedWrite(fmt.Sprint("id", id)))
+		}
 	default:
 		both := append(w.rng.Perm(idsPerNamespace), w.rng.Perm(idsPerNamespace)...)
 		for i := range 1 + w.rng.IntN(5) {
@@ -165,8 +183,25 @@ func (w *worker) batch() (*history.Sync, client.SyncRequest) {
 	return s, w.request(s)
 }
 
+// stampedWrite upserts something, the same as the last time, or deletes.
+func (w *worker) stampedWrite(id string) history.Write {
+	write := history.Write{Namespace: stamped, ID: id}
+	switch w.rng.IntN(4) {
+	case 0:
+	case 1:
+		write.Value = w.stamps[id]
+	default:
+		write.Value = w.c.values.Add(1)
+	}
+	w.stamps[id] = write.Value
+	return write
+}
+
 func (w *worker) request(s *history.Sync) client.SyncRequest {
 	req := client.SyncRequest{OrganizationID: w.t.org, Mode: s.Mode, IdempotencyKey: s.Key}
+	if s.Timestamp != 0 {
+		req.Timestamp = time.UnixMilli(s.Timestamp).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+	}
 	for _, write := range s.Writes {
 		op := client.Operation{Action: client.Delete, Namespace: write.Namespace, ID: write.ID}
 		if write.Value != 0 {

@@ -31,7 +31,7 @@ type scenario struct {
 
 var (
 	// written has one of everything that the state machine writes.
-	written = scenario{faults: "kill of a member", time: 12 * time.Second}
+	written = scenario{faults: "kill of a member", time: 15 * time.Second, pace: 0.3}
 	// failovers have a leader go with requests under way.
 	failovers = scenario{faults: "kill of the leader,pause of the leader", time: 20 * time.Second, pace: 0.3}
 	// stuttering has the leader fall behind its followers.
@@ -40,8 +40,9 @@ var (
 
 var traps = []trap{
 	{bug: planted.WallWindow, alone: true, scenario: written, check: "replicas"},
-	{bug: planted.NoTombstone, alone: true, scenario: written, check: "replicas"},
-	{bug: planted.FloorForTombstones, alone: true, scenario: written, check: "replicas"},
+	{bug: planted.NoTombstone, scenario: written, check: "contents"},
+	{bug: planted.UnchangedUnstamped, scenario: written, check: "contents"},
+	{bug: planted.FloorForTombstones, scenario: written, check: "changes"},
 	{bug: planted.ForgetfulRequests, scenario: failovers, check: "exactly once"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
 }

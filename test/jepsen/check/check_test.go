@@ -188,6 +188,51 @@ func TestWhatHasToBeFound(t *testing.T) {
 	}
 }
 
+// stampedHistory has a delete, a late upsert of before that, one of after it, the same
+// again later, and a late one of in between. Only the delete's and the second one count.
+func stampedHistory() *history.History {
+	h := &history.History{Nodes: 3}
+	sync := func(timestamp, value int64, did history.Details) {
+		at := time.Duration(len(h.Ops)) * 10 * ms
+		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Client: 1, Org: "o", Outcome: history.OK, Invoked: at, Returned: at + ms,
+			Sync: &history.Sync{Mode: history.Incremental, SyncID: fmt.Sprint(len(h.Ops)), Index: uint64(len(h.Ops) + 1), Timestamp: timestamp,
+				Writes: []history.Write{write("t", "x", value)}, Details: did}})
+	}
+	read := func(records ...history.Record) {
+		at := time.Duration(len(h.Ops)) * 10 * ms
+		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Client: 1, Org: "o", Outcome: history.OK, Invoked: at, Returned: at + ms,
+			Read: &history.Read{Namespace: "t", Linearizable: true, Index: uint64(len(h.Ops)), Records: records}})
+	}
+	sync(1000, 0, history.Details{Unchanged: 1})
+	sync(900, 1, history.Details{})
+	read()
+	sync(1100, 2, history.Details{Created: 1})
+	sync(1300, 2, history.Details{Unchanged: 1})
+	sync(1200, 3, history.Details{})
+	read(record("x", 2, 4))
+	return h
+}
+
+func TestTimestampsDecide(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*history.History)
+		broken bool
+	}{
+		{"as it should be", func(*history.History) {}, false},
+		{"a tombstone that is forgotten", func(h *history.History) { h.Ops[2].Read.Records = []history.Record{record("x", 1, 2)} }, true},
+		{"an unchanged record whose timestamp is forgotten", func(h *history.History) { h.Ops[6].Read.Records = []history.Record{record("x", 3, 6)} }, true},
+	} {
+		h := stampedHistory()
+		c.change(h)
+		for _, check := range []func(*history.History) *Report{Contents, Linearizable} {
+			if r := check(h); r.OK() == c.broken {
+				t.Errorf("%s: %s has found %+v", c.name, r.Name, r.Anomalies)
+			}
+		}
+	}
+}
+
 // A refusal counts what may be in the window: with a fault, whose time doesn't go by for
 // the cluster, what is further back too.
 func TestAWindowWithoutALeader(t *testing.T) {

@@ -109,13 +109,20 @@ func (r *Report) shown(h *history.History) (ops []*history.Op) {
 type contents struct{ versions map[string][]version }
 
 type version struct {
-	index uint64
-	value int64 // 0: not there
+	index     uint64
+	value     int64 // 0: not there
+	timestamp int64 // of the last sync that had it so; 0: none
 }
 
-func (c *contents) put(index uint64, id string, value int64) {
-	c.versions[id] = append(c.versions[id], version{index, value})
+// newest is the last of an id.
+func (c *contents) newest(id string) version {
+	if n := len(c.versions[id]); n > 0 {
+		return c.versions[id][n-1]
+	}
+	return version{}
 }
+
+func (c *contents) put(id string, v version) { c.versions[id] = append(c.versions[id], v) }
 
 // value is what an id has in the state of an index, and since which.
 func (c *contents) value(index uint64, id string) version {
@@ -143,36 +150,42 @@ func (c *contents) at(index uint64) (records []history.Record) {
 	return records
 }
 
-// apply takes up what a sync does here, and counts it.
+// apply takes up what a sync does here, the next in the order of indexes, and counts it.
+// What is older than what it meets, by timestamps, does nothing.
 func (c *contents) apply(op *history.Op, namespace string, did *history.Details) {
-	index := op.Sync.Index
 	named := map[string]bool{}
 	for _, w := range op.Sync.Writes {
 		if w.Namespace != namespace {
 			continue
 		}
 		named[w.ID] = true
-		before, count := c.value(index, w.ID).value, max(w.Count, 1)
+		before, count := c.newest(w.ID), max(w.Count, 1)
+		after := version{op.Sync.Index, w.Value, op.Sync.Timestamp}
 		switch {
-		case w.Value == 0 && before == 0:
-			did.Unchanged += count
+		case after.timestamp != 0 && after.timestamp < before.timestamp:
 			continue
+		case w.Value == before.value:
+			did.Unchanged += count
+			after.index = before.index
+			if before == (version{}) && after.timestamp == 0 {
+				continue
+			}
 		case w.Value == 0:
 			did.Removed += count
-		case before == 0:
+		case before.value == 0:
 			did.Created += count
 		default:
 			did.Updated += count
 		}
-		c.put(index, w.ID, w.Value)
+		c.put(w.ID, after)
 	}
 	if op.Sync.Mode != history.FullRefresh {
 		return
 	}
 	for id := range c.versions {
-		if !named[id] && c.value(index, id).value != 0 {
+		if !named[id] && c.newest(id).value != 0 {
 			did.Removed++
-			c.put(index, id, 0)
+			c.put(id, version{index: op.Sync.Index})
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,13 +106,14 @@ type input struct {
 	namespace string
 }
 
-// namespaceModel has the live records as its state, as text.
+// namespaceModel has the live records as its state, as text, and those deleted ones whose
+// timestamps count.
 var namespaceModel = porcupine.Model{
 	Init: func() any { return "" },
 	Step: func(state, in, _ any) (bool, any) {
 		text, i := state.(string), in.(input)
 		if i.op.Read != nil {
-			return text == textOf(i.op.Read.Records), state
+			return live(text) == textOf(i.op.Read.Records), state
 		}
 		return true, i.apply(text)
 	},
@@ -132,27 +134,46 @@ func textOf(records []history.Record) string {
 	return b.String()
 }
 
+// live is the text of those records of a state that are live, without timestamps.
+func live(state string) string {
+	if !strings.Contains(state, "@") {
+		return state
+	}
+	var b strings.Builder
+	for record := range strings.FieldsSeq(state) {
+		if record, _, _ = strings.Cut(record, "@"); !strings.HasSuffix(record, "=0") {
+			b.WriteString(record + " ")
+		}
+	}
+	return b.String()
+}
+
 // apply returns what becomes of the records.
 func (i input) apply(state string) string {
-	live := map[string]string{}
+	records := map[string]string{} // by id: the value, and behind an @ the timestamp if there is one
 	if i.op.Sync.Mode != history.FullRefresh {
 		for record := range strings.FieldsSeq(state) {
 			id, value, _ := strings.Cut(record, "=")
-			live[id] = value
+			records[id] = value
 		}
 	}
 	for _, w := range i.op.Sync.Writes {
+		_, stamp, _ := strings.Cut(records[w.ID], "@")
+		before, _ := strconv.ParseInt(stamp, 10, 64) // 0 where there is none
 		switch {
 		case w.Namespace != i.namespace:
+		case i.op.Sync.Timestamp != 0 && i.op.Sync.Timestamp < before:
+		case i.op.Sync.Timestamp != 0:
+			records[w.ID] = fmt.Sprintf("%d@%d", w.Value, i.op.Sync.Timestamp)
 		case w.Value == 0:
-			delete(live, w.ID)
+			delete(records, w.ID)
 		default:
-			live[w.ID] = fmt.Sprint(w.Value)
+			records[w.ID] = fmt.Sprint(w.Value)
 		}
 	}
 	var b strings.Builder
-	for _, id := range slices.Sorted(maps.Keys(live)) {
-		fmt.Fprintf(&b, "%s=%s ", id, live[id])
+	for _, id := range slices.Sorted(maps.Keys(records)) {
+		fmt.Fprintf(&b, "%s=%s ", id, records[id])
 	}
 	return b.String()
 }

@@ -41,6 +41,8 @@ type Sync struct {
 	Mode   string  `json:"mode"`
 	Key    string  `json:"key,omitempty"` // empty: it was sent once at most
 	Writes []Write `json:"writes"`
+	// Timestamp is the one that it was sent with, in ms of Unix time; 0: none.
+	Timestamp int64 `json:"timestamp_ms,omitempty"`
 	// Repeat has a batch sent anew that was acknowledged before.
 	Repeat bool `json:"repeat,omitempty"`
 
@@ -50,7 +52,8 @@ type Sync struct {
 	Details  Details `json:"details"`
 }
 
-// Write is an upsert of a value that nobody else writes, or with 0 a deletion. With a
+// Write is an upsert of a value that nobody else writes, or with 0 a deletion. Where syncs
+// have timestamps, a client may write the same again. With a
 // Count it is of so many records, with numbers behind the ID, which nobody reads.
 type Write struct {
 	Namespace string `json:"namespace"`
