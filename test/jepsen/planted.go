@@ -22,7 +22,7 @@ const (
 	// maxCatchSeconds is how long runs may go on until the check has caught a bug.
 	maxCatchSeconds = 600
 	// plantedNodes and plantedOrganizations are of each of those runs.
-	plantedNodes, plantedOrganizations = 3, 8
+	plantedNodes, plantedOrganizations = 3, 12
 	// shownBytes of what a run has printed are shown where it does what it shouldn't.
 	shownBytes = 4 << 10
 )

@@ -44,6 +44,7 @@ type run struct {
 	tenants []*tenant
 	probe   *tenant
 	burster *tenant
+	keyed   *tenant
 	bursts  *bursts
 
 	mu   sync.Mutex // guards what follows
@@ -151,6 +152,9 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	if err == nil {
 		r.burster, err = r.newTenant(ctx, burstOrg, burstLimit, burstAttemptSeconds*time.Second)
 	}
+	if err == nil {
+		r.keyed, err = r.newTenant(ctx, keysOrg, keysLimit, attemptSeconds*time.Second)
+	}
 	if err != nil {
 		return errors.Join(err, r.cluster.Close())
 	}
@@ -178,6 +182,11 @@ func (r *run) use(ctx context.Context) error {
 			} else {
 				w.burstReads(going)
 			}
+		})
+	}
+	for i := range keysClients {
+		all.Go(func() {
+			newWorker(r, r.keyed, rand.New(rand.NewPCG(r.seed, uint64(1<<17+i))), false).useKeys(going)
 		})
 	}
 	err := r.breakThings(going)
@@ -244,7 +253,7 @@ func (r *run) end(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	for _, t := range append(r.tenants, r.burster) {
+	for _, t := range append(r.tenants, r.burster, r.keyed) {
 		if err := r.readCommits(ctx, t, serving[0]); err != nil {
 			return err
 		}

@@ -99,7 +99,8 @@ type worker struct {
 	t     *tenant
 	rng   *rand.Rand
 	id    int
-	eager bool // sends more than it may
+	keyID string // of its API key; empty: the organization's first
+	eager bool   // sends more than it may
 	last  *open
 	// stamps are the last values that it has written with timestamps, by id.
 	stamps map[string]int64
@@ -136,7 +137,7 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) node() int { return w.rng.IntN(len(w.t.at)) }
 
 func (w *worker) begin(node int) *history.Op {
-	return &history.Op{Client: w.id, Org: w.t.org, Node: w.c.r.cluster.Nodes[node].ID, Invoked: w.c.r.now()}
+	return &history.Op{Client: w.id, KeyID: w.keyID, Org: w.t.org, Node: w.c.r.cluster.Nodes[node].ID, Invoked: w.c.r.now()}
 }
 
 // done notes an operation that has ended.

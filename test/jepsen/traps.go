@@ -42,6 +42,8 @@ var traps = []trap{
 	{bug: planted.WallWindow, alone: true, scenario: written, check: "replicas"},
 	{bug: planted.NoTombstone, scenario: written, check: "contents"},
 	{bug: planted.UnchangedUnstamped, scenario: written, check: "contents"},
+	{bug: planted.RevokedApplies, scenario: written, check: "keys"},
+	{bug: planted.LocalRefusal, scenario: written, check: "keys"},
 	{bug: planted.FloorForTombstones, scenario: written, check: "changes"},
 	{bug: planted.ForgetfulRequests, scenario: failovers, check: "exactly once"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},

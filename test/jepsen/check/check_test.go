@@ -82,6 +82,16 @@ func sound() *history.History {
 	}
 	// 11: of what nobody has written
 	add(history.Op{Org: "o1", Invoked: 31 * ms, Returned: 32 * ms, Read: &history.Read{Namespace: "never", Linearizable: true, Missing: true}})
+	// 12 to 15: a sync with a key that was just made, one that was sent before the key was
+	// revoked and is refused, a read that is refused afterwards, and what there is
+	h.Keys = []history.Key{{ID: "k", Org: "o2", Made: 31 * ms, Revoking: 36 * ms, Revoked: 37 * ms, RevokedIndex: 16}}
+	add(history.Op{Org: "o2", KeyID: "k", Invoked: 32 * ms, Returned: 33 * ms, Sync: &history.Sync{Mode: history.Incremental, SyncID: "s11", Index: 15,
+		Writes: []history.Write{write("k", "x", 9)}, Details: history.Details{Created: 1}}})
+	add(history.Op{Org: "o2", KeyID: "k", Invoked: 34 * ms, Returned: 39 * ms, Outcome: history.Fail, Code: invalidKey, Sync: &history.Sync{Mode: history.Incremental,
+		Writes: []history.Write{write("k", "x", 10)}}})
+	add(history.Op{Org: "o2", KeyID: "k", Invoked: 40 * ms, Returned: 41 * ms, Outcome: history.Fail, Code: invalidKey, Read: &history.Read{Namespace: "k", Linearizable: true}})
+	add(history.Op{Org: "o2", Invoked: 42 * ms, Returned: 43 * ms, Read: &history.Read{Namespace: "k", Linearizable: true, Index: 16,
+		Records: []history.Record{record("x", 9, 15)}}})
 	return h
 }
 
@@ -170,6 +180,14 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"changes that are forgotten", Changes, func(h *history.History) { h.Followings[0].Compacted = true }, "for somebody who has none yet"},
 		{"more than the limit", Limit, func(h *history.History) { h.Limits["o1"] = 2 }, "o1 had 3 syncs within 60 s"},
 		{"a refusal below the limit", Limit, func(h *history.History) { h.Ops[10].Code = rateLimited }, "o1 was refused at 30ms, after 4 syncs"},
+		{"a key that isn't known elsewhere", Keys, func(h *history.History) {
+			h.Ops[12].Outcome, h.Ops[12].Code = history.Fail, invalidKey
+		}, "key k was made by 31ms, and refused"},
+		{"a sync behind the revocation of its key", Keys, func(h *history.History) {
+			h.Ops[13].Outcome, h.Ops[13].Code, h.Ops[13].Sync.Index = history.OK, "", 17
+		}, "key k was revoked at index 16, and a sync with it was applied at 17"},
+		{"a read with a key that is revoked", Keys, func(h *history.History) { h.Ops[14].Outcome = history.OK }, "was good for something"},
+		{"a sync with a key that may only read", Keys, func(h *history.History) { h.Keys[0].ReadOnly = true }, "which may only read"},
 		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},
 		{"another state", Replicas, func(h *history.History) { h.Finals[2].Hash = "bb" }, "n3 has bb"},
 		{"a node that has diverged", Replicas, func(h *history.History) { h.Finals[2] = history.Final{Node: "n3", Diverged: "at index 7"} }, "n3 has diverged"},

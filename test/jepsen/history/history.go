@@ -31,7 +31,8 @@ type Op struct {
 	Invoked  time.Duration `json:"invoked_ns"`
 	Returned time.Duration `json:"returned_ns"` // of an Unknown one: when the client gave up
 	Outcome  Outcome       `json:"outcome"`
-	Code     string        `json:"code,omitempty"` // of the error
+	Code     string        `json:"code,omitempty"`   // of the error
+	KeyID    string        `json:"key_id,omitempty"` // of the API key; empty: the organization's first
 	Sync     *Sync         `json:"sync,omitempty"`
 	Read     *Read         `json:"read,omitempty"`
 }
@@ -106,6 +107,18 @@ type NotRun struct {
 	Why  string `json:"why"`
 }
 
+// Key is an API key that was made and revoked during the run.
+type Key struct {
+	ID       string        `json:"id"`
+	Org      string        `json:"org"`
+	ReadOnly bool          `json:"read_only,omitempty"` // it may do nothing else
+	Made     time.Duration `json:"made_ns"`             // by then
+	Revoking time.Duration `json:"revoking_ns"`         // from then on it may be revoked; 0: it never was
+	Revoked  time.Duration `json:"revoked_ns"`          // by then it was; 0: nobody knows
+	// RevokedIndex is where in the log; 0: nobody knows.
+	RevokedIndex uint64 `json:"revoked_index,omitempty"`
+}
+
 // Leader is whom a node took for the leader of a term.
 type Leader struct {
 	Node   string `json:"node"`
@@ -162,6 +175,7 @@ type History struct {
 	Ops     []Op           `json:"ops"`    // in the order in which they were invoked
 	Faults  []Fault        `json:"faults"`
 	NotRun  []NotRun       `json:"not_run,omitempty"`
+	Keys    []Key          `json:"keys"`
 	Leaders []Leader       `json:"leaders"`
 	Commits []Commit       `json:"commits"`
 	Finals  []Final        `json:"finals"`
