@@ -45,10 +45,11 @@ var arrows = map[string][]string{
 	"internal/bench":        {"client", "internal/testcluster"},
 	"test/...":              {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
 	"test/e2e":              {"client", "internal/netns", "internal/seeds", "internal/testcluster", "test/jepsen/vdso"},
-	"test/jepsen":           {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history", "test/jepsen/vdso"},
+	"test/jepsen":           {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history", "test/jepsen/rot", "test/jepsen/vdso"},
 	"test/jepsen/check":     {"test/jepsen/history"},
 	"test/jepsen/faultfs":   {},
 	"test/jepsen/history":   {},
+	"test/jepsen/rot":       {},
 	"test/jepsen/vdso":      {},
 }
 
@@ -62,6 +63,7 @@ var testArrows = map[string][]string{
 	"test/jepsen/vdso":    {"internal/netns"},
 	"fsm/admission":       {"fsm/contenthash"},
 	"fsm":                 {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
+	"test/jepsen/rot":     {"storage"},
 	"internal/simcluster": {
 		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "internal/crashfs", "internal/seeds",
 	},
@@ -73,8 +75,8 @@ var keepers = map[string][]string{
 	"github.com/hashicorp/raft":           {"fsm", "cluster"},
 	"github.com/hashicorp/raft-boltdb":    {"cluster"},
 	"github.com/hashicorp/memberlist":     {"cluster"},
-	"go.etcd.io/bbolt":                    {"cluster"},
-	"github.com/cockroachdb/pebble":       {"storage", "internal/crashfs"},
+	"go.etcd.io/bbolt":                    {"cluster", "test/jepsen/rot"},
+	"github.com/cockroachdb/pebble":       {"storage", "internal/crashfs", "test/jepsen/rot"},
 	"github.com/julienschmidt/httprouter": {"api"},
 	"github.com/spf13/cobra":              {"cmd/node"},
 	"github.com/anishathalye/porcupine":   {"test/jepsen/check"},
@@ -88,9 +90,11 @@ var testOnly = []string{
 	"github.com/prometheus/client_model",
 }
 
-// testKeepers are packages whose tests apply entries to a real state machine.
+// testKeepers are packages whose tests apply entries to a real state machine, or store
+// them in a real log.
 var testKeepers = map[string][]string{
-	"github.com/hashicorp/raft": {"api", "fsm/admission", "fsm/audit", "fsm/upkeep", "internal/simcluster"},
+	"github.com/hashicorp/raft":        {"api", "fsm/admission", "fsm/audit", "fsm/upkeep", "internal/simcluster", "test/jepsen/rot"},
+	"github.com/hashicorp/raft-boltdb": {"test/jepsen/rot"},
 }
 
 // checkImport returns why a file of package pkg may not import target, or "".

@@ -42,6 +42,7 @@ var faults = slices.Concat(
 	faultyDiskFaults,
 	memberFaults,
 	operationFaults,
+	damageFaults,
 )
 
 // breaking breaks so many nodes at once.

@@ -46,20 +46,14 @@ func rollingRestart(ctx context.Context, n *nemesis) (*broken, error) {
 // reseed has a member begin anew, as one whose state is wrong does.
 func reseed(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	node, via := nodes[0], n.another(nodes[0])
-	kept := node.Dir + ".before-reseed"
-	b := &broken{on: nodes, heal: func(ctx context.Context) error {
-		return errors.Join(os.RemoveAll(kept), joins(node, via)(ctx))
-	}}
+	b := &broken{on: nodes, heal: func(ctx context.Context) error { return comesAnew(ctx, node, via) }}
 	if err := node.Stop(ctx); err != nil {
 		return b, err
 	}
-	if err := takeOut(ctx, node, via); err != nil {
+	if err := beginAnew(ctx, n, node, via); err != nil {
 		return b, err
 	}
-	if err := pipesync(ctx, n, "reseed", "--yes", "--data-dir", node.Dir, "--peer-certs-dir", node.CertsDir()); err != nil {
-		return b, err
-	}
-	if _, err := os.Stat(kept); err != nil {
+	if _, err := os.Stat(keptBy(node)); err != nil {
 		return b, err
 	}
 	m, err := memberOf(ctx, via, node)
@@ -67,6 +61,23 @@ func reseed(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken
 		b.proof = "it is no member, and its state is elsewhere"
 	}
 	return b, err
+}
+
+// beginAnew takes a node that doesn't run out of the cluster and makes it one that has
+// nothing, under its id.
+func beginAnew(ctx context.Context, n *nemesis, node, via *testcluster.Node) error {
+	if err := takeOut(ctx, node, via); err != nil {
+		return err
+	}
+	return pipesync(ctx, n, "reseed", "--yes", "--data-dir", node.Dir, "--peer-certs-dir", node.CertsDir())
+}
+
+// keptBy is what is left of a node's directory from before it began anew.
+func keptBy(node *testcluster.Node) string { return node.Dir + ".before-reseed" }
+
+// comesAnew has it join.
+func comesAnew(ctx context.Context, node, via *testcluster.Node) error {
+	return errors.Join(os.RemoveAll(keptBy(node)), joins(node, via)(ctx))
 }
 
 // pipesync runs a command of the program.

@@ -24,6 +24,11 @@ func sound() *history.History {
 	h := &history.History{
 		Seed: 1, Nodes: 3, Limits: map[string]int{"o1": 100, "o2": 100},
 		Faults: []history.Fault{{Kind: "kill", On: []string{"n1"}, Began: 40 * ms, Healed: 50 * ms, Proof: "exited", Recovered: 60 * ms}},
+		Rots: []history.Rot{
+			{Node: "n1", File: "log", How: "bit flipped", Place: "entry 7", At: 40 * ms, Detected: "entry 7 has rotted"},
+			{Node: "n1", File: "manifest", How: "tail torn", Place: "record 9", At: 41 * ms, Repaired: "replayed"},
+			{Node: "n1", File: "table", How: "bit flipped", Place: "block 3", At: 42 * ms, Gone: "compacted"},
+		},
 		Leaders: []history.Leader{
 			{Node: "n1", Term: 2, Leader: "n1"}, {Node: "n2", Term: 2, Leader: "n1"}, {Node: "n2", Term: 3, Leader: "n3"},
 		},
@@ -193,6 +198,7 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"a node that has diverged", Replicas, func(h *history.History) { h.Finals[2] = history.Final{Node: "n3", Diverged: "at index 7"} }, "n3 has diverged"},
 		{"a node that says nothing", Replicas, func(h *history.History) { h.Finals = h.Finals[:2] }, "2 of 3 nodes"},
 		{"no recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 0 }, "kill on [n1]"},
+		{"rot that nobody has noticed", Rots, func(h *history.History) { h.Rots[0].Detected = "" }, "bit flipped, log of n1 (entry 7) at 40ms: nobody has noticed"},
 		{"a slow recovery", Recovery, func(h *history.History) { h.Faults[0].Recovered = 11 * time.Second }, "kill on [n1]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -101,6 +101,22 @@ type Fault struct {
 	Recovered time.Duration `json:"recovered_ns"`
 }
 
+// Rot is damage that was done to bytes on a node's disk that the node reads some time. One
+// of the last three is how that ended; without any of them it has read them since, and gone on.
+type Rot struct {
+	Node  string        `json:"node"`
+	File  string        `json:"file"`  // log, table, manifest or snapshot
+	How   string        `json:"how"`   // bit flipped or tail torn
+	Place string        `json:"place"` // which bytes
+	At    time.Duration `json:"at_ns"`
+	// Detected is what the node has said that names the damage.
+	Detected string `json:"detected,omitempty"`
+	// Repaired is how the node is known to have got from elsewhere what was there.
+	Repaired string `json:"repaired,omitempty"`
+	// Gone is how the bytes are known to be in use no more before anything has read them.
+	Gone string `json:"gone,omitempty"`
+}
+
 // NotRun is a kind of fault that can't be made on this machine.
 type NotRun struct {
 	Kind string `json:"kind"`
@@ -176,6 +192,7 @@ type History struct {
 	Faults  []Fault        `json:"faults"`
 	NotRun  []NotRun       `json:"not_run,omitempty"`
 	Keys    []Key          `json:"keys"`
+	Rots    []Rot          `json:"rots,omitempty"`
 	Leaders []Leader       `json:"leaders"`
 	Commits []Commit       `json:"commits"`
 	Finals  []Final        `json:"finals"`

@@ -1,0 +1,68 @@
+package rot
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Where META has the index and the term of a snapshot (docs/FORMAT.md).
+const (
+	metaIndexAt = 6
+	metaTermAt  = 14
+	metaFieldTo = 22
+)
+
+// snapshot is one in a node's directory. The zero value is none.
+type snapshot struct {
+	dir         string
+	index, term uint64
+}
+
+// newestSnapshot is the one that the node would begin with.
+func newestSnapshot(dir string) (newest snapshot, err error) {
+	snapshots := filepath.Join(dir, "state", "snapshots")
+	entries, err := os.ReadDir(snapshots)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newest, nil
+	}
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".tmp") {
+			continue
+		}
+		at := filepath.Join(snapshots, e.Name())
+		meta, err := os.ReadFile(filepath.Join(at, "META"))
+		if err != nil {
+			return newest, err
+		}
+		if len(meta) < metaFieldTo {
+			return newest, fmt.Errorf("%s has a META of %d bytes", at, len(meta))
+		}
+		s := snapshot{at, binary.BigEndian.Uint64(meta[metaIndexAt:]), binary.BigEndian.Uint64(meta[metaTermAt:])}
+		if cmp.Or(cmp.Compare(s.term, newest.term), cmp.Compare(s.index, newest.index)) > 0 {
+			newest = s
+		}
+	}
+	return newest, err
+}
+
+// SnapshotMeta is what the newest snapshot in dir, a node's directory, says of itself: the
+// node reads it when it starts.
+func SnapshotMeta(dir string, _ *rand.Rand) (Place, error) {
+	newest, err := newestSnapshot(dir)
+	if err != nil || newest.dir == "" {
+		return Place{}, errors.Join(err, ErrNothing)
+	}
+	path := filepath.Join(newest.dir, "META")
+	info, err := os.Stat(path)
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{File: path, Length: info.Size(), What: "META of snapshot " + filepath.Base(newest.dir), Told: newest.dir}, nil
+}
