@@ -192,6 +192,7 @@ func (r *run) use(ctx context.Context) error {
 	err := r.breakThings(going)
 	stop()
 	all.Wait()
+	r.clients.settling.Wait()
 	return err
 }
 

@@ -79,8 +79,9 @@ type clients struct {
 
 	written atomic.Value // string: namespace of the last small sync of a burst
 
+	settling sync.WaitGroup
 	mu       sync.Mutex
-	open     []open   // keyed syncs whose outcome nobody knows yet
+	open     []open   // keyed syncs whose outcome nobody knows when the time is over
 	doubtful []string // namespaces of bursts whose last sync was not acknowledged
 }
 
@@ -91,6 +92,20 @@ type open struct {
 }
 
 func newClients(r *run) *clients { return &clients{r: r} }
+
+// settleMeanwhile settles a sync while others go on.
+func (c *clients) settleMeanwhile(ctx context.Context, o open) {
+	nodes := make([]int, len(o.t.at))
+	for i := range nodes {
+		nodes[i] = i
+	}
+	if c.settleOne(ctx, o, nodes) == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = append(c.open, o)
+}
 
 // worker is one client, that does one operation after the other. After one of unknown
 // outcome it goes on under another number, since that may still be under way.
@@ -125,7 +140,7 @@ func (w *worker) run(ctx context.Context) {
 		// What is begun is ended, also after the time is over.
 		switch n := w.rng.IntN(100); {
 		case n < syncs:
-			w.sync(context.WithoutCancel(ctx))
+			w.sync(ctx)
 		case n < syncs+2 && w.last != nil:
 			w.repeat(context.WithoutCancel(ctx))
 		default:
@@ -219,22 +234,21 @@ func (w *worker) request(s *history.Sync) client.SyncRequest {
 	return req
 }
 
-// sync sends a batch: with a key until the outcome is known, else once.
+// sync sends a batch: with a key until the outcome is known, else once. If that takes long
+// somebody else goes on with it, until ctx ends; what is open then is settled in the end.
 func (w *worker) sync(ctx context.Context) {
 	s, req := w.batch()
 	op := w.begin(w.node())
 	op.Sync = s
-	w.send(ctx, op, req)
+	w.send(context.WithoutCancel(ctx), op, req)
 	switch {
 	case op.Outcome == history.OK && s.Key != "":
 		w.last = &open{w.t, op, req}
 	case op.Outcome == history.Unknown:
 		w.id = int(w.c.ids.Add(1))
 		if s.Key != "" {
-			w.c.mu.Lock()
-			w.c.open = append(w.c.open, open{w.t, op, req})
-			w.c.mu.Unlock()
-			return // noted when it is settled
+			w.c.settling.Go(func() { w.c.settleMeanwhile(ctx, open{w.t, op, req}) })
+			return
 		}
 	}
 	w.c.done(op)
@@ -360,25 +374,33 @@ func recordsOf(page []client.Record) (records []history.Record, err error) {
 	return records, nil
 }
 
-// settle sends again, with its key, what nobody has an answer to, to some of the nodes.
+// settle sends again, with its key, what nobody has an answer to, to some of the nodes,
+// until all is known.
 func (c *clients) settle(ctx context.Context, nodes []int) error {
 	for _, o := range c.open {
-		for i := 0; ; i++ {
-			o.op.Requests++
-			reply, err := o.t.at[nodes[i%len(nodes)]].Sync(ctx, o.req)
-			if err == nil {
-				answered(o.op, reply)
-				break
-			}
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
-				return fmt.Errorf("settling the sync with key %s of %s: %w", o.req.IdempotencyKey, o.t.org, err)
-			}
+		if err := c.settleOne(ctx, o, nodes); err != nil {
+			return err
 		}
-		c.done(o.op)
 	}
 	return nil
+}
+
+// settleOne does so for one, and notes it when it has an answer.
+func (c *clients) settleOne(ctx context.Context, o open, nodes []int) error {
+	for i := 0; ; i++ {
+		o.op.Requests++
+		reply, err := o.t.at[nodes[i%len(nodes)]].Sync(ctx, o.req)
+		if err == nil {
+			answered(o.op, reply)
+			c.done(o.op)
+			return nil
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return fmt.Errorf("settling the sync with key %s of %s: %w", o.req.IdempotencyKey, o.t.org, err)
+		}
+	}
 }
 
 // readAll reads namespaces of an organization through each of some nodes.

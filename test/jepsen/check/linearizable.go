@@ -22,10 +22,12 @@ const maxSearchSeconds = 60
 
 // Linearizable looks, for each namespace, for an order of syncs and linearizable reads
 // that explains them all and agrees with real time, without believing any index
-// (Wing and Gong, 1993, by way of porcupine). A sync of unknown outcome is never over.
+// (Wing and Gong, 1993, by way of porcupine). A sync of unknown outcome is never over,
+// unless a read shows it: it has happened by then.
 func Linearizable(h *history.History) *Report {
 	r := newReport("linearizable")
 	byNamespace := map[string][]porcupine.Operation{}
+	shown := shownAt(h)
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		if op.Outcome == history.Fail || op.Sync != nil && op.Sync.Repeat {
@@ -35,6 +37,13 @@ func Linearizable(h *history.History) *Report {
 			end := int64(op.Returned)
 			if op.Outcome == history.Unknown {
 				end = math.MaxInt64
+			}
+			if op.Sync != nil {
+				for _, w := range op.Sync.Writes {
+					if at, seen := shown[w.Value]; seen {
+						end = min(end, at)
+					}
+				}
 			}
 			name := op.Org + "/" + namespace
 			byNamespace[name] = append(byNamespace[name], porcupine.Operation{
@@ -55,6 +64,25 @@ func Linearizable(h *history.History) *Report {
 		}
 	}
 	return r
+}
+
+// shownAt is when a read first showed a value. A sync that was answered much later, after
+// retries, has happened by then, which spares the search most of the orders that it would
+// have to try.
+func shownAt(h *history.History) map[int64]int64 {
+	first := map[int64]int64{}
+	for i := range h.Ops {
+		op := &h.Ops[i]
+		if op.Read == nil || op.Outcome != history.OK {
+			continue
+		}
+		for _, record := range op.Read.Records {
+			if at, seen := first[record.Value]; !seen || int64(op.Returned) < at {
+				first[record.Value] = int64(op.Returned)
+			}
+		}
+	}
+	return first
 }
 
 // firstUnexplained is the first operation, by when it returned, at whose end there is no
