@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -51,11 +54,23 @@ func Linearizable(h *history.History) *Report {
 			})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(byNamespace)) {
+	names := slices.Sorted(maps.Keys(byNamespace))
+	results := make([]porcupine.CheckResult, len(names))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(names); i = int(next.Add(1)) - 1 {
+				results[i] = porcupine.CheckOperationsTimeout(namespaceModel, byNamespace[names[i]], maxSearchSeconds*time.Second)
+			}
+		})
+	}
+	all.Wait()
+	for i, name := range names {
 		ops := byNamespace[name]
 		r.Figures["namespaces"]++
 		r.Figures["operations"] += len(ops)
-		switch porcupine.CheckOperationsTimeout(namespaceModel, ops, maxSearchSeconds*time.Second) {
+		switch results[i] {
 		case porcupine.Illegal:
 			culprit := firstUnexplained(ops)
 			r.found([]int{culprit}, "no order explains the %d operations of %s, from operation %d on", len(ops), name, culprit)
