@@ -76,7 +76,7 @@ func removeCompacted(path string) error {
 // freeBytes are those of a log file that are in no use. The list of them is made
 // at each open: see boltOptions.
 func freeBytes(path string) (int64, error) {
-	store, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: boltOptions()})
+	store, err := openMapped(raftboltdb.Options{Path: path, BoltOptions: boltOptions()})
 	if err != nil {
 		return 0, err
 	}

@@ -37,7 +37,7 @@ type LogFile interface {
 }
 
 func openBolt(dir string) (LogFile, error) {
-	store, err := raftboltdb.New(raftboltdb.Options{Path: filepath.Join(dir, logFileName), BoltOptions: boltOptions()})
+	store, err := openMapped(raftboltdb.Options{Path: filepath.Join(dir, logFileName), BoltOptions: boltOptions()})
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}

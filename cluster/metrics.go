@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/go-metrics"
 	sink "github.com/hashicorp/go-metrics/prometheus"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.etcd.io/bbolt"
 )
@@ -36,7 +35,7 @@ var raftMetrics = sync.OnceValues(func() (*sink.PrometheusSink, error) {
 // coreCollectors tell of a running Raft.
 func (n *Node) coreCollectors(c *core) []prometheus.Collector {
 	var collectors []prometheus.Collector
-	if bolt, ok := c.store.file.(*raftboltdb.BoltStore); ok {
+	if bolt, ok := c.store.file.(*mappedFile); ok {
 		collectors = append(collectors, boltCollector{bolt.Stats})
 	}
 	raftSink, err := raftMetrics()

@@ -24,17 +24,28 @@ func (e *rotError) Error() string {
 
 func (e *rotError) Unwrap() error { return e.cause }
 
-// rotAlarm is told of rot. Until Raft has started, the failed read is enough to
-// stop the start; afterwards the process has to end.
+// rotAlarm is told of rot, and of what can't be read. Until Raft has started, the failed
+// read is enough to stop the start; afterwards the process has to end.
 type rotAlarm struct {
 	fatal   func(error)
 	started atomic.Bool
 }
 
 func (a *rotAlarm) rotten(what string, cause error) error {
-	err := &rotError{what, cause}
+	return a.tell(&rotError{what, cause})
+}
+
+func (a *rotAlarm) tell(err error) error {
 	if a.started.Load() {
 		a.fatal(err)
+	}
+	return err
+}
+
+// read is given the error of a read, or nil, and returns it.
+func (a *rotAlarm) read(err error) error {
+	if unreadable(err) {
+		return a.tell(err)
 	}
 	return err
 }
@@ -66,11 +77,24 @@ func (l *sealedLog) DeleteRange(first, last uint64) error {
 	return l.LogStore.DeleteRange(first, last)
 }
 
+func (l *sealedLog) FirstIndex() (uint64, error) {
+	index, err := l.LogStore.FirstIndex()
+	return index, l.alarm.read(err)
+}
+
+func (l *sealedLog) LastIndex() (uint64, error) {
+	index, err := l.LogStore.LastIndex()
+	return index, l.alarm.read(err)
+}
+
 // GetLog fails with raft.ErrLogNotFound only where the log may lack the entry.
 func (l *sealedLog) GetLog(index uint64, out *raft.Log) error {
 	cuts := l.cutsEnded.Load()
 	var e raft.Log
 	err := l.read(index, &e)
+	if unreadable(err) {
+		return l.alarm.tell(fmt.Errorf("reading entry %d of the log: %w", index, err))
+	}
 	if errors.Is(err, raft.ErrLogNotFound) {
 		hole, herr := l.isHole(index, cuts)
 		if herr != nil {

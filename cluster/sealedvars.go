@@ -23,7 +23,7 @@ func (v *sealedVariables) Set(name, value []byte) error {
 func (v *sealedVariables) Get(name []byte) ([]byte, error) {
 	stored, err := v.store.Get(name)
 	if err != nil {
-		return nil, err
+		return nil, v.alarm.read(err)
 	}
 	value, err := openVariable(name, stored)
 	if err != nil {

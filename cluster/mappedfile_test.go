@@ -1,0 +1,69 @@
+package cluster
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/hashicorp/raft"
+)
+
+// The kernel can't give what was cut off a file that is mapped, just as it can't give
+// what the disk fails to read: whoever touches it gets SIGBUS.
+func TestUnreadablePagesAreErrors(t *testing.T) {
+	for name, do := range map[string]func(*logStore) error{
+		"an entry":            func(s *logStore) error { return s.log.GetLog(1, new(raft.Log)) },
+		"the first index":     func(s *logStore) error { _, err := s.log.FirstIndex(); return err },
+		"the last index":      func(s *logStore) error { _, err := s.log.LastIndex(); return err },
+		"a variable":          func(s *logStore) error { _, err := s.variables.Get([]byte("LastVoteCand")); return err },
+		"the term":            func(s *logStore) error { _, err := s.variables.GetUint64([]byte("CurrentTerm")); return err },
+		"an append":           func(s *logStore) error { return s.log.StoreLogs(testEntries(1)) },
+		"an append of one":    func(s *logStore) error { return s.log.StoreLog(testEntries(1)[0]) },
+		"a cut":               func(s *logStore) error { return s.log.DeleteRange(1, 2) },
+		"a write of the vote": func(s *logStore) error { return s.variables.Set([]byte("LastVoteCand"), []byte("n1")) },
+		"a write of the term": func(s *logStore) error { return s.variables.SetUint64([]byte("CurrentTerm"), 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			store, told := openTestLog(t, dir)
+			err := errors.Join(store.metered.StoreLogs(testEntries(5)), store.variables.SetUint64([]byte("CurrentTerm"), 1))
+			if err == nil {
+				err = os.Truncate(filepath.Join(dir, logFileName), 0)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.alarm.started.Store(true)
+			err = do(store)
+			if err == nil || !strings.Contains(err.Error(), errFault.Error()) || !strings.Contains(err.Error(), startCure) {
+				t.Errorf("%v", err)
+			}
+			if len(*told) != 1 || !unreadable((*told)[0]) {
+				t.Errorf("told %v", *told)
+			}
+			if err := store.file.Close(); err != nil {
+				t.Errorf("closing it: %v", err)
+			}
+		})
+	}
+}
+
+// Memory at address 0 is a file that fails to be read with EIO.
+func TestUnreadableFileRefusesToOpen(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("/proc/self/mem", filepath.Join(dir, logFileName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, logFileName)); err != nil {
+		t.Skip(err) // not Linux
+	}
+	if file, err := openBolt(dir); !unreadable(err) || !errors.Is(err, syscall.EIO) {
+		t.Errorf("%v", err)
+		if err == nil {
+			_ = file.Close()
+		}
+	}
+}
