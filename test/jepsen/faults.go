@@ -40,6 +40,7 @@ var faults = slices.Concat(
 	clockFaults,
 	diskFaults,
 	faultyDiskFaults,
+	faultyReadFaults,
 	memberFaults,
 	operationFaults,
 	damageFaults,

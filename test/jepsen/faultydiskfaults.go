@@ -46,33 +46,41 @@ const (
 // breakDisks breaks disks that nodes run on, and finds a proof.
 type breakDisks func(context.Context, *nemesis, []*faultyDisk) (proof string, err error)
 
-// faulty is a fault of disks: nodes are stopped, started again on disks that do as they
-// are told, and in the end started again on their own.
+// faulty is a fault of disks that nodes run on when they break.
 func faulty(kind string, on which, do breakDisks) fault {
 	return fault{kind: kind, needs: faultfs.Available, begin: func(ctx context.Context, n *nemesis) (*broken, error) {
 		nodes := n.cluster.Nodes
 		if on != all {
 			nodes = []*testcluster.Node{n.any()}
 		}
-		disks, err := n.changeDisks(ctx, nodes)
-		b := &broken{on: nodes, heal: func(ctx context.Context) error {
-			err := each(disks, func(d *faultyDisk) error { return d.remove(ctx) })
-			return errors.Join(err, restarts(nodes)(ctx))
-		}}
-		if err == nil {
-			err = each(nodes, func(node *testcluster.Node) error { return node.Start() })
-		}
-		if err == nil {
-			err = each(nodes, func(node *testcluster.Node) error { return node.AwaitReady(ctx) })
-		}
-		if err == nil && (on != oneLeads || n.lead(ctx, nodes[0])) {
-			b.proof, err = do(ctx, n, disks)
-		}
-		if err != nil {
-			err = errors.Join(err, b.heal(ctx))
-		}
-		return b, err
+		return n.onChanged(ctx, nodes, func(disks []*faultyDisk) (string, error) {
+			err := restarts(nodes)(ctx)
+			if err == nil {
+				err = each(nodes, func(node *testcluster.Node) error { return node.AwaitReady(ctx) })
+			}
+			if err != nil || on == oneLeads && !n.lead(ctx, nodes[0]) {
+				return "", err
+			}
+			return do(ctx, n, disks)
+		})
 	}}
+}
+
+// onChanged stops nodes, has do go on with disks in place of theirs that do as they are
+// told, and starts the nodes on their own disks again to heal.
+func (n *nemesis) onChanged(ctx context.Context, nodes []*testcluster.Node, do func([]*faultyDisk) (proof string, err error)) (*broken, error) {
+	disks, err := n.changeDisks(ctx, nodes)
+	b := &broken{on: nodes, heal: func(ctx context.Context) error {
+		err := each(disks, func(d *faultyDisk) error { return d.remove(ctx) })
+		return errors.Join(err, restarts(nodes)(ctx))
+	}}
+	if err == nil {
+		b.proof, err = do(disks)
+	}
+	if err != nil {
+		err = errors.Join(err, b.heal(ctx))
+	}
+	return b, err
 }
 
 // changeDisks ends nodes, and mounts over their disks.
