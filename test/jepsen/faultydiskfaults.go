@@ -140,8 +140,13 @@ func gaveUp(ctx context.Context, node *testcluster.Node) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s goes on for %d s though its disk fails", node.ID, giveUpSeconds)
 	}
+	return ended(node)
+}
+
+// ended is for a process that is gone, and that shouldn't say that all is well.
+func ended(node *testcluster.Node) error {
 	if node.Process().Err() == nil {
-		return fmt.Errorf("%s has ended as if all were well though its disk fails", node.ID)
+		return fmt.Errorf("%s has ended with 0 though its disk is broken", node.ID)
 	}
 	return nil
 }

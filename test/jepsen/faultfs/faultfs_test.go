@@ -227,6 +227,20 @@ func TestSlow(t *testing.T) {
 	})
 }
 
+func TestOneIn(t *testing.T) {
+	d := newDisk(1)
+	d.set(Rules{Syncs: Rule{Fails: true, OneIn: 4}})
+	failed := 0
+	for range 1000 {
+		if d.sync() != 0 {
+			failed++
+		}
+	}
+	if failed < 150 || failed > 350 || d.counted().Syncs != failed {
+		t.Errorf("%d of 1000 failed, %d were counted", failed, d.counted().Syncs)
+	}
+}
+
 func TestAim(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	page := bytes.Repeat([]byte{sealKind, 1, 2, 3}, 16)

@@ -11,8 +11,9 @@ import (
 
 // Rule is what becomes of one sort of calls. The zero value passes them on.
 type Rule struct {
-	Fails bool `json:"fails,omitzero"` // with EIO; of a write that fails the first half is done
-	Hangs bool `json:"hangs,omitzero"` // until there are other rules
+	OneIn int  `json:"one_in,omitzero"` // is treated so; 0: all are
+	Fails bool `json:"fails,omitzero"`  // with EIO; of a write that fails the first half is done
+	Hangs bool `json:"hangs,omitzero"`  // until there are other rules
 	// From Min to Max is how long each takes before anything else is done.
 	Min time.Duration `json:"min,omitzero"`
 	Max time.Duration `json:"max,omitzero"`
@@ -81,12 +82,15 @@ func (d *disk) call(pick func(*Rules) Rule, count func(*Counts) *int) syscall.Er
 	for {
 		d.mu.Lock()
 		rule, changed := pick(&d.rules), d.changed
-		delay := rule.Min
-		if rule.Max > rule.Min {
-			delay += time.Duration(d.rng.Int64N(int64(rule.Max - rule.Min)))
+		if rule.OneIn > 1 && d.rng.IntN(rule.OneIn) > 0 {
+			rule = Rule{}
 		}
 		if rule != (Rule{}) {
 			*count(&d.counts)++
+		}
+		delay := rule.Min
+		if rule.Max > rule.Min {
+			delay += time.Duration(d.rng.Int64N(int64(rule.Max - rule.Min)))
 		}
 		d.mu.Unlock()
 		switch {
