@@ -29,7 +29,7 @@ func unreadable(err error) bool {
 
 var errFault = errors.New("the disk fails to read a page of it, or what it has read has rotted")
 
-// mapped makes an error of a fault. bbolt reads through memory that the file is mapped to,
+// mapped makes an error of a fault, and of bbolt's own panics. bbolt reads through memory that the file is mapped to,
 // where a failure of the disk isn't an error: Go ends the process on it without a word
 // about the disk.
 func mapped(do func() error) (err error) {
@@ -40,7 +40,7 @@ func mapped(do func() error) (err error) {
 		case interface{ Addr() uintptr }: // what tells a fault from other errors of the runtime
 			err = &unreadableError{errFault}
 		default:
-			panic(r)
+			err = &unreadableError{fmt.Errorf("bbolt can't make sense of a page, which has rotted: %v", r)}
 		}
 	}()
 	return do()
@@ -72,6 +72,9 @@ type mappedFile struct {
 
 func openMapped(options raftboltdb.Options) (f *mappedFile, err error) {
 	if err := readWhole(options.Path); err != nil {
+		return nil, err
+	}
+	if err := checkPages(options.Path); err != nil {
 		return nil, err
 	}
 	f = &mappedFile{}
