@@ -248,6 +248,11 @@ func (c *core) leader() (term uint64, id raft.ServerID) {
 	for {
 		term = c.raft.CurrentTerm()
 		_, id = c.raft.LeaderWithID()
+		// A last heartbeat of the leader that hands over comes to a candidate that hasn't
+		// begun its term yet, and Raft goes on to name that leader in it.
+		if c.raft.State() == raft.Candidate {
+			id = ""
+		}
 		if c.raft.CurrentTerm() == term {
 			return term, id
 		}

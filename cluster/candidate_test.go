@@ -1,0 +1,43 @@
+package cluster
+
+import "testing"
+
+// The leader hands over, and one more of its heartbeats comes before the other's new term
+// is written: it is not the leader of that.
+func TestACandidateKnowsNoLeader(t *testing.T) {
+	f := &heldFile{writing: make(chan struct{}, 1), proceed: make(chan struct{})}
+	all := newCluster(t, 2, func(c *Config) {
+		if c.NodeID == "n2" {
+			c.Simulation.OpenLog = func(dir string) (_ LogFile, err error) {
+				f.LogFile, err = openBolt(dir)
+				return f, err
+			}
+		}
+	})
+	leader, next := all[0], all[1]
+	term := leader.Status().Term
+	f.held.Store(true)
+	handed := make(chan error, 1)
+	go func() { handed <- leader.TransferLeadership(leader.ctx(), "n2") }()
+	<-f.writing
+	eventually(t, "a heartbeat", func() bool { return knows(next, "n1") })
+	next.links.sever("") // nobody hears that it wants votes
+	f.held.Store(false)
+	close(f.proceed)
+	eventually(t, "the new term", func() bool { return next.Status().Term > term })
+	if s := next.Status(); s.Term == term+1 && s.LeaderID != "" {
+		t.Errorf("%s is said to lead in term %d: %+v", s.LeaderID, s.Term, s)
+	}
+	next.links.heal()
+	<-handed
+}
+
+// knows says whether Raft has that node for the leader.
+func knows(m *member, leader string) bool {
+	c, err := m.running()
+	if err != nil {
+		return false
+	}
+	_, id := c.raft.LeaderWithID()
+	return string(id) == leader
+}
