@@ -1,6 +1,9 @@
 package cluster
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
 
 // The leader hands over, and one more of its heartbeats comes before the other's new term
 // is written: it is not the leader of that.
@@ -18,7 +21,8 @@ func TestACandidateKnowsNoLeader(t *testing.T) {
 	term := leader.Status().Term
 	f.held.Store(true)
 	handed := make(chan error, 1)
-	go func() { handed <- leader.TransferLeadership(leader.ctx(), "n2") }()
+	ctx, cancel := context.WithCancel(leader.ctx())
+	go func() { handed <- leader.TransferLeadership(ctx, "n2") }()
 	<-f.writing
 	eventually(t, "a heartbeat", func() bool { return knows(next, "n1") })
 	next.links.sever("") // nobody hears that it wants votes
@@ -29,6 +33,7 @@ func TestACandidateKnowsNoLeader(t *testing.T) {
 		t.Errorf("%s is said to lead in term %d: %+v", s.LeaderID, s.Term, s)
 	}
 	next.links.heal()
+	cancel()
 	<-handed
 }
 

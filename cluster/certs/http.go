@@ -23,7 +23,7 @@ type HTTPFiles struct {
 // be called concurrently.
 type HTTPStore struct {
 	files HTTPFiles
-	now   func() time.Time
+	clocks
 
 	current atomic.Pointer[httpMaterial] // never nil
 
@@ -40,9 +40,9 @@ type httpMaterial struct {
 }
 
 // OpenHTTP reads the files, which have to be right, but for a certificate that has
-// expired. now is the clock that validity is judged by.
-func OpenHTTP(files HTTPFiles, now func() time.Time) (*HTTPStore, error) {
-	s := &HTTPStore{files: files, now: now}
+// expired. The clocks are as Open's.
+func OpenHTTP(files HTTPFiles, now func() time.Time, others ...func() time.Time) (*HTTPStore, error) {
+	s := &HTTPStore{files: files, clocks: append(clocks{now}, others...)}
 	s.marks = s.marksNow()
 	m, err := readHTTP(files)
 	if err != nil {
@@ -155,7 +155,10 @@ func (s *HTTPStore) Administrator(chain []*x509.Certificate, clusterID string) (
 	if err != nil {
 		return "", fmt.Errorf("the certificate of %q: %w", chain[0].Subject.CommonName, err)
 	}
-	if err := m.admins.verifyChain(chain, "administrators", x509.ExtKeyUsageClientAuth, s.now()); err != nil {
+	err = s.atAny(func(now time.Time) error {
+		return m.admins.verifyChain(chain, "administrators", x509.ExtKeyUsageClientAuth, now)
+	})
+	if err != nil {
 		return "", fmt.Errorf("the certificate of administrator %s: %w", name, err)
 	}
 	if clusterID != "" && cluster != clusterID {

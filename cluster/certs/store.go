@@ -16,7 +16,7 @@ import (
 // methods may be called concurrently.
 type Store struct {
 	dir string
-	now func() time.Time
+	clocks
 
 	current atomic.Pointer[material] // never nil
 
@@ -38,9 +38,10 @@ func (m *material) empty() bool { return m.chain.Leaf == nil }
 // Open reads dir, which may be missing or empty: the node has no certificate then,
 // until Found makes one or the files appear. Files that are there have to be
 // right, but for a certificate that has expired: it is replaced while the node
-// runs. now is the clock that validity is judged by.
-func Open(dir string, now func() time.Time) (*Store, error) {
-	s := &Store{dir: dir, now: now}
+// runs. now is the clock by which certificates are made and replaced; to be valid, they
+// have to be so by it or by one of the others.
+func Open(dir string, now func() time.Time, others ...func() time.Time) (*Store, error) {
+	s := &Store{dir: dir, clocks: append(clocks{now}, others...)}
 	s.current.Store(&material{trust: newTrust(nil)})
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -3,6 +3,7 @@ package certs
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"time"
 )
 
 // ServerConfig is for the side that is dialled. It has everybody finish the
@@ -29,7 +30,7 @@ func (s *Store) ServerConfig() *tls.Config {
 // Peer says who has dialled, after the handshake. It has to be a node of want's
 // cluster, and want's node unless that is empty.
 func (s *Store) Peer(state tls.ConnectionState, want Identity) (Identity, error) {
-	return s.current.Load().verify(state.PeerCertificates, want, x509.ExtKeyUsageClientAuth, s.now())
+	return s.verify(s.current.Load().trust, state, want, x509.ExtKeyUsageClientAuth)
 }
 
 // PinnedConfig is for a node that has no certificate yet, and wants one of the cluster
@@ -42,7 +43,7 @@ func (s *Store) PinnedConfig(pins []string) *tls.Config {
 		VerifyConnection: func(state tls.ConnectionState) error {
 			ca, err := pinned(pins, state.PeerCertificates)
 			if err == nil {
-				_, err = newTrust([]*x509.Certificate{ca}).verify(state.PeerCertificates, Identity{}, x509.ExtKeyUsageServerAuth, s.now())
+				_, err = s.verify(newTrust([]*x509.Certificate{ca}), state, Identity{}, x509.ExtKeyUsageServerAuth)
 			}
 			return err
 		},
@@ -58,11 +59,20 @@ func (s *Store) ClientConfig(want Identity) *tls.Config {
 		// and who it is; it is called at every handshake.
 		InsecureSkipVerify: true, // #nosec G402
 		VerifyConnection: func(state tls.ConnectionState) error {
-			_, err := s.current.Load().verify(state.PeerCertificates, want, x509.ExtKeyUsageServerAuth, s.now())
+			_, err := s.verify(s.current.Load().trust, state, want, x509.ExtKeyUsageServerAuth)
 			return err
 		},
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &s.current.Load().chain, nil // empty: none is sent
 		},
 	}
+}
+
+// verify says who is at the other end of a connection.
+func (s *Store) verify(by trust, state tls.ConnectionState, want Identity, usage x509.ExtKeyUsage) (id Identity, err error) {
+	err = s.atAny(func(now time.Time) error {
+		id, err = by.verify(state.PeerCertificates, want, usage, now)
+		return err
+	})
+	return id, err
 }

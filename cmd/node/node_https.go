@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"pipesync/api"
 	"pipesync/cluster/certs"
@@ -13,7 +14,7 @@ func (n *node) openHTTPCerts() (err error) {
 		return nil
 	}
 	files := certs.HTTPFiles{Cert: n.HTTP.TLSCertFile, Key: n.HTTP.TLSKeyFile, ClientCA: n.HTTP.ClientCAFile}
-	if n.httpCerts, err = certs.OpenHTTP(files, n.clocks.Wall); err != nil {
+	if n.httpCerts, err = certs.OpenHTTP(files, n.clocks.Wall, time.Now); err != nil {
 		return err
 	}
 	n.inBackground("the watch of the HTTP port's certificate", func(ctx context.Context) {

@@ -111,7 +111,7 @@ func (n *node) openCerts() (err error) {
 	if n.Insecure {
 		return nil
 	}
-	n.certs, err = certs.Open(n.certsDir(), n.clocks.Wall)
+	n.certs, err = certs.Open(n.certsDir(), n.clocks.Wall, time.Now)
 	return err
 }
 
