@@ -18,6 +18,7 @@ import (
 var diskFaults = []fault{
 	{kind: "power lost by the leader", begin: onLeader(losePower)},
 	{kind: "power lost by a member", begin: onAny(losePower)},
+	{kind: "power lost by a majority", begin: onMajority(losePower)},
 	{kind: "power lost by all", begin: onAll(losePower)},
 	{kind: "disk of the leader full", begin: onLeader(fill)},
 	{kind: "disks full", begin: onAll(fill)},
