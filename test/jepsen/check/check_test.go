@@ -259,6 +259,25 @@ func TestTimestampsDecide(t *testing.T) {
 
 // A refusal counts what may be in the window: with a fault, whose time doesn't go by for
 // the cluster, what is further back too.
+// A value that is written again was shown before, of which the second sync knows nothing.
+func TestAValueIsWrittenAgain(t *testing.T) {
+	h := &history.History{}
+	for _, op := range []history.Op{
+		{Invoked: 0, Returned: 1 * ms, Sync: &history.Sync{Writes: []history.Write{write("a", "x", 1)}}},
+		{Invoked: 2 * ms, Returned: 3 * ms, Read: &history.Read{Namespace: "a", Linearizable: true, Records: []history.Record{record("x", 1, 1)}}},
+		{Invoked: 4 * ms, Returned: 5 * ms, Sync: &history.Sync{Writes: []history.Write{write("a", "y", 2)}}},
+		{Invoked: 6 * ms, Returned: 7 * ms, Sync: &history.Sync{Writes: []history.Write{write("a", "x", 1), write("a", "y", 3)}}},
+		{Invoked: 8 * ms, Returned: 9 * ms, Read: &history.Read{Namespace: "a", Linearizable: true,
+			Records: []history.Record{record("x", 1, 1), record("y", 3, 4)}}},
+	} {
+		op.ID, op.Client, op.Outcome = len(h.Ops), len(h.Ops), history.OK
+		h.Ops = append(h.Ops, op)
+	}
+	if r := Linearizable(h); !r.OK() {
+		t.Errorf("%+v", r.Anomalies)
+	}
+}
+
 func TestAWindowWithoutALeader(t *testing.T) {
 	h := &history.History{Limits: map[string]int{"o": 2}}
 	at := func(from time.Duration, outcome history.Outcome, code string) {

@@ -81,10 +81,18 @@ func Linearizable(h *history.History) *Report {
 	return r
 }
 
-// shownAt is when a read first showed a value. A sync that was answered much later, after
-// retries, has happened by then, which spares the search most of the orders that it would
-// have to try.
+// shownAt is when a read first showed a value that one sync alone writes. A sync that was
+// answered much later, after retries, has happened by then, which spares the search most
+// of the orders that it would have to try.
 func shownAt(h *history.History) map[int64]int64 {
+	writers := map[int64]int{}
+	for i := range h.Ops {
+		if sync := h.Ops[i].Sync; sync != nil && !sync.Repeat {
+			for _, w := range sync.Writes {
+				writers[w.Value]++
+			}
+		}
+	}
 	first := map[int64]int64{}
 	for i := range h.Ops {
 		op := &h.Ops[i]
@@ -92,6 +100,9 @@ func shownAt(h *history.History) map[int64]int64 {
 			continue
 		}
 		for _, record := range op.Read.Records {
+			if writers[record.Value] > 1 {
+				continue
+			}
 			if at, seen := first[record.Value]; !seen || int64(op.Returned) < at {
 				first[record.Value] = int64(op.Returned)
 			}
