@@ -86,7 +86,7 @@ func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err := c.writeSecrets(); err != nil {
 		return nil, err
 	}
-	if err := c.run("certs", "ca", "--out", c.caDir()); err != nil {
+	if err := c.Run("certs", "ca", "--out", c.caDir()); err != nil {
 		return nil, err
 	}
 	if cfg.TLS {
@@ -202,13 +202,13 @@ func (c *Cluster) certify(n *Node) error {
 	if c.certLife != 0 {
 		args = append(args, "--lifetime", c.certLife.String())
 	}
-	if err := c.run(args...); err != nil {
+	if err := c.Run(args...); err != nil {
 		return err
 	}
 	if c.scheme == "https://" {
 		host, _, err := net.SplitHostPort(hostPort(n.HTTP))
 		if err == nil {
-			err = c.run("certs", "http", "--ca", c.caDir(), "--host", host, "--out", n.httpDir())
+			err = c.Run("certs", "http", "--ca", c.caDir(), "--host", host, "--out", n.httpDir())
 		}
 		if err != nil {
 			return err
@@ -223,8 +223,8 @@ func (c *Cluster) certify(n *Node) error {
 
 func (c *Cluster) caDir() string { return filepath.Join(c.dir, "ca") }
 
-// run runs a command of the binary that needs no server.
-func (c *Cluster) run(args ...string) error {
+// Run runs a command of the binary that needs no server.
+func (c *Cluster) Run(args ...string) error {
 	cmd := exec.Command(c.binary, args...)
 	cmd.Env = CleanEnv()
 	if out, err := cmd.CombinedOutput(); err != nil {

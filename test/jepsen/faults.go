@@ -45,6 +45,7 @@ var faults = slices.Concat(
 	memberFaults,
 	operationFaults,
 	damageFaults,
+	attemptFaults,
 )
 
 // breaking breaks so many nodes at once.

@@ -31,7 +31,8 @@ type options struct {
 	binary string
 	only   string // kinds of faults; empty: all
 
-	pace float64
+	window time.Duration
+	pace   float64
 
 	planted  bool   // have the planted bugs be caught
 	bug      string // this one alone; empty: sample says how many
@@ -73,6 +74,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
 	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
 	flags.StringVar(&o.only, "fault", "", "kinds of faults, or how they begin, separated by commas, and no others")
+	flags.DurationVar(&o.window, "window", time.Minute, "length of the rate window")
 	flags.Float64Var(&o.pace, "pace", 1, "how long faults and the times between them are, by the usual ones")
 	flags.BoolVar(&o.planted, "planted", false, "plant bugs, all or the one that is named behind the flags, and have each be caught")
 	flags.IntVar(&o.sample, "sample", 0, "with --planted: only so many bugs, others each day; 0: all")

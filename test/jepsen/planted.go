@@ -121,7 +121,7 @@ func (h *hunter) run(ctx context.Context, t trap) (broken []string, text []byte,
 	store := filepath.Join(place, "store")
 	cmd := exec.CommandContext(ctx, self, "--binary", h.binary, "--out", store, "--seed", fmt.Sprint(h.seed),
 		"--nodes", fmt.Sprint(plantedNodes), "--organizations", fmt.Sprint(plantedOrganizations),
-		"--time", t.time.String(), "--fault", t.faults, "--pace", fmt.Sprint(cmp.Or(t.pace, 1)),
+		"--time", t.time.String(), "--fault", t.faults, "--pace", fmt.Sprint(cmp.Or(t.pace, 1)), "--window", cmp.Or(t.window, time.Minute).String(),
 		"--bug", string(t.bug), "--bug-alone="+fmt.Sprint(t.alone))
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has hosts to remove
 	cmd.Env = append(os.Environ(), "TMPDIR="+place)

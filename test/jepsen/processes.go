@@ -14,6 +14,7 @@ var processFaults = []fault{
 	{kind: "kill of the leader", begin: onLeader(kill)},
 	{kind: "kill of a member", begin: onAny(kill)},
 	{kind: "kill of all", begin: onAll(kill)},
+	{kind: "kill of a majority", begin: killMajority},
 	{kind: "pause of the leader", begin: onLeader(stop)},
 	{kind: "pause of a member", begin: onAny(stop)},
 	{kind: "pause of a majority", begin: onMajority(stop)},
@@ -35,6 +36,27 @@ func kill(_ context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, er
 	if gone(nodes) {
 		b.proof = "the processes are gone"
 	}
+	return b, err
+}
+
+// requestSeconds is longer than a node goes on with a request.
+const requestSeconds = 11
+
+// killMajority leaves a minority alone with the requests that they have sent to the
+// leader, for so long that they have to say what became of them.
+func killMajority(ctx context.Context, n *nemesis) (*broken, error) {
+	leader, err := n.cluster.Leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	nodes := []*testcluster.Node{leader}
+	for _, node := range n.shuffled() {
+		if node != leader && len(nodes) <= n.nodes/2 {
+			nodes = append(nodes, node)
+		}
+	}
+	b, err := kill(ctx, n, nodes)
+	b.lasts = requestSeconds * time.Second
 	return b, err
 }
 

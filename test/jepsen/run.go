@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func inHub(ctx context.Context, o options, out io.Writer) error {
 	if err := shareMounts(); err != nil {
 		return err
 	}
-	r.hist = history.History{Seed: o.seed, Nodes: o.nodes, Limits: map[string]int{}}
+	r.hist = history.History{Seed: o.seed, Nodes: o.nodes, Limits: map[string]int{}, Window: o.window}
 	if r.options.out == "" {
 		root, err := testcluster.ModuleRoot(ctx)
 		if err != nil {
@@ -137,10 +138,15 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	}
 	r.began = time.Now()
 	r.clients = newClients(r)
+	if _, err := r.cluster.Nodes[0].Client().SetSettings(ctx, client.Figures{
+		"window_ms": uint64(r.window.Milliseconds()), "requests_per_window": uint64(r.scaled(defaultLimit)),
+	}); err != nil {
+		return errors.Join(err, r.cluster.Close())
+	}
 	for i := range r.orgs {
-		limit := defaultLimit
+		limit := r.scaled(defaultLimit)
 		if i%8 == 7 { // these are among those who try to exceed it
-			limit = raisedLimit
+			limit = r.scaled(raisedLimit)
 		}
 		t, err := r.newTenant(ctx, fmt.Sprintf("org_%d", i), limit, attemptSeconds*time.Second)
 		if err != nil {
@@ -159,6 +165,11 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 		return errors.Join(err, r.cluster.Close())
 	}
 	return nil
+}
+
+// scaled is a limit of a minute's window for the window of the run.
+func (o options) scaled(limit int) int {
+	return max(1, int(time.Duration(limit)*o.window/time.Minute))
 }
 
 // use has clients and faults go on until the time is over.
@@ -317,7 +328,8 @@ func (r *run) readCommits(ctx context.Context, t *tenant, node int) error {
 			return fmt.Errorf("reading the history of %s: %w", t.org, err)
 		}
 		for _, s := range page.Syncs {
-			r.hist.Commits = append(r.hist.Commits, history.Commit{Org: t.org, SyncID: s.SyncID, Index: s.Index})
+			r.hist.Commits = append(r.hist.Commits, history.Commit{Org: t.org, SyncID: s.SyncID, Index: s.Index,
+				KeyID: s.KeyID, Namespaces: slices.Sorted(maps.Keys(s.ByNamespace))})
 		}
 		if page.NextCursor == nil {
 			return nil

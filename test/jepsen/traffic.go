@@ -59,7 +59,7 @@ func (r *run) newTenant(ctx context.Context, org string, limit int, attempt time
 	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", org, err)
 	}
-	if limit != defaultLimit {
+	if limit != r.scaled(defaultLimit) {
 		if _, err := admin.SetLimits(ctx, org, client.Figures{"requests_per_window": uint64(limit)}); err != nil {
 			return nil, fmt.Errorf("setting the limit of %s: %w", org, err)
 		}

@@ -26,7 +26,8 @@ type trap struct {
 type scenario struct {
 	faults string // as of --fault
 	time   time.Duration
-	pace   float64 // as of --pace; 0: as usual
+	pace   float64       // as of --pace; 0: as usual
+	window time.Duration // as of --window; 0: as usual
 }
 
 var (
@@ -34,8 +35,15 @@ var (
 	written = scenario{faults: "kill of a member", time: 15 * time.Second, pace: 0.3}
 	// failovers have a leader go with requests under way.
 	failovers = scenario{faults: "kill of the leader,pause of the leader", time: 20 * time.Second, pace: 0.3}
+	// majorityGone has those who are left say what became of requests to a leader.
+	majorityGone = scenario{faults: "kill of a majority", time: 15 * time.Second, pace: 0.3}
+	strangers    = scenario{faults: "stranger at the peer ports", time: 5 * time.Second, pace: 0.3}
+	twoJoiners   = scenario{faults: "join token used twice", time: 10 * time.Second, pace: 0.3}
+	lateMember   = scenario{faults: "gossip key rotated", time: 10 * time.Second, pace: 0.3}
 	// stuttering has the leader fall behind its followers.
 	stuttering = scenario{faults: "leader stutters", time: 15 * time.Second, pace: 0.3}
+	// busyWindows are much used, and short enough to be used up again and again.
+	busyWindows = scenario{faults: "leader stutters", time: 20 * time.Second, pace: 0.5, window: 8 * time.Second}
 )
 
 var traps = []trap{
@@ -46,6 +54,11 @@ var traps = []trap{
 	{bug: planted.LocalRefusal, scenario: written, check: "keys"},
 	{bug: planted.FloorForTombstones, scenario: written, check: "changes"},
 	{bug: planted.ForgetfulRequests, scenario: failovers, check: "exactly once"},
+	{bug: planted.ReplayedForward, scenario: majorityGone, check: "exactly once"},
+	{bug: planted.AnyCertificate, scenario: strangers, check: "attempts"},
+	{bug: planted.ReusableToken, scenario: twoJoiners, check: "attempts"},
+	{bug: planted.HastyRotation, scenario: lateMember, check: "attempts"},
+	{bug: planted.RebasedTime, scenario: busyWindows, check: "rate limit"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
 }
 

@@ -22,7 +22,7 @@ func record(id string, value int64, index uint64) history.Record {
 // sound is a history in which everything is as it should be. Each call makes another.
 func sound() *history.History {
 	h := &history.History{
-		Seed: 1, Nodes: 3, Limits: map[string]int{"o1": 100, "o2": 100},
+		Seed: 1, Nodes: 3, Window: time.Minute, Limits: map[string]int{"o1": 100, "o2": 100},
 		Faults: []history.Fault{{Kind: "kill", On: []string{"n1"}, Began: 40 * ms, Healed: 50 * ms, Proof: "exited", Recovered: 60 * ms}},
 		Rots: []history.Rot{
 			{Node: "n1", File: "log", How: "bit flipped", Place: "entry 7", At: 40 * ms, Detected: "entry 7 has rotted"},
@@ -32,7 +32,8 @@ func sound() *history.History {
 		Leaders: []history.Leader{
 			{Node: "n1", Term: 2, Leader: "n1"}, {Node: "n2", Term: 2, Leader: "n1"}, {Node: "n2", Term: 3, Leader: "n3"},
 		},
-		Finals: []history.Final{{Node: "n1", Index: 50, Hash: "aa"}, {Node: "n2", Index: 50, Hash: "aa"}, {Node: "n3", Index: 50, Hash: "aa"}},
+		Attempts: []history.Attempt{{What: "to get in", Node: "n1", At: 20 * ms, Said: "no"}},
+		Finals:   []history.Final{{Node: "n1", Index: 50, Hash: "aa"}, {Node: "n2", Index: 50, Hash: "aa"}, {Node: "n3", Index: 50, Hash: "aa"}},
 	}
 	add := func(op history.Op) {
 		op.ID, op.Client = len(h.Ops), len(h.Ops)
@@ -41,7 +42,7 @@ func sound() *history.History {
 		}
 		h.Ops = append(h.Ops, op)
 		if op.Sync != nil && op.Sync.Index != 0 && !op.Sync.Repeat {
-			h.Commits = append(h.Commits, history.Commit{Org: op.Org, SyncID: op.Sync.SyncID, Index: op.Sync.Index})
+			h.Commits = append(h.Commits, history.Commit{Org: op.Org, SyncID: op.Sync.SyncID, Index: op.Sync.Index, KeyID: op.KeyID, Namespaces: namespacesOf(&op)})
 		}
 	}
 	// 0: two records at once
@@ -64,7 +65,7 @@ func sound() *history.History {
 		Writes: []history.Write{write("loose", "p", 4), write("loose", "q", 5)}}})
 	add(history.Op{Org: "o1", Invoked: 21 * ms, Returned: 22 * ms, Read: &history.Read{Namespace: "loose", Linearizable: true, Index: 12,
 		Records: []history.Record{record("p", 4, 12), record("q", 5, 12)}}})
-	h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s5", Index: 12})
+	h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s5", Index: 12, Namespaces: []string{"loose"}})
 	// 7 and 8: a refresh, and one of another organization
 	add(history.Op{Org: "o1", Invoked: 23 * ms, Returned: 25 * ms, Sync: &history.Sync{Mode: history.FullRefresh, Key: "k7", SyncID: "s7", Index: 13,
 		Writes: []history.Write{write("a", "z", 6)}, Details: history.Details{Created: 1, Removed: 1}}})
@@ -174,6 +175,13 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"a sync that nobody sent", Once, func(h *history.History) {
 			h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s99", Index: 99})
 		}, "which nobody has sent without an answer"},
+		{"a sync that nobody sent there", Once, func(h *history.History) {
+			for i := range h.Commits {
+				if h.Commits[i].SyncID == "s5" {
+					h.Commits[i].Namespaces = []string{"a"}
+				}
+			}
+		}, "which nobody has sent without an answer"},
 		{"a sync twice in the history", Once, func(h *history.History) {
 			h.Commits = append(h.Commits, history.Commit{Org: "o1", SyncID: "s0", Index: 99})
 		}, "s0 twice"},
@@ -183,7 +191,7 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"an old change", Changes, func(h *history.History) { h.Followings[0].Changes[2].Record = record("z", 6, 12) }, "has [{z 6 12}]"},
 		{"a change elsewhere", Changes, func(h *history.History) { h.Followings[0].Changes[0].Namespace = "b" }, "in o1/b, where nothing was written"},
 		{"changes that are forgotten", Changes, func(h *history.History) { h.Followings[0].Compacted = true }, "for somebody who has none yet"},
-		{"more than the limit", Limit, func(h *history.History) { h.Limits["o1"] = 2 }, "o1 had 3 syncs within 60 s"},
+		{"more than the limit", Limit, func(h *history.History) { h.Limits["o1"] = 2 }, "o1 had 3 syncs within 1m0s"},
 		{"a refusal below the limit", Limit, func(h *history.History) { h.Ops[10].Code = rateLimited }, "o1 was refused at 30ms, after 4 syncs"},
 		{"a key that isn't known elsewhere", Keys, func(h *history.History) {
 			h.Ops[12].Outcome, h.Ops[12].Code = history.Fail, invalidKey
@@ -191,8 +199,12 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"a sync behind the revocation of its key", Keys, func(h *history.History) {
 			h.Ops[13].Outcome, h.Ops[13].Code, h.Ops[13].Sync.Index = history.OK, "", 17
 		}, "key k was revoked at index 16, and a sync with it was applied at 17"},
+		{"a sync behind the revocation of its key that nobody was told of", Keys, func(h *history.History) {
+			h.Commits = append(h.Commits, history.Commit{Org: "o2", SyncID: "s12", Index: 17, KeyID: "k"})
+		}, "the history has s12 with it at 17"},
 		{"a read with a key that is revoked", Keys, func(h *history.History) { h.Ops[14].Outcome = history.OK }, "was good for something"},
 		{"a sync with a key that may only read", Keys, func(h *history.History) { h.Keys[0].ReadOnly = true }, "which may only read"},
+		{"an attempt that succeeds", Attempts, func(h *history.History) { h.Attempts[0].Succeeded = true }, "n1 at 20ms: an attempt to get in succeeded"},
 		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},
 		{"another state", Replicas, func(h *history.History) { h.Finals[2].Hash = "bb" }, "n3 has bb"},
 		{"a node that has diverged", Replicas, func(h *history.History) { h.Finals[2] = history.Final{Node: "n3", Diverged: "at index 7"} }, "n3 has diverged"},
@@ -257,8 +269,6 @@ func TestTimestampsDecide(t *testing.T) {
 	}
 }
 
-// A refusal counts what may be in the window: with a fault, whose time doesn't go by for
-// the cluster, what is further back too.
 // A value that is written again was shown before, of which the second sync knows nothing.
 func TestAValueIsWrittenAgain(t *testing.T) {
 	h := &history.History{}
@@ -278,27 +288,42 @@ func TestAValueIsWrittenAgain(t *testing.T) {
 	}
 }
 
+// A refusal counts what may be in the window, and what is further back by as long as the
+// cluster's time may have stood still.
 func TestAWindowWithoutALeader(t *testing.T) {
-	h := &history.History{Limits: map[string]int{"o": 2}}
-	at := func(from time.Duration, outcome history.Outcome, code string) {
-		h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Org: "o", Invoked: from, Returned: from + ms, Outcome: outcome, Code: code,
-			Sync: &history.Sync{Mode: history.Incremental}})
+	used := func(quiet span) *history.History {
+		h := &history.History{Window: time.Minute, Limits: map[string]int{"o": 2, "other": 1000}}
+		at := func(org string, from time.Duration, outcome history.Outcome, code string) {
+			h.Ops = append(h.Ops, history.Op{ID: len(h.Ops), Org: org, Invoked: from, Returned: from + ms, Outcome: outcome, Code: code,
+				Sync: &history.Sync{Mode: history.Incremental}})
+		}
+		at("o", 0, history.OK, "")
+		at("o", time.Second, history.OK, "")
+		at("o", 63*time.Second, history.Fail, rateLimited)
+		for i := range 130 {
+			if from := time.Duration(i) * time.Second / 2; from < quiet.from || from > quiet.to {
+				at("other", from, history.OK, "")
+			}
+		}
+		return h
 	}
-	at(0, history.OK, "")
-	at(time.Second, history.OK, "")
-	at(63*time.Second, history.Fail, rateLimited)
-	if r := Limit(h); r.OK() {
+	if r := Limit(used(span{})); r.OK() {
 		t.Error("a refusal after the window isn't found")
 	}
-	h.Faults = []history.Fault{{Kind: "pause", Began: 10 * time.Second, Healed: 12 * time.Second, Recovered: 14 * time.Second}}
-	if r := Limit(h); !r.OK() {
-		t.Errorf("with a fault of 4 s: %+v", r.Anomalies)
+	quiet := used(span{10 * time.Second, 14 * time.Second})
+	if r := Limit(quiet); !r.OK() {
+		t.Errorf("with 4 s in which nothing was acknowledged: %+v", r.Anomalies)
+	}
+	terms := used(span{})
+	terms.Leaders = []history.Leader{{Node: "n", Term: 3, Leader: "n", Seen: 20 * time.Second}, {Node: "n", Term: 4, Leader: "m", Seen: 21 * time.Second}}
+	if r := Limit(terms); !r.OK() {
+		t.Errorf("with two changes of the leader: %+v", r.Anomalies)
 	}
 }
 
 // A failover counts where an organization has used up its limit before it and after it.
 func TestFailoversWithinWindows(t *testing.T) {
-	h := &history.History{Limits: map[string]int{"o": 2}, Leaders: []history.Leader{
+	h := &history.History{Window: time.Minute, Limits: map[string]int{"o": 2}, Leaders: []history.Leader{
 		{Node: "n2", Term: 3, Leader: "n2", Seen: 12 * time.Second}, {Node: "n1", Term: 3, Leader: "n2", Seen: 11 * time.Second},
 		{Node: "n1", Term: 2, Leader: "n1", Seen: time.Second}, {Node: "n1", Term: 4, Leader: "n2", Seen: 20 * time.Second},
 		{Node: "n1", Term: 5, Leader: "n3", Seen: 200 * time.Second},

@@ -36,6 +36,11 @@ func Keys(h *history.History) *Report {
 			}
 		}
 	}
+	for _, c := range h.Commits {
+		if k := keys[c.KeyID]; k != nil && k.RevokedIndex != 0 && c.Index > k.RevokedIndex {
+			r.found(nil, "key %s was revoked at index %d, and the history has %s with it at %d", k.ID, k.RevokedIndex, c.SyncID, c.Index)
+		}
+	}
 	return r
 }
 

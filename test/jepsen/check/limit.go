@@ -9,20 +9,18 @@ import (
 )
 
 const (
-	// limitSeconds is the time for which the limit is promised.
-	limitSeconds = 60
-	// windowSeconds is the window that nodes keep: as much longer as a clock may be slow.
-	windowSeconds = 60.06
+	// maxSlowness is by how much the clock of a leader may be slow.
+	maxSlowness = 0.001
 	// windowSlackSeconds is for requests under way, and for the leader's clock.
 	windowSlackSeconds = 1
 	rateLimited        = "RATE_LIMIT_EXCEEDED"
 )
 
-// Limit has no organization exceed its limit in any 60 seconds: of the syncs that began
+// Limit has no organization exceed its limit in any time of the window's length: of the syncs that began
 // and were acknowledged within such, there are no more. And none is refused that has
 // not used it up: at a refusal, as many have been sent in the window before.
 // The window's time stands still where there is no leader, so that it may reach back
-// further by as long as faults took.
+// further by as long as that may have been.
 func Limit(h *history.History) *Report {
 	r := newReport("rate limit")
 	byOrg := map[string][]*history.Op{}
@@ -31,10 +29,10 @@ func Limit(h *history.History) *Report {
 			byOrg[op.Org] = append(byOrg[op.Org], op)
 		}
 	}
-	full := newWindows(h)
+	full, still := newWindows(h), newStandstills(h)
 	for _, org := range slices.Sorted(maps.Keys(byOrg)) {
 		r.Figures["organizations"]++
-		r.checkLimit(h, org, byOrg[org], full)
+		r.checkLimit(h, org, byOrg[org], full, still)
 	}
 	r.Figures["failovers within windows that were used up"] = full.count()
 	return r
@@ -86,17 +84,17 @@ func (w *windows) count() (n int) {
 	return n
 }
 
-func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op, full *windows) {
+func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op, full *windows, still *standstills) {
 	limit := h.Limits[org]
 	slices.SortStableFunc(ops, func(a, b *history.Op) int { return int(a.Invoked - b.Invoked) })
 	for i, op := range ops {
 		switch {
 		case op.Outcome == history.OK:
 			r.Figures["acknowledged syncs"]++
-			end := op.Invoked + limitSeconds*time.Second
+			end := op.Invoked + h.Window
 			n := within(ops[i:], end)
 			if n > limit {
-				r.found([]int{op.ID}, "%s had %d syncs within %d s, from %v on; its limit is %d", org, n, limitSeconds, op.Invoked, limit)
+				r.found([]int{op.ID}, "%s had %d syncs within %v, from %v on; its limit is %d", org, n, h.Window, op.Invoked, limit)
 			}
 			if n >= limit {
 				full.usedUp(op.Invoked, end)
@@ -104,7 +102,7 @@ func (r *Report) checkLimit(h *history.History, org string, ops []*history.Op, f
 			r.Figures["fullest window in percent of the limit"] = max(r.Figures["fullest window in percent of the limit"], 100*n/max(limit, 1))
 		case op.Code == rateLimited:
 			r.Figures["refusals"]++
-			reach := time.Duration((windowSeconds+windowSlackSeconds)*float64(time.Second)) + faultTime(h, op.Returned)
+			reach := time.Duration(float64(h.Window)*(1+maxSlowness)) + windowSlackSeconds*time.Second + still.within(op.Returned-2*h.Window, op.Returned)
 			used := 0
 			for _, other := range ops {
 				if other != op && other.Outcome != history.Fail && other.Returned >= op.Invoked-reach && other.Invoked <= op.Returned {
@@ -129,15 +127,4 @@ func within(ops []*history.Op, until time.Duration) (n int) {
 		}
 	}
 	return n
-}
-
-// faultTime is for how long there may have been no leader in the last two windows.
-func faultTime(h *history.History, until time.Duration) (total time.Duration) {
-	from := until - 2*limitSeconds*time.Second
-	for _, f := range h.Faults {
-		if length := min(f.Recovered, until) - max(f.Began, from); length > 0 {
-			total += length
-		}
-	}
-	return total
 }

@@ -1,6 +1,9 @@
 package check
 
 import (
+	"fmt"
+	"slices"
+
 	"pipesync/test/jepsen/history"
 )
 
@@ -10,14 +13,14 @@ import (
 func Once(h *history.History) *Report {
 	r := newReport("exactly once")
 	byKey, byIndex, bySync := map[string]*history.Op{}, map[uint64]*history.Op{}, map[string]*history.Op{}
-	unknown := map[string]int{} // by organization: of which the history may have one more
+	unknown := map[string]int{} // by organization and namespaces: of which the history may have one more
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		if op.Sync == nil || op.Outcome == history.Fail {
 			continue
 		}
 		if op.Outcome == history.Unknown {
-			unknown[op.Org]++
+			unknown[about(op.Org, namespacesOf(op))]++
 			continue
 		}
 		r.Figures["acknowledged syncs"]++
@@ -59,7 +62,8 @@ func (r *Report) checkCommits(h *history.History, bySync map[string]*history.Op,
 		switch {
 		case op == nil:
 			r.Figures["syncs that were applied and not acknowledged"]++
-			if unknown[c.Org]--; unknown[c.Org] < 0 {
+			of := about(c.Org, c.Namespaces)
+			if unknown[of]--; unknown[of] < 0 {
 				r.found(nil, "the history of %s has %s at index %d, which nobody has sent without an answer: something was applied twice, or though it was refused",
 					c.Org, c.SyncID, c.Index)
 			}
@@ -73,4 +77,9 @@ func (r *Report) checkCommits(h *history.History, bySync map[string]*history.Op,
 		}
 	}
 	r.Figures["committed syncs"] = len(committed)
+}
+
+// about names the syncs of an organization that are about the same namespaces.
+func about(org string, namespaces []string) string {
+	return fmt.Sprint(org, " ", slices.Sorted(slices.Values(namespaces)))
 }

@@ -117,6 +117,15 @@ type Rot struct {
 	Gone string `json:"gone,omitempty"`
 }
 
+// Attempt is one at something that a cluster has to refuse.
+type Attempt struct {
+	What      string        `json:"what"` // "to do something"
+	Node      string        `json:"node"`
+	At        time.Duration `json:"at_ns"`
+	Succeeded bool          `json:"succeeded"`
+	Said      string        `json:"said,omitempty"` // by who refused it
+}
+
 // NotRun is a kind of fault that can't be made on this machine.
 type NotRun struct {
 	Kind string `json:"kind"`
@@ -149,6 +158,9 @@ type Commit struct {
 	Org    string `json:"org"`
 	SyncID string `json:"sync_id"`
 	Index  uint64 `json:"index"`
+	// KeyID is of the API key that it came with.
+	KeyID      string   `json:"key_id,omitempty"`
+	Namespaces []string `json:"namespaces"`
 }
 
 // Final is what one node has in the end.
@@ -188,14 +200,17 @@ type History struct {
 	Version string         `json:"version"` // what the program says of itself
 	Nodes   int            `json:"nodes"`
 	Limits  map[string]int `json:"limits"` // syncs in a window, by organization
-	Ops     []Op           `json:"ops"`    // in the order in which they were invoked
+	Window  time.Duration  `json:"window_ns"`
+	Ops     []Op           `json:"ops"` // in the order in which they were invoked
 	Faults  []Fault        `json:"faults"`
 	NotRun  []NotRun       `json:"not_run,omitempty"`
 	Keys    []Key          `json:"keys"`
-	Rots    []Rot          `json:"rots,omitempty"`
-	Leaders []Leader       `json:"leaders"`
-	Commits []Commit       `json:"commits"`
-	Finals  []Final        `json:"finals"`
+	// Attempts have to be refused.
+	Attempts []Attempt `json:"attempts"`
+	Rots     []Rot     `json:"rots,omitempty"`
+	Leaders  []Leader  `json:"leaders"`
+	Commits  []Commit  `json:"commits"`
+	Finals   []Final   `json:"finals"`
 	// Incomplete is why Commits and Finals aren't all that there are; empty: they are.
 	Incomplete string      `json:"incomplete,omitempty"`
 	Followings []Following `json:"followings"`
