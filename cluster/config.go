@@ -85,6 +85,12 @@ type Config struct {
 	// DataDir.
 	Disks []string
 
+	// SnapshotBytes of log trigger a snapshot; optional: 256 MiB.
+	SnapshotBytes int64
+	// TrailingBytes of log are kept behind a snapshot, though not fewer than 16
+	// entries; optional: what was logged in the last ten minutes, from 256 MiB to 2 GiB.
+	TrailingBytes int64
+
 	// statFS replaces the operating system's word for the room on a disk.
 	statFS func(dir string) (free, total int64, err error)
 	// These are the constants, but for tests.
@@ -108,9 +114,7 @@ type Simulation struct {
 	OpenLog func(dir string) (LogFile, error)
 	// NoGossip leaves the gossip port closed.
 	NoGossip bool
-	// SnapshotBytes of log trigger a snapshot, and as many entries as
-	// TrailingEntries are kept behind it.
-	SnapshotBytes   int64
+	// TrailingEntries are kept behind a snapshot, whatever they have of bytes.
 	TrailingEntries uint64
 }
 
@@ -145,6 +149,9 @@ func (c *Config) setDefaults() {
 	if c.Auditor == nil {
 		c.Auditor = noAuditor{}
 	}
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = snapshotBytes
+	}
 	if c.maxUnappliedBytes == 0 {
 		c.maxUnappliedBytes = maxUnappliedBytes
 	}
@@ -172,9 +179,6 @@ func (s *Simulation) setDefaults() {
 	}
 	if s.OpenLog == nil {
 		s.OpenLog = openBolt
-	}
-	if s.SnapshotBytes == 0 {
-		s.SnapshotBytes = snapshotBytes
 	}
 }
 

@@ -47,6 +47,9 @@ type core struct {
 	logger     *slog.Logger
 	simulation Simulation
 
+	// As configured; trailingBytes is 0 where it isn't.
+	snapshotBytes, trailingBytes int64
+
 	// stop ends the goroutines of run; stopped is closed when Raft has ended.
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
@@ -71,6 +74,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication(),
 		leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
+		snapshotBytes: cfg.SnapshotBytes, trailingBytes: cfg.TrailingBytes,
 		succession: newSuccession(), stopped: make(chan struct{}),
 	}
 	if err := durable.MakeDir(dir); err != nil {

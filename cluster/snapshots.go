@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	// snapshotBytes of log since the last snapshot trigger the next.
+	// snapshotBytes of log since the last snapshot trigger the next, unless the
+	// configuration says otherwise.
 	snapshotBytes         = 256 << 20
 	snapshotCheckInterval = 2 * time.Second
 	// What was logged in the last trailingTime is kept behind a snapshot, so that a
@@ -21,6 +22,9 @@ const (
 	trailingBytes      = 256 << 20
 	maxTrailingBytes   = 2 << 30
 	minTrailingEntries = 128
+	// leastTrailingEntries are kept if it is configured to keep fewer: what a member that
+	// keeps up still needs.
+	leastTrailingEntries = logCacheEntries
 	// firstTrailingEntries are kept until it is known how large entries are.
 	firstTrailingEntries = 10240
 )
@@ -36,7 +40,7 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.store.metered.bytes.Load() < c.simulation.SnapshotBytes {
+		if c.store.metered.bytes.Load() < c.snapshotBytes {
 			continue
 		}
 		now := time.Now()
@@ -56,7 +60,7 @@ func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	reload := c.raft.ReloadableConfig()
 	if reload.TrailingLogs = c.simulation.TrailingEntries; reload.TrailingLogs == 0 {
-		reload.TrailingLogs = trailingEntries(bytes, entries, since)
+		reload.TrailingLogs = trailingEntries(bytes, entries, since, c.trailingBytes)
 	}
 	if err := c.raft.ReloadConfig(reload); err != nil {
 		return err
@@ -74,11 +78,14 @@ func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	return c.progress.end.reached()
 }
 
-// trailingEntries turns the budgets of time and bytes into a number of entries of
-// the size and at the pace seen lately.
-func trailingEntries(bytes, entries int64, since time.Duration) uint64 {
+// trailingEntries turns the budgets of time and bytes, or a budget that was configured,
+// into a number of entries of the size and at the pace seen lately.
+func trailingEntries(bytes, entries int64, since time.Duration, configured int64) uint64 {
 	if bytes <= 0 || entries <= 0 {
 		return firstTrailingEntries
+	}
+	if configured > 0 {
+		return uint64(max(configured/max(bytes/entries, 1), leastTrailingEntries))
 	}
 	budget := int64(maxTrailingBytes)
 	if since > 0 {

@@ -91,16 +91,19 @@ func TestTrailingEntries(t *testing.T) {
 	for _, c := range []struct {
 		bytes, entries int64
 		since          time.Duration
+		configured     int64
 		want           uint64
 	}{
-		{0, 0, time.Hour, firstTrailingEntries},
-		{256 << 20, 256, time.Hour, 256},         // slow: by bytes
-		{256 << 20, 256, 5 * time.Minute, 512},   // what comes in ten minutes
-		{256 << 20, 256, time.Second, 2048},      // but no more than may be kept
-		{256 << 20, 1 << 20, time.Hour, 1 << 20}, // small ones are many
-		{500 << 20, 100, time.Hour, minTrailingEntries},
+		{0, 0, time.Hour, 0, firstTrailingEntries},
+		{256 << 20, 256, time.Hour, 0, 256},         // slow: by bytes
+		{256 << 20, 256, 5 * time.Minute, 0, 512},   // what comes in ten minutes
+		{256 << 20, 256, time.Second, 0, 2048},      // but no more than may be kept
+		{256 << 20, 1 << 20, time.Hour, 0, 1 << 20}, // small ones are many
+		{500 << 20, 100, time.Hour, 0, minTrailingEntries},
+		{256 << 20, 256 << 10, time.Second, 1 << 20, 1024}, // as it was configured
+		{256 << 20, 256, time.Second, 1, leastTrailingEntries},
 	} {
-		if got := trailingEntries(c.bytes, c.entries, c.since); got != c.want {
+		if got := trailingEntries(c.bytes, c.entries, c.since, c.configured); got != c.want {
 			t.Errorf("%d bytes in %d entries in %s: %d, want %d", c.bytes, c.entries, c.since, got, c.want)
 		}
 	}

@@ -42,7 +42,7 @@ var sizeMetrics = []struct {
 }{
 	{gaugeDesc("raft_log_file_bytes", "Size of raft.db, which never shrinks while the node runs."),
 		func(s Sizes) float64 { return float64(s.LogFile) }},
-	{gaugeDesc("snapshot_due_bytes", "Log written since the last snapshot; at 256 MiB the next is taken."),
+	{gaugeDesc("snapshot_due_bytes", "Log written since the last snapshot; at raft.snapshot_bytes the next is taken."),
 		func(s Sizes) float64 { return float64(s.LogSinceSnapshot) }},
 	{gaugeDesc("snapshot_index", "Last entry in this node's newest snapshot; 0 where there is none."),
 		func(s Sizes) float64 { return float64(s.SnapshotIndex) }},

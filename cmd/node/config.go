@@ -30,6 +30,7 @@ type Config struct {
 	Peer   PeerConfig   `yaml:"peer"`
 	Gossip GossipConfig `yaml:"gossip"`
 	Disk   DiskConfig   `yaml:"disk"`
+	Raft   RaftConfig   `yaml:"raft"`
 	Audit  AuditConfig  `yaml:"audit"`
 	Debug  DebugConfig  `yaml:"debug"`
 	Log    LogConfig    `yaml:"log"`
@@ -71,6 +72,12 @@ type DiskConfig struct {
 	CacheBytes   int64 `yaml:"cache_bytes"`
 }
 
+// RaftConfig is how much of the log is kept.
+type RaftConfig struct {
+	SnapshotBytes int64 `yaml:"snapshot_bytes"`
+	TrailingBytes int64 `yaml:"trailing_bytes"`
+}
+
 // AuditConfig is where the audit log goes, and how large it may become.
 type AuditConfig struct {
 	File     string `yaml:"file"`
@@ -96,6 +103,8 @@ const (
 
 	defaultMaxBodyBytes = 16 << 20
 	defaultAuditBytes   = 128 << 20
+
+	defaultSnapshotBytes = 256 << 20
 )
 
 func defaultConfig() Config {
@@ -109,6 +118,7 @@ func defaultConfig() Config {
 		Peer:   PeerConfig{Addr: "127.0.0.1:8801"},
 		Gossip: GossipConfig{Addr: "127.0.0.1:8802"},
 		Disk:   DiskConfig{CacheBytes: storage.DefaultCacheBytes},
+		Raft:   RaftConfig{SnapshotBytes: defaultSnapshotBytes},
 		Audit:  AuditConfig{MaxBytes: defaultAuditBytes},
 		Log:    LogConfig{Level: "info", Format: logText},
 	}

@@ -15,6 +15,7 @@ const (
 	maxJoinAddrs        = 9
 	minBodyBytes        = 1 << 10
 	minCacheBytes       = 8 << 20
+	minSnapshotBytes    = 64 << 10
 	minAuditBytes       = 1 << 20
 	maxBodyBytesSetting = 64 << 20
 )
@@ -45,6 +46,12 @@ func (c *Config) validate() error {
 	}
 	if v := c.Disk.CacheBytes; v < minCacheBytes {
 		faults = append(faults, fmt.Errorf("disk.cache_bytes is %d: it must be at least %d", v, minCacheBytes))
+	}
+	if v := c.Raft.SnapshotBytes; v < minSnapshotBytes {
+		faults = append(faults, fmt.Errorf("raft.snapshot_bytes is %d: it must be at least %d", v, minSnapshotBytes))
+	}
+	if v := c.Raft.TrailingBytes; v < 0 {
+		faults = append(faults, fmt.Errorf("raft.trailing_bytes is %d: it can't be negative; 0 is the default", v))
 	}
 	if v := c.Audit.MaxBytes; v < minAuditBytes {
 		faults = append(faults, fmt.Errorf("audit.max_bytes is %d: it must be at least %d", v, minAuditBytes))

@@ -138,6 +138,8 @@ func (n *node) openCluster() error {
 		Registerer:      n.registry,
 		Fatal:           n.fatal,
 		MinFreeBytes:    n.Disk.MinFreeBytes,
+		SnapshotBytes:   n.Raft.SnapshotBytes,
+		TrailingBytes:   n.Raft.TrailingBytes,
 		Disks:           []string{n.DataDir, filepath.Join(n.DataDir, stateName)},
 	}, n.state, countedGate{auditedGate{n.gate, n.audit}, n.decisions})
 	if err != nil {

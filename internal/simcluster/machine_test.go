@@ -168,11 +168,12 @@ func (p *process) config(clocks *cluster.Clocks) cluster.Config {
 	return cluster.Config{
 		NodeID: p.m.name, DataDir: p.m.dir, PeerBind: p.m.addr(), GossipBind: "127.0.0.1:0",
 		GossipKey: make([]byte, 32), Insecure: true, Version: "sim", Clocks: clocks, Auditor: p.audit, Logger: p.m.w.logger(p.m.name), Fatal: p.fatal,
+		SnapshotBytes: snapshotBytes,
 		Simulation: cluster.Simulation{
 			Listen:   p.m.w.net.listen,
 			Dial:     p.dial,
 			OpenLog:  func(string) (cluster.LogFile, error) { return p.log, nil },
-			NoGossip: true, SnapshotBytes: snapshotBytes, TrailingEntries: trailingEntries,
+			NoGossip: true, TrailingEntries: trailingEntries,
 		},
 	}
 }
