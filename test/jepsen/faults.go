@@ -46,6 +46,7 @@ var faults = slices.Concat(
 	operationFaults,
 	damageFaults,
 	attemptFaults,
+	snapshotFaults,
 )
 
 // breaking breaks so many nodes at once.

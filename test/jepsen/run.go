@@ -44,6 +44,7 @@ type run struct {
 	clients *clients
 	tenants []*tenant
 	probe   *tenant
+	fillers []*tenant // of the probe's organization, each with a key of its own
 	burster *tenant
 	keyed   *tenant
 	bursts  *bursts
@@ -123,7 +124,7 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
 		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
-		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk, Env: r.environment(i)})
+		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk, Env: append(r.environment(i), snapshotEnvironment()...)})
 		if err := makeDisk(disk); err != nil {
 			return err
 		}
@@ -155,6 +156,13 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 		r.tenants = append(r.tenants, t)
 	}
 	r.probe, err = r.newTenant(ctx, probeOrg, 10_000, attemptSeconds*time.Second)
+	for range fillerKeys {
+		if err == nil {
+			var t *tenant
+			t, err = r.newTenant(ctx, probeOrg, 10_000, attemptSeconds*time.Second)
+			r.fillers = append(r.fillers, t)
+		}
+	}
 	if err == nil {
 		r.burster, err = r.newTenant(ctx, burstOrg, burstLimit, burstAttemptSeconds*time.Second)
 	}
