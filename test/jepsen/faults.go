@@ -47,6 +47,7 @@ var faults = slices.Concat(
 	damageFaults,
 	attemptFaults,
 	snapshotFaults,
+	slowClientFaults,
 )
 
 // breaking breaks so many nodes at once.

@@ -49,6 +49,7 @@ const (
 // tenant is an organization, with a client for each node.
 type tenant struct {
 	org, store string
+	key        string
 	at         []*client.Client
 }
 
@@ -59,6 +60,7 @@ func (r *run) newTenant(ctx context.Context, org string, limit int, attempt time
 	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", org, err)
 	}
+	t.key = key.Key
 	if limit != r.scaled(defaultLimit) {
 		if _, err := admin.SetLimits(ctx, org, client.Figures{"requests_per_window": uint64(limit)}); err != nil {
 			return nil, fmt.Errorf("setting the limit of %s: %w", org, err)
