@@ -24,6 +24,8 @@ const (
 	// as one that hangs.
 	touchSeconds = 2
 	touchBytes   = 64 << 10
+	// maxTouches is how often the harness looks for what becomes of one call in some.
+	maxTouches = 400
 )
 
 // faultyDisk is a node's disk behind a file system that does as it is told. It has
@@ -133,6 +135,17 @@ func touch(how string, node *testcluster.Node) (t touched, err error) {
 		t.Hangs = true
 		return t, process.Signal(os.Kill) // it ends when the disk lets it
 	}
+}
+
+// seen accesses a node's disk until that breaks.
+func seen(how string, node *testcluster.Node, breaks func(touched) bool) (bool, error) {
+	for range maxTouches {
+		t, err := touch(how, node)
+		if err != nil || breaks(t) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // touchHere is what the process does that touch starts.

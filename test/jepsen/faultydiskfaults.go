@@ -12,9 +12,9 @@ import (
 )
 
 var faultyDiskFaults = []fault{
-	faulty("disk of the leader fails", oneLeads, fails(faultfs.Rules{Writes: faultfs.Rule{Fails: true}, Syncs: faultfs.Rule{Fails: true}})),
-	faulty("disk of a member fails", one, fails(faultfs.Rules{Writes: faultfs.Rule{Fails: true}, Syncs: faultfs.Rule{Fails: true}})),
-	faulty("syncs of the leader's disk fail", oneLeads, fails(faultfs.Rules{Syncs: faultfs.Rule{Fails: true}})),
+	faulty("disk of the leader fails", oneLeads, fails(true)),
+	faulty("disk of a member fails", one, fails(true)),
+	faulty("syncs of the leader's disk fail", oneLeads, fails(false)),
 	faulty("disk of the leader hangs", oneLeads, hangs(faultfs.Rules{
 		Reads: faultfs.Rule{Hangs: true}, Writes: faultfs.Rule{Hangs: true}, Syncs: faultfs.Rule{Hangs: true}})),
 	faulty("syncs of the leader's disk hang", oneLeads, hangs(faultfs.Rules{Syncs: faultfs.Rule{Hangs: true}})),
@@ -108,23 +108,23 @@ func (n *nemesis) lead(ctx context.Context, node *testcluster.Node) bool {
 	return n.cluster.TransferLeadership(ctx, node) == nil
 }
 
-// fails has calls fail with EIO. The process is to end: it can't know what is on the
-// disk, and the next sync may succeed with the data gone.
-func fails(rules faultfs.Rules) breakDisks {
-	return func(ctx context.Context, _ *nemesis, disks []*faultyDisk) (string, error) {
-		if err := each(disks, func(d *faultyDisk) error { _, err := d.tell(rules); return err }); err != nil {
+// fails has syncs fail with EIO, and writes as well, or one in some. The process is to end
+// at the first: it can't know what is on the disk, and the next sync may succeed with the
+// data gone.
+func fails(writes bool) breakDisks {
+	return func(ctx context.Context, n *nemesis, disks []*faultyDisk) (string, error) {
+		d, rule := disks[0], faultfs.Rule{Fails: true, OneIn: []int{1, 8, 64}[n.rng.IntN(3)]}
+		rules := faultfs.Rules{Syncs: rule}
+		if writes {
+			rules.Writes = rule
+		}
+		if _, err := d.tell(rules); err != nil {
 			return "", err
 		}
-		for _, d := range disks {
-			t, err := touch("write", d.node)
-			if err != nil || t.Error != eio {
-				return "", err
-			}
-			if err := gaveUp(ctx, d.node); err != nil {
-				return "", err
-			}
+		if broke, err := seen("write", d.node, func(t touched) bool { return t.Error == eio }); err != nil || !broke {
+			return "", err
 		}
-		return "a write fails with EIO, and the process has ended by itself", nil
+		return "a write fails with EIO, and the process has ended by itself", gaveUp(ctx, d.node)
 	}
 }
 

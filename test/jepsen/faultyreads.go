@@ -15,9 +15,6 @@ var faultyReadFaults = []fault{
 	{kind: "bits flipped on reads of a member", needs: faultfs.Available, begin: onAny(flipReads)},
 }
 
-// maxTouches is how often the harness looks for what becomes of one read in some.
-const maxTouches = 200
-
 // failReads has all reads of a member's disk fail, or one in some, while it starts or
 // while it runs.
 func failReads(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
@@ -82,14 +79,8 @@ func (n *nemesis) readUnder(ctx context.Context, d *faultyDisk, rules faultfs.Ru
 	if _, err := d.tell(rules); err != nil {
 		return 0, "", err
 	}
-	for i := 0; ; i++ {
-		t, err := touch("read", d.node)
-		if err != nil || i == maxTouches {
-			return 0, "", err
-		}
-		if breaks(t) {
-			break
-		}
+	if broke, err := seen("read", d.node, breaks); err != nil || !broke {
+		return 0, "", err
 	}
 	before, err := d.tell(rules)
 	if err != nil {
