@@ -48,6 +48,7 @@ var faults = slices.Concat(
 	attemptFaults,
 	snapshotFaults,
 	slowClientFaults,
+	backupFaults,
 )
 
 // breaking breaks so many nodes at once.

@@ -40,6 +40,8 @@ var (
 	strangers    = scenario{faults: "stranger at the peer ports", time: 5 * time.Second, pace: 0.3}
 	twoJoiners   = scenario{faults: "join token used twice", time: 10 * time.Second, pace: 0.3}
 	lateMember   = scenario{faults: "gossip key rotated", time: 10 * time.Second, pace: 0.3}
+	backups      = scenario{faults: "backup taken and restored", time: 8 * time.Second, pace: 0.3}
+	flippedLog   = scenario{faults: "bit flipped in the log", time: 10 * time.Second, pace: 0.3}
 	// stuttering has the leader fall behind its followers.
 	stuttering = scenario{faults: "leader stutters", time: 15 * time.Second, pace: 0.3}
 	// busyWindows are much used, and short enough to be used up again and again.
@@ -59,6 +61,8 @@ var traps = []trap{
 	{bug: planted.ReusableToken, scenario: twoJoiners, check: "attempts"},
 	{bug: planted.HastyRotation, scenario: lateMember, check: "attempts"},
 	{bug: planted.RebasedTime, scenario: busyWindows, check: "rate limit"},
+	{bug: planted.CutUnflushed, scenario: backups, check: "backups"},
+	{bug: planted.NoChecksum, scenario: flippedLog, check: "rot"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
 }
 

@@ -126,6 +126,14 @@ type Attempt struct {
 	Said      string        `json:"said,omitempty"` // by who refused it
 }
 
+// Backup is one that was taken and restored.
+type Backup struct {
+	Node    string        `json:"node"` // that it is of
+	Began   time.Duration `json:"began_ns"`
+	Index   uint64        `json:"index"`
+	Problem string        `json:"problem,omitempty"` // why it couldn't be restored
+}
+
 // NotRun is a kind of fault that can't be made on this machine.
 type NotRun struct {
 	Kind string `json:"kind"`
@@ -207,6 +215,7 @@ type History struct {
 	Keys    []Key          `json:"keys"`
 	// Attempts have to be refused.
 	Attempts []Attempt `json:"attempts"`
+	Backups  []Backup  `json:"backups"`
 	Rots     []Rot     `json:"rots,omitempty"`
 	Leaders  []Leader  `json:"leaders"`
 	Commits  []Commit  `json:"commits"`

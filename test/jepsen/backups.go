@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"pipesync/fsm"
+	"pipesync/internal/testcluster"
+	"pipesync/test/jepsen/history"
+)
+
+var backupFaults = []fault{{kind: "backup taken and restored", begin: onAny(backUp)}}
+
+const (
+	// backupSeconds bounds a backup, during which clients send as fast as they can.
+	backupSeconds = 10
+	// backupTries is how often one is taken.
+	backupTries = 3
+)
+
+// backUp takes backups of a node while it is busy, and reads what is restored of them, as a
+// client reads that began with the backup: it has to have all that was acknowledged before.
+func backUp(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
+	b := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	read := 0
+	for range backupTries {
+		n.burst(ctx)
+		records, err := n.backUpOnce(ctx, nodes[0])
+		if err != nil {
+			return b, err
+		}
+		read += records
+	}
+	if read > 0 {
+		b.proof = fmt.Sprintf("%d records were read of what was restored", read)
+	}
+	return b, nil
+}
+
+func (n *nemesis) backUpOnce(ctx context.Context, node *testcluster.Node) (records int, err error) {
+	dir, err := os.MkdirTemp("", "pipesync-backup-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	taken := history.Backup{Node: node.ID, Began: n.now()}
+	file, data := filepath.Join(dir, "backup"), filepath.Join(dir, "data")
+	if taken.Index, err = download(ctx, node, file); err != nil {
+		return 0, nil // it is slow just now
+	}
+	err = n.cluster.Run("backup", "inspect", file)
+	if err == nil {
+		err = n.cluster.Run("restore", file, "--data-dir", data)
+	}
+	if err != nil {
+		taken.Problem = err.Error()
+	}
+	n.mu.Lock()
+	n.hist.Backups = append(n.hist.Backups, taken)
+	n.mu.Unlock()
+	if err != nil {
+		return 0, nil
+	}
+	return n.readRestored(filepath.Join(data, stateName), taken)
+}
+
+// download writes a backup to a file, and returns its index.
+func download(ctx context.Context, node *testcluster.Node, to string) (index uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, backupSeconds*time.Second)
+	defer cancel()
+	taken, err := node.Client().Backup(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, taken.Body.Close()) }()
+	file, err := os.Create(to)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(file, taken.Body)
+	return taken.Index, errors.Join(err, file.Close())
+}
+
+// readRestored reads all namespaces of a restored state.
+func (n *nemesis) readRestored(dir string, taken history.Backup) (records int, err error) {
+	state, err := fsm.Open(fsm.Options{Dir: dir, Fatal: func(err error) { panic(err) }})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	view, err := state.View()
+	if err != nil {
+		return 0, err
+	}
+	defer view.Close()
+	for _, t := range n.tenants {
+		w := &worker{c: n.clients, t: t, id: int(n.clients.ids.Add(1))}
+		for _, namespace := range everywhere {
+			op := w.begin(0)
+			op.Node, op.Invoked, op.Outcome = "a backup of "+taken.Node, taken.Began, history.OK
+			op.Read = &history.Read{Namespace: namespace, Linearizable: true, Index: taken.Index}
+			_, found, err := view.Namespace(t.org, t.store, namespace)
+			if err != nil {
+				return 0, err
+			}
+			if op.Read.Missing = !found; found {
+				for r, err := range view.Records(t.org, t.store, namespace, 0, "") {
+					if err != nil {
+						return 0, err
+					}
+					value, err := valueOf(r.Data)
+					if err != nil {
+						return 0, err
+					}
+					op.Read.Records = append(op.Read.Records, history.Record{ID: r.ID, Value: value, Index: r.Index})
+					records++
+				}
+			}
+			n.clients.done(op)
+		}
+	}
+	return records, nil
+}
