@@ -39,6 +39,8 @@ type damage struct {
 	stopped bool
 	// scrubbed has it read in a scrub; else it is read at a start.
 	scrubbed bool
+	// cut says that its end may be cut off as well as become zero.
+	cut bool
 	// replayed says that the node may get from elsewhere what was there.
 	replayed bool
 }
@@ -46,10 +48,12 @@ type damage struct {
 var damageFaults = []fault{
 	{kind: "bit flipped in the log", begin: damage{file: "log", how: bitFlipped, find: rot.LogEntry}.begin},
 	{kind: "bit flipped in the term", begin: damage{file: "log", how: bitFlipped, find: rot.LogVariable, stopped: true}.begin},
+	{kind: "bit flipped in a page of the log", begin: damage{file: "log", how: bitFlipped, find: rot.LogPage, stopped: true}.begin},
 	{kind: "bit flipped in a table", begin: damage{file: "table", how: bitFlipped, find: rot.TableBlock, scrubbed: true}.begin},
 	{kind: "bit flipped in the manifest", begin: damage{file: "manifest", how: bitFlipped, find: rot.ManifestRecord, replayed: true}.begin},
-	{kind: "tail of a table torn", begin: damage{file: "table", how: tailTorn, find: rot.TableTail, scrubbed: true}.begin},
-	{kind: "tail of the manifest torn", begin: damage{file: "manifest", how: tailTorn, find: rot.ManifestTail, replayed: true}.begin},
+	{kind: "tail of the log torn", begin: damage{file: "log", how: tailTorn, find: rot.LogTail, stopped: true, cut: true}.begin},
+	{kind: "tail of a table torn", begin: damage{file: "table", how: tailTorn, find: rot.TableTail, stopped: true, scrubbed: true}.begin},
+	{kind: "tail of the manifest torn", begin: damage{file: "manifest", how: tailTorn, find: rot.ManifestTail, stopped: true, cut: true, replayed: true}.begin},
 }
 
 // victim is a node with a damaged file.
@@ -156,9 +160,12 @@ func (d damage) strikeAt(n *nemesis, v *victim) (err error) {
 	if v.place, err = d.find(v.node.Dir, n.rng); err != nil {
 		return err
 	}
-	if d.how == bitFlipped {
+	switch {
+	case d.how == bitFlipped:
 		v.place, err = v.place.Flip(n.rng)
-	} else {
+	case d.cut && n.rng.IntN(2) == 0:
+		err = v.place.Cut()
+	default:
 		err = v.place.Zero()
 	}
 	v.rot = history.Rot{Node: v.node.ID, File: d.file, How: d.how, Place: v.place.String(), At: n.now()}

@@ -188,6 +188,33 @@ func TestAManifestThatIsHit(t *testing.T) {
 	}
 }
 
+// What is hit of the pages of a log that is large enough for two levels is above its entries.
+func TestPagesThatAreHit(t *testing.T) {
+	n := newNode(t)
+	meta, root := 0, 0
+	for seed := range uint64(12) {
+		before, err := os.ReadFile(filepath.Join(n.dir, "raft", "raft.db"))
+		must(t, err)
+		p := n.flip(t, rand.New(rand.NewPCG(seed, 3)), LogPage)
+		if strings.Contains(p.What, "meta page") {
+			meta++
+		} else {
+			root++
+		}
+		must(t, os.WriteFile(p.File, before, 0o600))
+	}
+	if meta == 0 || root == 0 {
+		t.Errorf("%d meta pages, %d of others", meta, root)
+	}
+	p, err := LogTail(n.dir, nil)
+	must(t, err)
+	content, err := os.ReadFile(p.File)
+	must(t, err)
+	if tail := content[p.Offset:][:p.Length]; !bytes.Contains(tail, entryData(n.entries-1)) {
+		t.Errorf("%v has not the last entry with data", p)
+	}
+}
+
 // Before anything is on the disk there is nothing to hit.
 func TestNothingToHit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "node-1")
