@@ -126,7 +126,11 @@ func (d damage) strike(ctx context.Context, n *nemesis, node *testcluster.Node) 
 	if err != nil {
 		return nil, err
 	}
-	v = &victim{node: node, ranOn: !d.stopped && n.rng.IntN(2) == 0, logged: log.Size()}
+	ranOn := !d.stopped && n.rng.IntN(2) == 0
+	if d.scrubbed { // a compaction may read from memory what is damaged, and leave the table
+		ranOn = ranOn && n.rng.IntN(2) == 0
+	}
+	v = &victim{node: node, ranOn: ranOn, logged: log.Size()}
 	switch {
 	case v.ranOn:
 		err = d.whilePaused(n, v)
@@ -274,17 +278,28 @@ func (d damage) unnoticed(ctx context.Context, v *victim) error {
 	if err := v.node.Kill9(); err != nil {
 		return err
 	}
-	if d.scrubbed {
-		whole, err := rot.Readable(v.node.Dir)
-		if err != nil {
-			return err
-		}
-		if whole {
-			v.rot.Gone = "no row is read from there any more"
-			return v.node.Start()
-		}
+	if v.rot.Gone, err = d.gone(v); err != nil || v.rot.Gone == "" {
+		return err
 	}
-	return nil
+	return v.node.Start()
+}
+
+// gone is why what is damaged isn't of any use any more to a node, which is stopped; empty
+// where it is.
+func (d damage) gone(v *victim) (string, error) {
+	switch {
+	case d.scrubbed:
+		if whole, err := rot.Readable(v.node.Dir); err != nil || !whole {
+			return "", err
+		}
+		return "no row is read from there any more", nil
+	case v.place.Entry > 0:
+		if last, err := rot.Snapshotted(v.node.Dir); err != nil || last < v.place.Entry {
+			return "", err
+		}
+		return "a snapshot has taken its place", nil
+	}
+	return "", nil
 }
 
 // saidSince is the first line with a text that a node's log has behind its first bytes, as

@@ -42,7 +42,9 @@ func LogEntry(dir string, rng *rand.Rand) (Place, error) {
 			index := from + rng.Uint64N(to-from+1)
 			stored := f.tx.Bucket(entriesBucket).Get(binary.BigEndian.AppendUint64(nil, index))
 			if data := dataOf(stored); len(data) > 0 {
-				return f.place(data, fmt.Sprintf("entry %d of the log", index), fmt.Sprintf("entry %d of the log in raft.db has rotted", index)), nil
+				p := f.place(data, fmt.Sprintf("entry %d of the log", index), fmt.Sprintf("entry %d of the log in raft.db has rotted", index))
+				p.Entry = index
+				return p, nil
 			}
 		}
 		return Place{}, ErrNothing

@@ -21,6 +21,8 @@ type Place struct {
 	What           string // is there, in words
 	// Told is what a message has to name that tells of the damage.
 	Told string
+	// Entry of the log is what it is; 0: it is something else.
+	Entry uint64
 }
 
 func (p Place) String() string {

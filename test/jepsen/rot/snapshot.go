@@ -52,6 +52,13 @@ func newestSnapshot(dir string) (newest snapshot, err error) {
 	return newest, err
 }
 
+// Snapshotted is the entry at which the newest snapshot in dir, a node's directory, ends: the
+// node doesn't need the log up to it.
+func Snapshotted(dir string) (uint64, error) {
+	newest, err := newestSnapshot(dir)
+	return newest.index, err
+}
+
 // SnapshotMeta is what the newest snapshot in dir, a node's directory, says of itself: the
 // node reads it when it starts.
 func SnapshotMeta(dir string, _ *rand.Rand) (Place, error) {
