@@ -17,8 +17,10 @@ func TestDisturb(t *testing.T) {
 			Unavailable(t, err)
 		}
 		awaitWhole(t, lab)
-		many := Stream{Count: 100, Bytes: 100, Every: time.Millisecond, Within: 300 * time.Millisecond}
+		many := Stream{Count: 100, Bytes: 100, Every: time.Millisecond, Within: arrives}
 		t.Run("loss", func(t *testing.T) {
+			many := many
+			many.Within = lost
 			disturbed(t, lab, Disturbance{LossPercent: 30}, many, func(f Flow) bool {
 				return f.Arrived > 30 && f.Arrived < 95 && f.Overtaken == 0
 			})
@@ -39,6 +41,7 @@ func TestDisturb(t *testing.T) {
 
 // disturbed sends both ways, while links are disturbed and after that.
 func disturbed(t *testing.T, lab *Lab, d Disturbance, s Stream, ok func(Flow) bool) {
+	t.Helper()
 	whole := func(f Flow) bool { return f.Arrived == f.Sent && f.Overtaken == 0 }
 	look := func(ok func(Flow) bool) {
 		t.Helper()
@@ -52,6 +55,7 @@ func disturbed(t *testing.T, lab *Lab, d Disturbance, s Stream, ok func(Flow) bo
 	must(t, err)
 	look(ok)
 	must(t, heal())
+	s.Within = arrives
 	look(whole)
 }
 

@@ -141,18 +141,20 @@ func cutLinks(choose topology) func(context.Context, *nemesis) (*broken, error) 
 const (
 	// maxLinksTried of those that are cut, and as many of the others, are looked at.
 	maxLinksTried = 3
-	// arrivesWithin is how long a datagram may take that isn't lost.
-	arrivesWithin = 300 * time.Millisecond
+	// arrivesWithin is how long a datagram may take that should arrive, and lostAfter,
+	// after which time one is taken for lost that should be.
+	arrivesWithin = 2 * time.Second
+	lostAfter     = 300 * time.Millisecond
 )
 
 // lossProof sends datagrams over links that are cut, and over others.
 func (n *nemesis) lossProof(ctx context.Context, cut []link) (string, error) {
 	var told []string
-	few := netns.Stream{Count: 5, Bytes: 100, Every: time.Millisecond, Within: arrivesWithin}
 	for _, lost := range []bool{true, false} {
 		links := cut
+		few := netns.Stream{Count: 5, Bytes: 100, Every: time.Millisecond, Within: lostAfter}
 		if !lost {
-			links = n.others(cut)
+			links, few.Within = n.others(cut), arrivesWithin
 		}
 		n.rng.Shuffle(len(links), func(i, j int) { links[i], links[j] = links[j], links[i] })
 		for _, l := range links[:min(len(links), maxLinksTried)] {

@@ -50,7 +50,7 @@ func slowLinks(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*bro
 
 // lossyLinks has some of all packets to and from hosts be lost.
 func lossyLinks(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
-	many := netns.Stream{Count: 200, Bytes: 100, Every: time.Millisecond, Within: arrivesWithin}
+	many := netns.Stream{Count: 200, Bytes: 100, Every: time.Millisecond, Within: lostAfter}
 	d := netns.Disturbance{LossPercent: minLossPercent + n.rng.IntN(maxLossPercent-minLossPercent+1)}
 	return n.worsen(ctx, nodes, many, n.disturb(ctx, d), func(before, after netns.Flow) string {
 		if before.Arrived < before.Sent || after.Arrived == after.Sent {
