@@ -19,6 +19,8 @@ var clockFaults = []fault{
 	{kind: "clock of a member an hour ahead", needs: vdso.Available, begin: onAny(jump(60))},
 	{kind: "clock of a member an hour behind", needs: vdso.Available, begin: onAny(jump(-60))},
 	{kind: "clocks of a majority an hour ahead", needs: vdso.Available, begin: onMajority(jump(60))},
+	{kind: "restart of a member with a clock an hour ahead", needs: vdso.Available, begin: onAny(restartOff(60))},
+	{kind: "restart of a member with a clock an hour behind", needs: vdso.Available, begin: onAny(restartOff(-60))},
 	{kind: "clock of the leader jumping to and fro", needs: vdso.Available, begin: onLeader(strobe)},
 	{kind: "clocks of all jumping to and fro", needs: vdso.Available, begin: onAll(strobe)},
 }
@@ -29,17 +31,17 @@ const (
 	// minStrobe to maxStrobe is how long they stay.
 	minStrobe, maxStrobe = 100 * time.Millisecond, 500 * time.Millisecond
 	// clockTries is how often a clock is looked at until it has been seen to be off.
-	clockTries = 50
+	clockTries = 100
 )
 
 // jump has the wall clocks of processes, and no others, be off by so many minutes.
 func jump(minutes int) breaking {
 	return func(ctx context.Context, _ *nemesis, nodes []*testcluster.Node) (*broken, error) {
 		b, clocks, err := takeClocks(nodes)
-		if err != nil {
-			return b, errors.Join(err, b.heal(ctx))
+		if err == nil {
+			err = shift(clocks, minutes)
 		}
-		if err := shift(clocks, minutes); err != nil {
+		if err != nil {
 			return b, errors.Join(err, b.heal(ctx))
 		}
 		told := ""
@@ -53,6 +55,44 @@ func jump(minutes int) breaking {
 		b.proof = "the Date of answers is off by an hour" + told
 		return b, nil
 	}
+}
+
+// restartOff ends processes, and has their wall clocks be off from the first moment on
+// when they start again.
+func restartOff(minutes int) breaking {
+	return func(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
+		err := each(nodes, func(node *testcluster.Node) error {
+			if err := errors.Join(node.Kill9(), node.Start()); err != nil {
+				return err
+			}
+			return testcluster.Await(ctx, "the program of "+node.ID, func(context.Context) error { return begun(node) })
+		})
+		if err != nil {
+			return nil, err
+		}
+		return jump(minutes)(ctx, n, nodes)
+	}
+}
+
+// begun is nil once the process runs the node's own program, with a clock that can be
+// taken. At first it runs the one that brings it to its host.
+func begun(node *testcluster.Node) error {
+	now, err := os.Stat(fmt.Sprintf("/proc/%d/exe", node.Process().Pid()))
+	if err != nil {
+		return err
+	}
+	program, err := os.Stat(node.Binary)
+	if err == nil && !os.SameFile(now, program) {
+		err = errors.New("it runs another")
+	}
+	if err != nil {
+		return err
+	}
+	clock, err := vdso.Take(node.Process().Pid())
+	if err != nil {
+		return err
+	}
+	return clock.Close()
 }
 
 // strobe has wall clocks jump again and again, each as chance will have it.
