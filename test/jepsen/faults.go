@@ -48,6 +48,7 @@ var faults = slices.Concat(
 	attemptFaults,
 	snapshotFaults,
 	slowClientFaults,
+	restoredFaults,
 	backupFaults,
 )
 

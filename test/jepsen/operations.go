@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 
 	"pipesync/internal/testcluster"
@@ -34,7 +33,7 @@ func rollingRestart(ctx context.Context, n *nemesis) (*broken, error) {
 		if err := node.Restart(ctx); err != nil {
 			return b, err
 		}
-		if err := pipesync(ctx, n, "status", "--wait", "healthy", "--timeout", fmt.Sprint(healthySeconds*time.Second),
+		if err := n.cluster.Run("status", "--wait", "healthy", "--timeout", fmt.Sprint(healthySeconds*time.Second),
 			"--addr", node.HTTP, "--admin-token-file", n.cluster.AdminTokenFile); err != nil {
 			return b, err
 		}
@@ -69,7 +68,7 @@ func beginAnew(ctx context.Context, n *nemesis, node, via *testcluster.Node) err
 	if err := takeOut(ctx, node, via); err != nil {
 		return err
 	}
-	return pipesync(ctx, n, "reseed", "--yes", "--data-dir", node.Dir, "--peer-certs-dir", node.CertsDir())
+	return n.cluster.Run("reseed", "--yes", "--data-dir", node.Dir, "--peer-certs-dir", node.CertsDir())
 }
 
 // keptBy is what is left of a node's directory from before it began anew.
@@ -78,14 +77,4 @@ func keptBy(node *testcluster.Node) string { return node.Dir + ".before-reseed" 
 // comesAnew has it join.
 func comesAnew(ctx context.Context, node, via *testcluster.Node) error {
 	return errors.Join(os.RemoveAll(keptBy(node)), joins(node, via)(ctx))
-}
-
-// pipesync runs a command of the program.
-func pipesync(ctx context.Context, n *nemesis, args ...string) error {
-	cmd := exec.CommandContext(ctx, n.binary, args...)
-	cmd.Env = testcluster.CleanEnv()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("pipesync %v: %w: %s", args, err, out)
-	}
-	return nil
 }
