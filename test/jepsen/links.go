@@ -71,7 +71,7 @@ func halves(rng *rand.Rand, hosts []int) ([]int, []link) {
 }
 
 // bridge has two halves that don't reach each other, and the last host reach both: each
-// half has a majority with it.
+// half has a majority with it where the number is odd.
 func bridge(rng *rand.Rand, hosts []int) ([]int, []link) {
 	rng.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
 	_, cut := apart(hosts[:len(hosts)-1], len(hosts)/2)
