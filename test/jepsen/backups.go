@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,8 @@ func (n *nemesis) backUpOnce(ctx context.Context, node *testcluster.Node) (recor
 	if err != nil {
 		return 0, nil
 	}
-	return n.readRestored(filepath.Join(data, stateName), taken)
+	_, records, err = n.readState(filepath.Join(data, stateName), "a backup of "+node.ID, taken.Began, taken.Index)
+	return records, err
 }
 
 // download writes a backup to a file, and returns its index.
@@ -86,36 +88,39 @@ func download(ctx context.Context, node *testcluster.Node, to string) (index uin
 	return taken.Index, errors.Join(err, file.Close())
 }
 
-// readRestored reads all namespaces of a restored state.
-func (n *nemesis) readRestored(dir string, taken history.Backup) (records int, err error) {
+// readState reads all namespaces of a state that no node runs on, as linearizable reads of
+// an index that began at some time; with index 0 as stale ones, of what has been applied,
+// which it returns.
+func (n *nemesis) readState(dir, node string, began time.Duration, index uint64) (applied uint64, records int, err error) {
 	state, err := fsm.Open(fsm.Options{Dir: dir, Fatal: func(err error) { panic(err) }})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, state.Close()) }()
 	view, err := state.View()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer view.Close()
+	applied = view.Applied()
 	for _, t := range n.tenants {
 		w := &worker{c: n.clients, t: t, id: int(n.clients.ids.Add(1))}
 		for _, namespace := range everywhere {
 			op := w.begin(0)
-			op.Node, op.Invoked, op.Outcome = "a backup of "+taken.Node, taken.Began, history.OK
-			op.Read = &history.Read{Namespace: namespace, Linearizable: true, Index: taken.Index}
+			op.Node, op.Invoked, op.Outcome = node, began, history.OK
+			op.Read = &history.Read{Namespace: namespace, Linearizable: index != 0, Index: cmp.Or(index, applied)}
 			_, found, err := view.Namespace(t.org, t.store, namespace)
 			if err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 			if op.Read.Missing = !found; found {
 				for r, err := range view.Records(t.org, t.store, namespace, 0, "") {
 					if err != nil {
-						return 0, err
+						return 0, 0, err
 					}
 					value, err := valueOf(r.Data)
 					if err != nil {
-						return 0, err
+						return 0, 0, err
 					}
 					op.Read.Records = append(op.Read.Records, history.Record{ID: r.ID, Value: value, Index: r.Index})
 					records++
@@ -124,5 +129,5 @@ func (n *nemesis) readRestored(dir string, taken history.Backup) (records int, e
 			n.clients.done(op)
 		}
 	}
-	return records, nil
+	return applied, records, nil
 }

@@ -47,6 +47,7 @@ var faults = slices.Concat(
 	damageFaults,
 	attemptFaults,
 	snapshotFaults,
+	installFaults,
 	slowClientFaults,
 	restoredFaults,
 	backupFaults,

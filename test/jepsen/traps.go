@@ -42,6 +42,7 @@ var (
 	lateMember   = scenario{faults: "gossip key rotated", time: 10 * time.Second, pace: 0.3}
 	backups      = scenario{faults: "backup taken and restored", time: 8 * time.Second, pace: 0.3}
 	flippedLog   = scenario{faults: "bit flipped in the log", time: 10 * time.Second, pace: 0.3}
+	installing   = scenario{faults: "kill while a snapshot is installed", time: 10 * time.Second, pace: 0.3}
 	// stuttering has the leader fall behind its followers.
 	stuttering = scenario{faults: "leader stutters", time: 15 * time.Second, pace: 0.3}
 	// busyWindows are much used, and short enough to be used up again and again.
@@ -63,6 +64,7 @@ var traps = []trap{
 	{bug: planted.RebasedTime, scenario: busyWindows, check: "rate limit"},
 	{bug: planted.CutUnflushed, scenario: backups, check: "backups"},
 	{bug: planted.NoChecksum, scenario: flippedLog, check: "rot"},
+	{bug: planted.HalfSwap, scenario: installing, check: "crashes"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
 }
 

@@ -43,7 +43,7 @@ func (r *Report) found(ops []int, format string, args ...any) {
 // All runs all checkers.
 func All(h *history.History) []*Report {
 	return []*Report{
-		Linearizable(h), RealTime(h), Once(h), Contents(h), Changes(h), Keys(h), Attempts(h), Backups(h), Limit(h), Leaders(h), Replicas(h), Recovery(h), Rots(h),
+		Linearizable(h), RealTime(h), Once(h), Contents(h), Changes(h), Keys(h), Attempts(h), Backups(h), Crashes(h), Limit(h), Leaders(h), Replicas(h), Recovery(h), Rots(h),
 	}
 }
 

@@ -32,6 +32,7 @@ func sound() *history.History {
 		Leaders: []history.Leader{
 			{Node: "n1", Term: 2, Leader: "n1"}, {Node: "n2", Term: 2, Leader: "n1"}, {Node: "n2", Term: 3, Leader: "n3"},
 		},
+		Crashes:  []history.Crash{{Node: "n1", At: 20 * ms, AtLeast: 9, Applied: 11}},
 		Backups:  []history.Backup{{Node: "n1", Began: 20 * ms, Index: 12}},
 		Attempts: []history.Attempt{{What: "to get in", Node: "n1", At: 20 * ms, Said: "no"}},
 		Finals:   []history.Final{{Node: "n1", Index: 50, Hash: "aa"}, {Node: "n2", Index: 50, Hash: "aa"}, {Node: "n3", Index: 50, Hash: "aa"}},
@@ -207,6 +208,8 @@ func TestWhatHasToBeFound(t *testing.T) {
 		{"a sync with a key that may only read", Keys, func(h *history.History) { h.Keys[0].ReadOnly = true }, "which may only read"},
 		{"an attempt that succeeds", Attempts, func(h *history.History) { h.Attempts[0].Succeeded = true }, "n1 at 20ms: an attempt to get in succeeded"},
 		{"a backup that can't be restored", Backups, func(h *history.History) { h.Backups[0].Problem = "torn" }, "of index 12, can't be restored: torn"},
+		{"a crash that leaves nothing", Crashes, func(h *history.History) { h.Crashes[0].Applied = 0 }, "is that of index 0; its log begins behind 9"},
+		{"a crash that leaves what can't be read", Crashes, func(h *history.History) { h.Crashes[0].Problem = "torn" }, "can't be read: torn"},
 		{"two leaders in a term", Leaders, func(h *history.History) { h.Leaders[1].Leader = "n2" }, "in term 2"},
 		{"another state", Replicas, func(h *history.History) { h.Finals[2].Hash = "bb" }, "n3 has bb"},
 		{"a node that has diverged", Replicas, func(h *history.History) { h.Finals[2] = history.Final{Node: "n3", Diverged: "at index 7"} }, "n3 has diverged"},

@@ -134,6 +134,15 @@ type Backup struct {
 	Problem string        `json:"problem,omitempty"` // why it couldn't be restored
 }
 
+// Crash is of a node, whose disk somebody has looked at before it was started again.
+type Crash struct {
+	Node    string        `json:"node"`
+	At      time.Duration `json:"at_ns"`
+	AtLeast uint64        `json:"at_least"` // index of the snapshot behind which the log was cut
+	Applied uint64        `json:"applied"`  // index of the state
+	Problem string        `json:"problem,omitempty"`
+}
+
 // NotRun is a kind of fault that can't be made on this machine.
 type NotRun struct {
 	Kind string `json:"kind"`
@@ -216,6 +225,7 @@ type History struct {
 	// Attempts have to be refused.
 	Attempts []Attempt `json:"attempts"`
 	Backups  []Backup  `json:"backups"`
+	Crashes  []Crash   `json:"crashes"`
 	Rots     []Rot     `json:"rots,omitempty"`
 	Leaders  []Leader  `json:"leaders"`
 	Commits  []Commit  `json:"commits"`
