@@ -27,6 +27,7 @@ type backlog struct {
 	committed func() uint64
 	progress  *progress
 	max       int64
+	heard     *heard
 
 	entries []arrived // by index
 	skipped int       // restores that were seen
@@ -39,8 +40,8 @@ type arrived struct {
 	bytes int64
 }
 
-func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64) *backlog {
-	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes}
+func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard *heard) *backlog {
+	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard}
 }
 
 // run hands requests on until ctx is done. committed is Raft's commit index.
@@ -90,6 +91,7 @@ func (b *backlog) pass(ctx context.Context, rpc raft.RPC) {
 	for _, e := range entriesOf(rpc) {
 		b.arrive(e)
 	}
+	b.heard.note(rpc)
 	b.progress.end.vouch(rpc)
 	select {
 	case b.to <- rpc:

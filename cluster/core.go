@@ -43,6 +43,7 @@ type core struct {
 	succession *succession
 	questions  flights // of verify
 	heartbeats flights // that have come, see numberedTransport
+	heard      heard
 	self       raft.ServerID
 	logger     *slog.Logger
 	simulation Simulation
@@ -146,10 +147,10 @@ func (c *core) openTransport(cfg coreConfig, logger hclog.Logger) *numberedTrans
 		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
 	})
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
-	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes)
+	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes, &c.heard)
 	return &numberedTransport{
 		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
-		backlog: c.backlog, heartbeats: &c.heartbeats,
+		backlog: c.backlog, heartbeats: &c.heartbeats, heard: &c.heard,
 	}
 }
 
@@ -252,14 +253,13 @@ func (c *core) leader() (term uint64, id raft.ServerID) {
 	for {
 		term = c.raft.CurrentTerm()
 		_, id = c.raft.LeaderWithID()
-		// A last heartbeat of the leader that hands over comes to a candidate that hasn't
-		// begun its term yet, and Raft goes on to name that leader in it.
-		if c.raft.State() == raft.Candidate {
+		if c.raft.CurrentTerm() != term {
+			continue
+		}
+		if id != c.self && !c.heard.confirms(term, id) {
 			id = ""
 		}
-		if c.raft.CurrentTerm() == term {
-			return term, id
-		}
+		return term, id
 	}
 }
 

@@ -13,6 +13,7 @@ func (t *numberedTransport) SetHeartbeatHandler(handle func(raft.RPC)) {
 			return
 		}
 		defer t.heartbeats.end()
+		t.heard.note(rpc)
 		handle(rpc)
 	})
 }

@@ -88,6 +88,7 @@ type numberedTransport struct {
 	followers  *replication
 	backlog    *backlog
 	heartbeats *flights // that are being handled: see SetHeartbeatHandler
+	heard      *heard
 }
 
 // Consumer implements raft.Transport.
