@@ -51,8 +51,11 @@ var damageFaults = []fault{
 	{kind: "bit flipped in a page of the log", begin: damage{file: "log", how: bitFlipped, find: rot.LogPage, stopped: true}.begin},
 	{kind: "bit flipped in a table", begin: damage{file: "table", how: bitFlipped, find: rot.TableBlock, scrubbed: true}.begin},
 	{kind: "bit flipped in the manifest", begin: damage{file: "manifest", how: bitFlipped, find: rot.ManifestRecord, replayed: true}.begin},
+	{kind: "bit flipped in META of a snapshot", begin: damage{file: "snapshot", how: bitFlipped, find: rot.SnapshotMeta, stopped: true}.begin},
+	{kind: "bit flipped in a snapshot that is sent", begin: damage{file: "snapshot", how: bitFlipped, find: rot.SnapshotFile, scrubbed: true}.beginSending},
 	{kind: "tail of the log torn", begin: damage{file: "log", how: tailTorn, find: rot.LogTail, stopped: true, cut: true}.begin},
 	{kind: "tail of a table torn", begin: damage{file: "table", how: tailTorn, find: rot.TableTail, stopped: true, scrubbed: true}.begin},
+	{kind: "tail of a snapshot torn", begin: damage{file: "snapshot", how: tailTorn, find: rot.SnapshotTail, stopped: true, cut: true}.begin},
 	{kind: "tail of the manifest torn", begin: damage{file: "manifest", how: tailTorn, find: rot.ManifestTail, stopped: true, cut: true, replayed: true}.begin},
 }
 

@@ -248,3 +248,44 @@ func TestDataOfAnEntry(t *testing.T) {
 		}
 	}
 }
+
+// A snapshot's own files are those without other names.
+func TestASnapshotThatIsHit(t *testing.T) {
+	n := newNode(t)
+	for i, id := range []string{"0000000007", "0000000008", "0000000009.tmp"} {
+		at := filepath.Join(n.dir, "state", "snapshots", id)
+		must(t, os.MkdirAll(filepath.Join(at, "files"), 0o700))
+		meta := make([]byte, 100)
+		binary.BigEndian.PutUint64(meta[metaIndexAt:], uint64(10+i))
+		binary.BigEndian.PutUint64(meta[metaTermAt:], 2)
+		must(t, os.WriteFile(filepath.Join(at, "META"), meta, 0o600))
+		must(t, os.WriteFile(filepath.Join(at, "files", "MANIFEST-000007"), []byte("records"), 0o600))
+		must(t, os.WriteFile(filepath.Join(at, "files", "marker"), nil, 0o600))
+	}
+	at := filepath.Join(n.dir, "state", "snapshots", "0000000008")
+	must(t, os.Link(filepath.Join(at, "..", "0000000007", "META"), filepath.Join(at, "files", "000004.sst")))
+	if last, err := Snapshotted(n.dir); last != 11 || err != nil {
+		t.Errorf("it ends at %d, %v", last, err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for want, find := range map[string]func(string, *rand.Rand) (Place, error){
+		filepath.Join(at, "files", "MANIFEST-000007"): SnapshotFile, filepath.Join(at, "META"): SnapshotMeta,
+	} {
+		for range 10 {
+			p := n.flip(t, rng, find)
+			newest, err := IsNewest(n.dir, p.File)
+			if p.File != want || !newest || err != nil {
+				t.Errorf("%+v, of the newest: %v, %v", p, newest, err)
+			}
+		}
+	}
+	if newest, err := IsNewest(n.dir, filepath.Join(at, "..", "0000000007", "META")); newest || err != nil {
+		t.Errorf("the one before is the newest: %v, %v", newest, err)
+	}
+	p, err := SnapshotTail(n.dir, rng)
+	must(t, err)
+	must(t, p.Cut())
+	if info, err := os.Stat(p.File); err != nil || info.Size() != 50 || p.Offset+p.Length != 100 {
+		t.Errorf("%+v leaves %v, %v", p, info, err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Where META has the index and the term of a snapshot (docs/FORMAT.md).
@@ -72,4 +73,46 @@ func SnapshotMeta(dir string, _ *rand.Rand) (Place, error) {
 		return Place{}, err
 	}
 	return Place{File: path, Length: info.Size(), What: "META of snapshot " + filepath.Base(newest.dir), Told: newest.dir}, nil
+}
+
+// SnapshotTail is the second half of that.
+func SnapshotTail(dir string, rng *rand.Rand) (Place, error) {
+	p, err := SnapshotMeta(dir, rng)
+	p.Offset = p.Length / 2
+	p.Length -= p.Offset
+	return p, err
+}
+
+// SnapshotFile is any file of the newest snapshot that nothing else shares: it is read when
+// the snapshot is sent, or restored.
+func SnapshotFile(dir string, rng *rand.Rand) (Place, error) {
+	newest, err := newestSnapshot(dir)
+	if err != nil || newest.dir == "" {
+		return Place{}, errors.Join(err, ErrNothing)
+	}
+	files, err := os.ReadDir(filepath.Join(newest.dir, "files"))
+	if err != nil {
+		return Place{}, err
+	}
+	var own []Place
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			return Place{}, err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 && info.Size() > 0 {
+			own = append(own, Place{File: filepath.Join(newest.dir, "files", f.Name()), Length: info.Size(),
+				What: f.Name() + " of snapshot " + filepath.Base(newest.dir), Told: "file " + f.Name() + ": checksum differs"})
+		}
+	}
+	if len(own) == 0 {
+		return Place{}, ErrNothing
+	}
+	return own[rng.IntN(len(own))], nil
+}
+
+// IsNewest says that a file is of the newest snapshot in dir, a node's directory.
+func IsNewest(dir, file string) (bool, error) {
+	newest, err := newestSnapshot(dir)
+	return newest.dir != "" && strings.HasPrefix(file, newest.dir+string(filepath.Separator)), err
 }
