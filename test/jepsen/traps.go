@@ -37,7 +37,7 @@ var (
 	failovers = scenario{faults: "kill of the leader,pause of the leader", time: 20 * time.Second, pace: 0.3}
 	// majorityGone has those who are left say what became of requests to a leader.
 	majorityGone = scenario{faults: "kill of a majority", time: 15 * time.Second, pace: 0.3}
-	strangers    = scenario{faults: "stranger at the peer ports", time: 5 * time.Second, pace: 0.3}
+	strangers    = scenario{faults: "stranger at the peer ports,member that looks at no scope", time: 6 * time.Second, pace: 0.2}
 	twoJoiners   = scenario{faults: "join token used twice", time: 10 * time.Second, pace: 0.3}
 	lateMember   = scenario{faults: "gossip key rotated", time: 10 * time.Second, pace: 0.3}
 	backups      = scenario{faults: "backup taken and restored", time: 8 * time.Second, pace: 0.3}
@@ -59,6 +59,7 @@ var traps = []trap{
 	{bug: planted.ForgetfulRequests, scenario: failovers, check: "exactly once"},
 	{bug: planted.ReplayedForward, scenario: majorityGone, check: "exactly once"},
 	{bug: planted.AnyCertificate, scenario: strangers, check: "attempts"},
+	{bug: planted.UnscopedApplies, scenario: strangers, check: "attempts"},
 	{bug: planted.ReusableToken, scenario: twoJoiners, check: "attempts"},
 	{bug: planted.HastyRotation, scenario: lateMember, check: "attempts"},
 	{bug: planted.RebasedTime, scenario: busyWindows, check: "rate limit"},
