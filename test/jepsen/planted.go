@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,11 @@ func huntPlanted(ctx context.Context, o options, out io.Writer) error {
 		}
 		if err != nil {
 			missed = append(missed, fmt.Errorf("%s: %w", t.bug, err))
+		}
+	}
+	if o.bug == "" && o.sample == 0 {
+		for _, bug := range slices.Sorted(maps.Keys(unseen)) {
+			fmt.Fprintf(out, "planted: %-20s NOT RUN: %s\n", bug, unseen[bug])
 		}
 	}
 	fmt.Fprintf(out, "planted: %d bugs, %d caught\n", len(chosen), len(chosen)-len(missed))

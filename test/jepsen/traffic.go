@@ -44,6 +44,8 @@ const (
 	// nodes do, they aren't of the future.
 	maxStampAge   = 8 * time.Second
 	stampedBefore = 2 * time.Hour
+	// stampedIDs are few, so that one meets the other.
+	stampedIDs = 3
 )
 
 // tenant is an organization, with a client for each node.
@@ -51,6 +53,7 @@ type tenant struct {
 	org, store string
 	key        string
 	at         []*client.Client
+	stamps     sync.Map // of int64: the last values that were written with timestamps, by id
 }
 
 func (r *run) newTenant(ctx context.Context, org string, limit int, attempt time.Duration) (*tenant, error) {
@@ -119,12 +122,10 @@ type worker struct {
 	keyID string // of its API key; empty: the organization's first
 	eager bool   // sends more than it may
 	last  *open
-	// stamps are the last values that it has written with timestamps, by id.
-	stamps map[string]int64
 }
 
 func newWorker(r *run, t *tenant, rng *rand.Rand, eager bool) *worker {
-	return &worker{c: r.clients, t: t, rng: rng, id: int(r.clients.ids.Add(1)), eager: eager, stamps: map[string]int64{}}
+	return &worker{c: r.clients, t: t, rng: rng, id: int(r.clients.ids.Add(1)), eager: eager}
 }
 
 func (w *worker) run(ctx context.Context) {
@@ -179,9 +180,9 @@ func (w *worker) batch() (*history.Sync, client.SyncRequest) {
 		for _, id := range w.rng.Perm(idsPerNamespace)[:1+w.rng.IntN(idsPerNamespace)] {
 			s.Writes = append(s.Writes, history.Write{Namespace: refreshed, ID: fmt.Sprint("id", id), Value: value()})
 		}
-	case n == 2:
+	case n <= 3:
 		s.Timestamp = time.Now().Add(-stampedBefore - time.Duration(w.rng.Int64N(int64(maxStampAge)))).UnixMilli()
-		for _, id := range w.rng.Perm(idsPerNamespace)[:1+w.rng.IntN(3)] {
+		for _, id := range w.rng.Perm(stampedIDs)[:1+w.rng.IntN(stampedIDs)] {
 			s.Writes = append(s.Writes, w.stampedWrite(fmt.Sprint("id", id)))
 		}
 	default:
@@ -201,17 +202,19 @@ func (w *worker) batch() (*history.Sync, client.SyncRequest) {
 	return s, w.request(s)
 }
 
-// stampedWrite upserts something, the same as the last time, or deletes.
+// stampedWrite upserts something, or what somebody wrote last, or deletes.
 func (w *worker) stampedWrite(id string) history.Write {
 	write := history.Write{Namespace: stamped, ID: id}
 	switch w.rng.IntN(4) {
 	case 0:
 	case 1:
-		write.Value = w.stamps[id]
+		if last, ok := w.t.stamps.Load(id); ok {
+			write.Value = last.(int64)
+		}
 	default:
 		write.Value = w.c.values.Add(1)
 	}
-	w.stamps[id] = write.Value
+	w.t.stamps.Store(id, write.Value)
 	return write
 }
 

@@ -64,9 +64,23 @@ var traps = []trap{
 	{bug: planted.HastyRotation, scenario: lateMember, check: "attempts"},
 	{bug: planted.RebasedTime, scenario: busyWindows, check: "rate limit"},
 	{bug: planted.CutUnflushed, scenario: backups, check: "backups"},
-	{bug: planted.NoChecksum, scenario: flippedLog, check: "rot"},
+	{bug: planted.NoChecksum, scenario: flippedLog, check: "rot", slow: "it is waited for that somebody notices, half a minute each time"},
 	{bug: planted.HalfSwap, scenario: installing, check: "crashes"},
 	{bug: planted.OwnIndex, scenario: stuttering, check: "real time"},
+}
+
+// unseen are the bugs that no trap is for, and why nobody can see them from outside of the
+// process, in ten minutes. The tests of their packages catch them (internal/planted/hunt).
+var unseen = map[planted.Bug]string{
+	planted.IndexAlone: "the database has to begin to be flushed in the microseconds between two commits that follow one another, " +
+		"which it is every 30 s or 32 MiB, and the process to end before the next flush",
+	planted.NoTermFence: "a leader would have to lose its term and win another between stamping an entry and handing it to Raft, which is " +
+		"microseconds; Raft refuses what waits for it when it steps down",
+	planted.StaleTable: "tombstones are collected every ten minutes",
+	planted.BareVerify: "an answer from before another leader was elected has to arrive afterwards, but before the lease ends, " +
+		"which is half of the time that an election takes to begin; a leader that stands still in between has to take up a read before it",
+	planted.CommitAhead: "appends to a disk have to fail again and again, without that the process ends, between the moment in which a " +
+		"former leader has stored the new term and the first entry of it",
 }
 
 // chooseTraps picks those to try: one by its bug, so many of the day, or all. Samples of

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +27,25 @@ func TestTraps(t *testing.T) {
 			if !slices.ContainsFunc(faults, func(f fault) bool { return options{only: name}.wanted(f.kind) }) {
 				t.Errorf("%s: there is no fault %q", trap.bug, name)
 			}
+		}
+	}
+}
+
+// Each planted bug has a trap, or a reason for that it has none.
+func TestEachBugIsSpokenOf(t *testing.T) {
+	text, err := os.ReadFile("../../internal/planted/planted.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bugs := regexp.MustCompile(`(?m)^\t\w+ Bug = "(.*)"$`).FindAllStringSubmatch(string(text), -1)
+	if len(bugs) < 20 {
+		t.Fatalf("found %d bugs", len(bugs))
+	}
+	for _, b := range bugs {
+		bug := planted.Bug(b[1])
+		trapped := slices.ContainsFunc(traps, func(t trap) bool { return t.bug == bug })
+		if reason := unseen[bug]; trapped != (reason == "") {
+			t.Errorf("%s: has a trap: %v, has a reason for having none: %q", bug, trapped, reason)
 		}
 	}
 }
