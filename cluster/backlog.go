@@ -25,6 +25,7 @@ type backlog struct {
 	from      <-chan raft.RPC
 	to        chan raft.RPC
 	committed func() uint64
+	applied   func() uint64
 	progress  *progress
 	max       int64
 	heard     *heard
@@ -44,9 +45,9 @@ func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard 
 	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard}
 }
 
-// run hands requests on until ctx is done. committed is Raft's commit index.
-func (b *backlog) run(ctx context.Context, committed func() uint64) {
-	b.committed = committed
+// run hands requests on until ctx is done. committed and applied are Raft's indexes.
+func (b *backlog) run(ctx context.Context, committed, applied func() uint64) {
+	b.committed, b.applied = committed, applied
 	for {
 		var progressed <-chan struct{}
 		if b.held != nil {
@@ -92,7 +93,15 @@ func (b *backlog) pass(ctx context.Context, rpc raft.RPC) {
 		b.arrive(e)
 	}
 	b.heard.note(rpc)
-	b.progress.end.vouch(rpc)
+	switch req := rpc.Command.(type) {
+	case *raft.AppendEntriesRequest:
+		b.progress.end.vouch(req, b.applied())
+	case *raft.InstallSnapshotRequest:
+		if b.outgrown(ctx, req) {
+			decline(rpc, req)
+			return
+		}
+	}
 	select {
 	case b.to <- rpc:
 	case <-ctx.Done():

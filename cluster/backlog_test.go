@@ -22,12 +22,12 @@ type heldBack struct {
 
 func newHeldBack(t *testing.T) *heldBack {
 	h := &heldBack{t: t, from: make(chan raft.RPC), answers: make(chan raft.RPCResponse, 100)}
-	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), &snapshotEnd{snapshots: raft.NewDiscardSnapshotStore()}), 100, &heard{})
+	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), &snapshotEnd{log: raft.NewInmemStore(), snapshots: raft.NewDiscardSnapshotStore()}), 100, &heard{})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.b.run(ctx, h.committed.Load)
+		h.b.run(ctx, h.committed.Load, h.committed.Load)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	return h

@@ -125,9 +125,6 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.progress.end.reached(); err != nil {
-		return nil, err
-	}
 	c.store.metered.measureFrom(newest.Index + 1)
 	c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered)
 	if failed := c.progress.started(); failed != nil {
@@ -196,7 +193,7 @@ func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
 	c.leadership.raft, c.leadership.progress = c.raft, c.progress
-	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex) })
+	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex, c.raft.AppliedIndex) })
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.succession.run(ctx, c.raft) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })

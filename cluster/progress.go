@@ -47,9 +47,6 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 	if err = p.end.cut(); err == nil {
 		err = p.StateMachine.Restore(snapshot)
 	}
-	if err == nil {
-		err = p.end.reached()
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.starting {

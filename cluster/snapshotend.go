@@ -3,16 +3,16 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/hashicorp/raft"
 )
 
-// snapshotEnd is the entry that the newest snapshot ends with, which Raft asks its log
-// for and not its snapshot: the log may lack it, or have another there.
+// snapshotEnd is where the log goes on from a snapshot. Raft (1.8.0) asks its log alone
+// for the entry before those that it is sent, which the log may lack, or have another in
+// its place.
 //
 // A leader that was cut off has entries that were never committed. If the others send
-// it a snapshot that ends among them, Raft (1.8.0) leaves them in place, and refuses
+// it a snapshot that ends among them, Raft leaves them in place, and refuses
 // whatever follows the snapshot, since the entry before that is another one in its
 // log. It is sent the snapshot again, and so on
 // (https://github.com/hashicorp/raft/issues/697). Nor would such a node start again,
@@ -21,10 +21,6 @@ import (
 type snapshotEnd struct {
 	log       raft.LogStore
 	snapshots raft.SnapshotStore
-
-	mu    sync.Mutex
-	index uint64 // 0: Raft has no snapshot
-	term  uint64
 }
 
 // cut removes from the log what the newest snapshot, which is on the disk and about to be
@@ -53,28 +49,21 @@ func (s *snapshotEnd) cut() error {
 	return nil
 }
 
-// reached notes that Raft goes on from the newest snapshot.
-func (s *snapshotEnd) reached() error {
-	end, err := newestSnapshot(s.snapshots)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.index, s.term = end.Index, end.Term
-	return nil
-}
-
-// vouch spares Raft the look for the entry before those of rpc where the snapshot ends
-// with it.
-func (s *snapshotEnd) vouch(rpc raft.RPC) {
-	req, ok := rpc.Command.(*raft.AppendEntriesRequest)
-	if !ok || req.PrevLogEntry == 0 {
+// vouch spares Raft the look for the entry before those of a request that the log lacks,
+// since a snapshot has it: all that is applied is the same at every leader to come.
+// applied is how far Raft has come, or had a moment ago.
+func (s *snapshotEnd) vouch(req *raft.AppendEntriesRequest, applied uint64) {
+	if req.PrevLogEntry == 0 || req.PrevLogEntry > applied {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if req.PrevLogEntry == s.index && req.PrevLogTerm == s.term {
-		req.PrevLogEntry, req.PrevLogTerm = 0, 0 // as before the first entry of all
+	var e raft.Log
+	if err := s.log.GetLog(req.PrevLogEntry, &e); !errors.Is(err, raft.ErrLogNotFound) {
+		return // Raft will see for itself
 	}
+	known := 0
+	for known < len(req.Entries) && req.Entries[known].Index <= applied {
+		known++
+	}
+	req.Entries = req.Entries[known:]
+	req.PrevLogEntry, req.PrevLogTerm = 0, 0 // as before the first entry of all
 }
