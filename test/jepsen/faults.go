@@ -39,6 +39,7 @@ var faults = slices.Concat(
 	slowFaults,
 	clockFaults,
 	diskFaults,
+	powerSnapshotFaults,
 	frozenFaults,
 	faultyDiskFaults,
 	faultyReadFaults,

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,13 +177,18 @@ func (n *nemesis) outgrow(ctx context.Context, without *testcluster.Node, last u
 			n.pause(ctx, pollEvery) // it is about to take one
 			continue
 		}
-		var all sync.WaitGroup
-		for i := range fillers {
-			all.Go(func() { _ = n.fill(ctx, leader, i, fillerBytes) })
-		}
-		all.Wait()
+		n.fillSome(ctx, leader)
 	}
 	return false, nil
+}
+
+// fillSome has some large syncs be logged through a node, at a time.
+func (n *nemesis) fillSome(ctx context.Context, node *testcluster.Node) {
+	var all sync.WaitGroup
+	for i := range fillers {
+		all.Go(func() { _ = n.fill(ctx, node, i, fillerBytes) })
+	}
+	all.Wait()
 }
 
 // leaderBut is the leader of the others, once they have one.
@@ -240,11 +244,10 @@ func (n *nemesis) arriving(ctx context.Context, node *testcluster.Node) bool {
 	ctx, cancel := context.WithTimeout(ctx, transferSeconds*time.Second)
 	defer cancel()
 	return testcluster.Await(ctx, "a snapshot to arrive at "+node.ID, func(context.Context) error {
-		parts, err := filepath.Glob(filepath.Join(node.Dir, "state", "snapshots", "*.tmp"))
-		if err == nil && len(parts) == 0 {
-			err = os.ErrNotExist
+		if !snapshotting(node) {
+			return os.ErrNotExist
 		}
-		return err
+		return nil
 	}) == nil
 }
 
