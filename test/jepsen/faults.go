@@ -51,6 +51,7 @@ var faults = slices.Concat(
 	installFaults,
 	slowClientFaults,
 	restoredFaults,
+	mixedFaults,
 	backupFaults,
 )
 

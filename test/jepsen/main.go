@@ -31,6 +31,7 @@ type options struct {
 	binary string
 	only   string // kinds of faults; empty: all
 
+	mixed  bool // members of two releases
 	window time.Duration
 	pace   float64
 
@@ -73,6 +74,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.orgs, "organizations", 12, "each has three clients; one in four tries to exceed its limit")
 	flags.StringVar(&o.out, "out", "", "directory for history and report (default: test/jepsen/store/SEED)")
 	flags.StringVar(&o.binary, "binary", os.Getenv("PIPESYNC_BINARY"), "program to run; built if empty")
+	flags.BoolVar(&o.mixed, "mixed", false, "begin with the previous release, which is built, and have members of both")
 	flags.StringVar(&o.only, "fault", "", "kinds of faults, or how they begin, separated by commas, and no others")
 	flags.DurationVar(&o.window, "window", time.Minute, "length of the rate window")
 	flags.Float64Var(&o.pace, "pace", 1, "how long faults and the times between them are, by the usual ones")

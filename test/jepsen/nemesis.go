@@ -54,7 +54,7 @@ func (r *run) breakThings(ctx context.Context) error {
 
 // choose are the kinds that were asked for, without those that can't be made here.
 func (n *nemesis) choose() (choice []fault, err error) {
-	for _, f := range faults {
+	for _, f := range n.kinds() {
 		if !n.wanted(f.kind) {
 			continue
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -44,10 +44,12 @@ type run struct {
 	clients *clients
 	tenants []*tenant
 	probe   *tenant
-	fillers []*tenant // of the probe's organization, each with a key of its own
-	burster *tenant
-	keyed   *tenant
-	bursts  *bursts
+	// previous is the program of the previous release, if members run that too.
+	previous string
+	fillers  []*tenant // of the probe's organization, each with a key of its own
+	burster  *tenant
+	keyed    *tenant
+	bursts   *bursts
 
 	mu   sync.Mutex // guards what follows
 	hist history.History
@@ -111,17 +113,10 @@ func (r *run) now() time.Duration { return time.Since(r.began) }
 func (r *run) start(ctx context.Context, dir string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startSeconds*time.Second)
 	defer cancel()
-	if r.binary == "" {
-		if r.binary, err = testcluster.Build(ctx, dir, false); err != nil {
-			return err
-		}
+	if err := r.programs(ctx, dir); err != nil {
+		return err
 	}
-	version, err := exec.CommandContext(ctx, r.binary, "version").Output()
-	if err != nil {
-		return fmt.Errorf("asking %s for its version: %w", r.binary, err)
-	}
-	r.hist.Version = strings.TrimSpace(string(version))
-	cfg := testcluster.Config{Binary: r.binary, Dir: dir, Nodes: r.nodes}
+	cfg := testcluster.Config{Binary: cmp.Or(r.previous, r.binary), Dir: dir, Nodes: r.nodes}
 	for i, h := range r.lab.Hosts {
 		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
 		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk, Env: append(r.environment(i), snapshotEnvironment()...)})
@@ -232,7 +227,7 @@ func (r *run) watchLeaders(ctx context.Context) {
 				l := history.Leader{Node: n.ID, Term: status.Term, Leader: status.Leader.ID}
 				r.mu.Lock()
 				defer r.mu.Unlock()
-				if !r.seen[l] {
+				if n.Binary == r.binary && !r.seen[l] { // the previous release promises nothing
 					r.seen[l] = true
 					l.Seen = r.now()
 					r.hist.Leaders = append(r.hist.Leaders, l)
