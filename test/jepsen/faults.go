@@ -38,6 +38,7 @@ var faults = slices.Concat(
 	linkFaults,
 	slowFaults,
 	clockFaults,
+	combinedFaults,
 	diskFaults,
 	powerSnapshotFaults,
 	frozenFaults,
