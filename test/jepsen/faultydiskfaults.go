@@ -12,9 +12,10 @@ import (
 )
 
 var faultyDiskFaults = []fault{
-	faulty("disk of the leader fails", oneLeads, fails(true)),
-	faulty("disk of a member fails", one, fails(true)),
-	faulty("syncs of the leader's disk fail", oneLeads, fails(false)),
+	faulty("disk of the leader fails", oneLeads, failing(true)),
+	faulty("disk of a member fails", one, failing(true)),
+	faulty("disk of a member fails but for its log", one, failState),
+	faulty("syncs of the leader's disk fail", oneLeads, failing(false)),
 	faulty("disk of the leader hangs", oneLeads, hangs(faultfs.Rules{
 		Reads: faultfs.Rule{Hangs: true}, Writes: faultfs.Rule{Hangs: true}, Syncs: faultfs.Rule{Hangs: true}})),
 	faulty("syncs of the leader's disk hang", oneLeads, hangs(faultfs.Rules{Syncs: faultfs.Rule{Hangs: true}})),
@@ -108,10 +109,10 @@ func (n *nemesis) lead(ctx context.Context, node *testcluster.Node) bool {
 	return n.cluster.TransferLeadership(ctx, node) == nil
 }
 
-// fails has syncs fail with EIO, and writes as well, or one in some. The process is to end
+// failing has syncs fail with EIO, and writes as well, or one in some. The process is to end
 // at the first: it can't know what is on the disk, and the next sync may succeed with the
 // data gone.
-func fails(writes bool) breakDisks {
+func failing(writes bool) breakDisks {
 	return func(ctx context.Context, n *nemesis, disks []*faultyDisk) (string, error) {
 		d, rule := disks[0], faultfs.Rule{Fails: true, OneIn: []int{1, 8, 64}[n.rng.IntN(3)]}
 		rules := faultfs.Rules{Syncs: rule}
@@ -121,15 +122,41 @@ func fails(writes bool) breakDisks {
 		if _, err := d.tell(rules); err != nil {
 			return "", err
 		}
-		if broke, err := seen("write", d.node, func(t touched) bool { return t.Error == eio }); err != nil || !broke {
+		if broke, err := seen("write", d.node, fails); err != nil || !broke {
 			return "", err
 		}
 		return "a write fails with EIO, and the process has ended by itself", gaveUp(ctx, d.node)
 	}
 }
 
+// failState has all writes and syncs fail but those of Raft's log, or one in some, until a
+// snapshot is due. Where one in some fails, a snapshot may be given up and the process
+// go on.
+func failState(ctx context.Context, n *nemesis, disks []*faultyDisk) (string, error) {
+	d, rule := disks[0], faultfs.Rule{Fails: true, OneIn: []int{1, 4, 16}[n.rng.IntN(3)]}
+	if _, err := d.tell(faultfs.Rules{Writes: rule, Syncs: rule, Spare: faultfs.LogName}); err != nil {
+		return "", err
+	}
+	if broke, err := seen("write", d.node, fails); err != nil || !broke {
+		return "", err
+	}
+	leader, err := n.cluster.Leader(ctx)
+	if err != nil {
+		return "", err
+	}
+	if due, err := n.fillUntilDue(ctx, leader); err != nil || !due {
+		return "", err
+	}
+	if rule.OneIn > 1 {
+		return "a write fails with EIO", nil
+	}
+	return "a write fails with EIO, and the process has ended by itself", gaveUp(ctx, d.node)
+}
+
 // eio is the error of a disk that fails.
 var eio = syscall.EIO.Error()
+
+func fails(t touched) bool { return t.Error == eio }
 
 // gaveUp waits until a node has ended by itself.
 func gaveUp(ctx context.Context, node *testcluster.Node) error {

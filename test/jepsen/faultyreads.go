@@ -20,7 +20,7 @@ var faultyReadFaults = []fault{
 func failReads(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	rules := faultfs.Rules{Reads: faultfs.Rule{Fails: true, OneIn: n.oneIn()}}
 	return n.onChanged(ctx, nodes, func(disks []*faultyDisk) (string, error) {
-		_, fate, err := n.readUnder(ctx, disks[0], rules, func(t touched) bool { return t.Error == eio })
+		_, fate, err := n.readUnder(ctx, disks[0], rules, fails)
 		if err != nil || fate == "" {
 			return "", err
 		}

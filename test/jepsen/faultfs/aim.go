@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// logName is the file of Raft's log. bbolt, which it is of, checks none of its pages:
+// LogName is the file of Raft's log. bbolt, which it is of, checks none of its pages:
 // what Pipesync promises is that it finds damage to an entry, which carries a seal, and
 // not to the tree around it (docs/adr/0005).
-const logName = "raft.db"
+const LogName = "raft.db"
 
 // sealed is how the field of an entry begins which has the seal (docs/FORMAT.md).
 var sealed = []byte("Extensions")
@@ -26,7 +26,7 @@ func aim(name string, read []byte, rng *rand.Rand) (bit int, ok bool) {
 	if len(read) == 0 {
 		return 0, false
 	}
-	if name != logName {
+	if name != LogName {
 		return rng.IntN(len(read) * 8), true
 	}
 	seals := sealsIn(read)

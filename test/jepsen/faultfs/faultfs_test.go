@@ -163,6 +163,21 @@ func TestFails(t *testing.T) {
 	})
 }
 
+func TestSpares(t *testing.T) {
+	serve(t, func(s *served) {
+		s.must(os.WriteFile(s.path("other"), nil, 0o600))
+		s.tell(Rules{Writes: Rule{Fails: true}, Syncs: Rule{Fails: true}, Spare: "file"})
+		s.must(writeAndSync(s.open("file")))
+		s.must(os.Truncate(s.path("file"), 1))
+		s.fails("a write of another", writeAndSync(s.open("other")))
+	})
+}
+
+func writeAndSync(f *os.File) error {
+	_, err := f.WriteAt([]byte("x"), 0)
+	return errors.Join(err, f.Sync())
+}
+
 // What is mapped is read anew, as bbolt reads its file.
 func TestReadsFail(t *testing.T) {
 	serve(t, func(s *served) {
@@ -232,7 +247,7 @@ func TestOneIn(t *testing.T) {
 	d.set(Rules{Syncs: Rule{Fails: true, OneIn: 4}})
 	failed := 0
 	for range 1000 {
-		if d.sync() != 0 {
+		if d.sync("file") != 0 {
 			failed++
 		}
 	}
@@ -244,15 +259,15 @@ func TestOneIn(t *testing.T) {
 func TestAim(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	page := bytes.Repeat([]byte{sealKind, 1, 2, 3}, 16)
-	if _, ok := aim(logName, page, rng); ok {
+	if _, ok := aim(LogName, page, rng); ok {
 		t.Error("there is no seal to aim at")
 	}
 	entry := append(append(bytes.Clone(page), "\xaaExtensions\xc4\x08"...), sealKind, 1, 2, 3, 4, 5)
-	if _, ok := aim(logName, entry[:len(entry)-1], rng); ok {
+	if _, ok := aim(LogName, entry[:len(entry)-1], rng); ok {
 		t.Error("a seal of which a part is missing was aimed at")
 	}
 	for range 100 {
-		if bit, ok := aim(logName, entry, rng); !ok || bit/8 < len(entry)-sealBytes {
+		if bit, ok := aim(LogName, entry, rng); !ok || bit/8 < len(entry)-sealBytes {
 			t.Fatalf("bit %d of the %d bytes", bit, len(entry))
 		}
 	}

@@ -30,18 +30,20 @@ func (n *node) handle(fh fs.FileHandle, name string) fs.FileHandle {
 	return fh
 }
 
+func (n *node) name() string { return path.Base(n.Path(nil)) }
+
 func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	if flags&syscall.O_TRUNC != 0 {
-		if errno := n.disk.write(); errno != 0 {
+		if errno := n.disk.write(n.name()); errno != 0 {
 			return nil, 0, errno
 		}
 	}
 	fh, fuseFlags, errno := n.LoopbackNode.Open(ctx, flags)
-	return n.handle(fh, path.Base(n.Path(nil))), fuseFlags, errno
+	return n.handle(fh, n.name()), fuseFlags, errno
 }
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return nil, nil, 0, errno
 	}
 	inode, fh, fuseFlags, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
@@ -49,42 +51,42 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 }
 
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return nil, errno
 	}
 	return n.LoopbackNode.Mkdir(ctx, name, mode, out)
 }
 
 func (n *node) Link(ctx context.Context, target fs.InodeEmbedder, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return nil, errno
 	}
 	return n.LoopbackNode.Link(ctx, target, name, out)
 }
 
 func (n *node) Rename(ctx context.Context, name string, to fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return errno
 	}
 	return n.LoopbackNode.Rename(ctx, name, to, newName, flags)
 }
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return errno
 	}
 	return n.LoopbackNode.Unlink(ctx, name)
 }
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(name); errno != 0 {
 		return errno
 	}
 	return n.LoopbackNode.Rmdir(ctx, name)
 }
 
 func (n *node) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if errno := n.disk.write(); errno != 0 {
+	if errno := n.disk.write(n.name()); errno != 0 {
 		return errno
 	}
 	return n.LoopbackNode.Setattr(ctx, fh, in, out)
@@ -93,7 +95,7 @@ func (n *node) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAttrIn
 func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	fh, fuseFlags, errno := n.LoopbackNode.OpendirHandle(ctx, flags)
 	if dir, ok := fh.(directory); ok {
-		fh = &directoryHandle{dir, n.disk}
+		fh = &directoryHandle{dir, n.disk, n.name()}
 	}
 	return fh, fuseFlags, errno
 }
@@ -109,10 +111,11 @@ type directory interface {
 type directoryHandle struct {
 	directory
 	disk *disk
+	name string
 }
 
 func (h *directoryHandle) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
-	if errno := h.disk.sync(); errno != 0 {
+	if errno := h.disk.sync(h.name); errno != 0 {
 		return errno
 	}
 	return h.directory.Fsyncdir(ctx, flags)
@@ -142,7 +145,7 @@ func (h *handle) Read(ctx context.Context, buf []byte, off int64) (fuse.ReadResu
 }
 
 func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	if errno := h.disk.write(); errno != 0 {
+	if errno := h.disk.write(h.name); errno != 0 {
 		_, _ = h.LoopbackFile.Write(ctx, data[:len(data)/2], off)
 		return 0, errno
 	}
@@ -150,14 +153,14 @@ func (h *handle) Write(ctx context.Context, data []byte, off int64) (uint32, sys
 }
 
 func (h *handle) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	if errno := h.disk.write(); errno != 0 {
+	if errno := h.disk.write(h.name); errno != 0 {
 		return errno
 	}
 	return h.LoopbackFile.Allocate(ctx, off, size, mode)
 }
 
 func (h *handle) Fsync(ctx context.Context, flags uint32) syscall.Errno {
-	if errno := h.disk.sync(); errno != 0 {
+	if errno := h.disk.sync(h.name); errno != 0 {
 		return errno
 	}
 	return h.LoopbackFile.Fsync(ctx, flags)

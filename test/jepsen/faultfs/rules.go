@@ -24,6 +24,8 @@ type Rules struct {
 	Reads  Rule `json:"reads,omitzero"`  // of files
 	Writes Rule `json:"writes,omitzero"` // and whatever else changes files or directories
 	Syncs  Rule `json:"syncs,omitzero"`
+	// Spare is the name of a file that is written and synced as ever.
+	Spare string `json:"spare,omitzero"`
 	// FlipEvery, if not 0, has one read in so many return a wrong bit.
 	FlipEvery int `json:"flip_every,omitzero"`
 }
@@ -68,12 +70,20 @@ func (d *disk) read() syscall.Errno {
 	return d.call(func(r *Rules) Rule { return r.Reads }, func(c *Counts) *int { return &c.Reads })
 }
 
-func (d *disk) write() syscall.Errno {
-	return d.call(func(r *Rules) Rule { return r.Writes }, func(c *Counts) *int { return &c.Writes })
+// write is asked before the file or directory of that name is changed.
+func (d *disk) write(name string) syscall.Errno {
+	return d.call(func(r *Rules) Rule { return r.unlessSpared(name, r.Writes) }, func(c *Counts) *int { return &c.Writes })
 }
 
-func (d *disk) sync() syscall.Errno {
-	return d.call(func(r *Rules) Rule { return r.Syncs }, func(c *Counts) *int { return &c.Syncs })
+func (d *disk) sync(name string) syscall.Errno {
+	return d.call(func(r *Rules) Rule { return r.unlessSpared(name, r.Syncs) }, func(c *Counts) *int { return &c.Syncs })
+}
+
+func (r *Rules) unlessSpared(name string, rule Rule) Rule {
+	if name == r.Spare {
+		return Rule{}
+	}
+	return rule
 }
 
 // call returns when the rule for it says so. One that hung is under the rules that let
