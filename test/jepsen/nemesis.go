@@ -31,8 +31,8 @@ type nemesis struct {
 	rng *rand.Rand
 }
 
-// breakThings does one fault after the other, and has the cluster recover from each. A
-// kind comes again when all others have had their turn.
+// breakThings does one fault after the other, now and then two that overlap, and has the
+// cluster recover. A kind comes again when all others have had their turn.
 func (r *run) breakThings(ctx context.Context) error {
 	n := &nemesis{run: r, rng: rand.New(rand.NewPCG(r.seed, 1<<32))}
 	choice, err := n.choose()
@@ -45,7 +45,13 @@ func (r *run) breakThings(ctx context.Context) error {
 			if !n.pause(ctx, n.seconds(n.pace*minCalmSeconds, n.pace*maxCalmSeconds)) {
 				return nil
 			}
-			if err := n.once(ctx, f); err != nil {
+			kinds := []fault{f}
+			if n.rng.IntN(combinedIn) == 0 {
+				if g := n.beside(f, choice); g != nil {
+					kinds = append(kinds, *g)
+				}
+			}
+			if err := n.together(ctx, kinds...); err != nil {
 				return err
 			}
 		}
@@ -92,39 +98,76 @@ func (n *nemesis) lacks(f fault) error {
 	return nil
 }
 
-func (n *nemesis) once(ctx context.Context, f fault) error {
+// lasting is a fault that has begun.
+type lasting struct {
+	*broken
+	told history.Fault
+}
+
+// together has one fault or several begin, one after the other, and heals them all.
+func (n *nemesis) together(ctx context.Context, kinds ...fault) (err error) {
 	// What is broken is healed, also after the time is over.
 	patient := context.WithoutCancel(ctx)
-	n.burst(ctx)
-	h := history.Fault{Kind: f.kind, Began: n.now()}
 	began, cancel := context.WithTimeout(patient, startSeconds*time.Second)
 	defer cancel()
-	b, err := f.begin(began, n)
-	if err != nil {
-		return fmt.Errorf("%s: %w", f.kind, err)
+	var all []*lasting
+	var lasts time.Duration
+	for _, f := range kinds {
+		n.burst(ctx)
+		l, failed := n.begin(began, f)
+		if failed != nil {
+			return errors.Join(failed, n.heal(began, all))
+		}
+		all = append(all, l)
+		lasts = max(l.lasts, n.seconds(n.pace*minFaultSeconds, n.pace*maxFaultSeconds))
+		if l.busy {
+			n.bursts.begin(lasts + burstTime)
+		}
+		if len(all) < len(kinds) {
+			lasts /= 2
+		}
+		n.pause(ctx, lasts)
 	}
-	for _, node := range b.on {
-		h.On = append(h.On, node.ID)
+	if err := n.heal(began, all); err != nil {
+		return err
 	}
-	h.Proof = b.proof
-	n.say("%s on %s: %s", f.kind, strings.Join(h.On, ", "), cmp.Or(b.proof, "no effect"))
-	lasts := max(b.lasts, n.seconds(n.pace*minFaultSeconds, n.pace*maxFaultSeconds))
-	if b.busy {
-		n.bursts.begin(lasts + burstTime)
-	}
-	n.pause(ctx, lasts)
-	n.burst(ctx)
-	if err := b.heal(began); err != nil {
-		return fmt.Errorf("healing %s on %s: %w", f.kind, strings.Join(h.On, ", "), err)
-	}
-	h.Healed = n.now()
+	healed, recovered := n.now(), time.Duration(0)
 	if n.recovered(patient) {
-		h.Recovered = n.now()
+		recovered = n.now()
 	}
 	n.mu.Lock()
-	n.hist.Faults = append(n.hist.Faults, h)
-	n.mu.Unlock()
+	defer n.mu.Unlock()
+	for _, l := range all {
+		l.told.Healed, l.told.Recovered = healed, recovered
+		n.hist.Faults = append(n.hist.Faults, l.told)
+	}
 	return nil
+}
+
+func (n *nemesis) begin(ctx context.Context, f fault) (*lasting, error) {
+	l := &lasting{told: history.Fault{Kind: f.kind, Began: n.now()}}
+	var err error
+	if l.broken, err = f.begin(ctx, n); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.kind, err)
+	}
+	for _, node := range l.on {
+		l.told.On = append(l.told.On, node.ID)
+	}
+	l.told.Proof = l.proof
+	n.say("%s on %s: %s", f.kind, strings.Join(l.told.On, ", "), cmp.Or(l.proof, "no effect"))
+	return l, nil
+}
+
+// heal heals faults one after the other, in any order.
+func (n *nemesis) heal(ctx context.Context, all []*lasting) error {
+	var errs []error
+	for _, i := range n.rng.Perm(len(all)) {
+		n.burst(ctx)
+		if err := all[i].heal(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("healing %s on %s: %w", all[i].told.Kind, strings.Join(all[i].told.On, ", "), err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // burst has clients send as fast as they can from a moment before something happens.

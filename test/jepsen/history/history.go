@@ -94,7 +94,7 @@ type Fault struct {
 	Kind   string        `json:"kind"`
 	On     []string      `json:"on"` // nodes
 	Began  time.Duration `json:"began_ns"`
-	Healed time.Duration `json:"healed_ns"`
+	Healed time.Duration `json:"healed_ns"` // and whatever lasted beside it
 	// Proof is how it is known to have had an effect; empty: it had none.
 	Proof string `json:"proof,omitempty"`
 	// Recovered is when a sync was acknowledged through each node again.
