@@ -66,7 +66,7 @@ func huntPlanted(ctx context.Context, o options, out io.Writer) error {
 			fmt.Fprintf(out, "planted: %-20s NOT RUN: %s\n", bug, unseen[bug])
 		}
 	}
-	fmt.Fprintf(out, "planted: %d bugs, %d caught\n", len(chosen), len(chosen)-len(missed))
+	fmt.Fprintf(out, "planted: %d traps, %d have caught their bug\n", len(chosen), len(chosen)-len(missed))
 	return errors.Join(append(missed, os.RemoveAll(dir))...)
 }
 

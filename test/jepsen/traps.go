@@ -41,6 +41,8 @@ var (
 	backups      = scenario{faults: "backup taken and restored", time: 8 * time.Second, pace: 0.3}
 	flippedLog   = scenario{faults: "bit flipped in the log", time: 10 * time.Second, pace: 0.3}
 	installing   = scenario{faults: "kill while a snapshot is installed", time: 10 * time.Second, pace: 0.3}
+	// wrongClocks are an hour ahead, while windows are used up again and again.
+	wrongClocks = scenario{faults: "clocks of a majority an hour ahead", time: 15 * time.Second, pace: 0.3, window: 8 * time.Second}
 	// stuttering has the leader fall behind its followers.
 	stuttering = scenario{faults: "leader stutters", time: 15 * time.Second, pace: 0.3}
 	// busyWindows are much used, and short enough to be used up again and again.
@@ -49,6 +51,7 @@ var (
 
 var traps = []trap{
 	{bug: planted.WallWindow, alone: true, scenario: written, check: "replicas"},
+	{bug: planted.WallWindow, scenario: wrongClocks, check: "rate limit"},
 	{bug: planted.NoTombstone, scenario: written, check: "contents"},
 	{bug: planted.UnchangedUnstamped, scenario: written, check: "contents"},
 	{bug: planted.RevokedApplies, scenario: written, check: "keys"},
@@ -81,16 +84,19 @@ var unseen = map[planted.Bug]string{
 		"former leader has stored the new term and the first entry of it",
 }
 
-// chooseTraps picks those to try: one by its bug, so many of the day, or all. Samples of
+// chooseTraps picks those to try: all, those of one bug, or so many of the day. Samples of
 // following days follow each other, so that each comes round.
-func chooseTraps(bug string, sample int) ([]trap, error) {
+func chooseTraps(bug string, sample int) (chosen []trap, err error) {
 	if bug != "" {
 		var names []string
 		for _, t := range traps {
 			if string(t.bug) == bug {
-				return []trap{t}, nil
+				chosen = append(chosen, t)
 			}
 			names = append(names, string(t.bug))
+		}
+		if len(chosen) > 0 {
+			return chosen, nil
 		}
 		return nil, fmt.Errorf("--planted is %q: it must be one of %s", bug, strings.Join(names, ", "))
 	}
@@ -106,7 +112,6 @@ func chooseTraps(bug string, sample int) ([]trap, error) {
 		return nil, fmt.Errorf("reading the day of %s: %w", seeds.DayEnv, err)
 	}
 	first := int(date.Unix()/86_400) * sample
-	var chosen []trap
 	for i := range min(sample, len(traps)) {
 		chosen = append(chosen, traps[(first+i)%len(traps)])
 	}
