@@ -52,6 +52,7 @@ var faults = slices.Concat(
 	installFaults,
 	slowClientFaults,
 	restoredFaults,
+	rotationFaults,
 	mixedFaults,
 	backupFaults,
 )
