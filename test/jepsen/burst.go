@@ -31,27 +31,38 @@ const (
 // nemesis breaks or heals something. What a fault does to requests it does to those that
 // are under way just then, and few are at a usual pace.
 type bursts struct {
-	mu    sync.Mutex
-	on    chan struct{} // closed while there is one
-	until *time.Timer
+	mu   sync.Mutex
+	on   chan struct{} // closed while there is one
+	live bool          // there is one
+	end  time.Time     // of it
 }
 
 func newBursts() *bursts { return &bursts{on: make(chan struct{})} }
 
-// begin has a burst last for a while from now on.
+// begin has a burst last for a while from now on, or the one that there is for so long at
+// least.
 func (b *bursts) begin(d time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.until != nil && b.until.Stop() {
-		b.until.Reset(d)
+	if end := time.Now().Add(d); end.After(b.end) {
+		b.end = end
+	}
+	if !b.live {
+		b.live = true
+		close(b.on)
+		time.AfterFunc(d, b.over)
+	}
+}
+
+// over ends a burst, unless it was prolonged.
+func (b *bursts) over() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if left := time.Until(b.end); left > 0 {
+		time.AfterFunc(left, b.over)
 		return
 	}
-	close(b.on)
-	b.until = time.AfterFunc(d, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.on = make(chan struct{})
-	})
+	b.live, b.on = false, make(chan struct{})
 }
 
 // await returns false if ctx ends before a burst begins.
