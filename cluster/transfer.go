@@ -116,11 +116,10 @@ func (c *core) transfer(ctx context.Context, to raft.ServerID) error {
 			err = await(ctx, func() error { return c.transferOnce(chosen) })
 			answers = moreAnswers
 		}
-		if err == nil {
+		// An attempt that Raft has given up may come true after that. Whoever took this for a
+		// refusal would have the new leader hand over again.
+		if err == nil || !leads(c.raft, term) {
 			return nil
-		}
-		if !leads(c.raft, term) {
-			return errNotLeader
 		}
 		select {
 		case <-time.After(maxRetryDelay):
