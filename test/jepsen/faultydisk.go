@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pipesync/internal/testcluster"
 	"pipesync/test/jepsen/faultfs"
 )
@@ -158,7 +160,7 @@ func touchHere(file, how string, out io.Writer) error {
 		err = writeSynced(file, want)
 	case "read":
 		var got []byte
-		got, err = os.ReadFile(file)
+		got, err = readUncached(file)
 		t.Differ = err == nil && !bytes.Equal(got, want)
 	default:
 		return fmt.Errorf("--touch-how is %q", how)
@@ -172,6 +174,19 @@ func touchHere(file, how string, out io.Writer) error {
 		t.Error = failed.Err.Error()
 	}
 	return json.NewEncoder(out).Encode(t)
+}
+
+// readUncached has the kernel forget what it has read of a file before it reads it.
+func readUncached(file string) (content []byte, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		return nil, fmt.Errorf("forgetting %s: %w", file, err)
+	}
+	return io.ReadAll(f)
 }
 
 func writeSynced(file string, content []byte) error {

@@ -39,7 +39,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, s
 		}
 	}
 	fh, fuseFlags, errno := n.LoopbackNode.Open(ctx, flags)
-	return n.handle(fh, n.name()), fuseFlags, errno
+	// As with any disk, what the kernel has read it doesn't read again at the next open.
+	return n.handle(fh, n.name()), fuseFlags | fuse.FOPEN_KEEP_CACHE, errno
 }
 
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
