@@ -44,7 +44,8 @@ func echo(ip string) error {
 	return err
 }
 
-var self = []string{"env", childEnv + "=1", os.Args[0]}
+// Under the race detector each process sleeps a second at its end, if it is let.
+var self = []string{"env", childEnv + "=1", "GORACE=atexit_sleep_ms=0", os.Args[0]}
 
 func flow(t *testing.T, lab *Lab, from, to int, s Stream) Flow {
 	t.Helper()
