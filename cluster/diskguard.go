@@ -15,18 +15,25 @@ import (
 // others go on.
 const maxDiskWait = 10 * time.Second
 
+// diskWaitSteps are waited for one after the other: a process that is stopped for a while,
+// as that of a virtual machine may be, has waited no longer than one for its disk.
+const diskWaitSteps = 10
+
 // diskGuard watches over the writes to raft.db, and ends the process where going
 // on is worse: when a write doesn't return, and when one fails. After a failed
 // fsync the kernel may answer the next one with success though the data is gone.
-type diskGuard struct{ fatal func(error) }
+type diskGuard struct {
+	fatal func(error)
+	wait  time.Duration
+}
+
+func newDiskGuard(fatal func(error)) diskGuard { return diskGuard{fatal, maxDiskWait} }
 
 func (g diskGuard) write(doing string, write func() error) error {
-	late := time.AfterFunc(maxDiskWait, func() {
-		g.fatal(fmt.Errorf("%s: no answer from the disk for %s: it hangs or is overloaded. This member stops, "+
-			"so that the others can go on; look after the disk, then start it again", doing, maxDiskWait))
-	})
+	answered := make(chan struct{})
+	go g.watch(doing, answered)
 	err := write()
-	late.Stop()
+	close(answered)
 	if err == nil {
 		return nil
 	}
@@ -36,6 +43,21 @@ func (g diskGuard) write(doing string, write func() error) error {
 		g.fatal(err)
 	}
 	return err
+}
+
+// watch ends the process if there is no answer for too long.
+func (g diskGuard) watch(doing string, answered <-chan struct{}) {
+	step := time.NewTicker(g.wait / diskWaitSteps) // it makes up for none that was missed
+	defer step.Stop()
+	for range diskWaitSteps {
+		select {
+		case <-step.C:
+		case <-answered:
+			return
+		}
+	}
+	g.fatal(fmt.Errorf("%s: no answer from the disk for %s: it hangs or is overloaded. This member stops, "+
+		"so that the others can go on; look after the disk, then start it again", doing, g.wait))
 }
 
 // guardedLog guards the writes to the log.

@@ -25,7 +25,7 @@ func (d stuckDisk) DeleteRange(_, _ uint64) error  { return <-d.let }
 
 // writes are all that Raft ever does to raft.db and waits for.
 func (d stuckDisk) writes(fatal func(error)) map[string]func() error {
-	guard := diskGuard{fatal}
+	guard := newDiskGuard(fatal)
 	log := &sealedLog{LogStore: &guardedLog{d, guard}}
 	variables := &sealedVariables{store: &guardedVariables{d, guard}}
 	return map[string]func() error{
@@ -88,7 +88,7 @@ func TestFailedWriteEndsTheProcess(t *testing.T) {
 	var told []error
 	fatal := func(err error) { told = append(told, err) }
 	writes := d.writes(fatal)
-	writes["cutting the log"] = func() error { return (&guardedLog{d, diskGuard{fatal}}).DeleteRange(1, 2) }
+	writes["cutting the log"] = func() error { return (&guardedLog{d, newDiskGuard(fatal)}).DeleteRange(1, 2) }
 	for doing, write := range writes {
 		told = nil
 		d.let <- syscall.EIO

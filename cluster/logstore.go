@@ -70,7 +70,7 @@ type logStore struct {
 // newLogStore takes file over, and closes it if it fails. floor tells the index of
 // the newest snapshot.
 func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) (*logStore, error) {
-	guard, alarm := diskGuard{fatal}, &rotAlarm{fatal: fatal}
+	guard, alarm := newDiskGuard(fatal), &rotAlarm{fatal: fatal}
 	sealed := &sealedLog{LogStore: &guardedLog{file, guard}, alarm: alarm, floor: floor}
 	metered := &meteredLog{LogStore: sealed}
 	cached, err := raft.NewLogCache(logCacheEntries, metered)
