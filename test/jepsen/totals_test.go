@@ -57,3 +57,19 @@ func TestTotals(t *testing.T) {
 		t.Errorf("of something else: %v", err)
 	}
 }
+
+// TestTheReportIsThatOfItsSummaries: docs/jepsen has no figure that no run has given.
+func TestTheReportIsThatOfItsSummaries(t *testing.T) {
+	const dir = "../../docs/jepsen"
+	want, err := totals(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have, err := os.ReadFile(filepath.Join(dir, totalsName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != want {
+		t.Errorf("%s isn't what ./scripts/jepsen --totals docs/jepsen writes", filepath.Join(dir, totalsName))
+	}
+}
