@@ -56,7 +56,8 @@ func (s *snapshotEnd) vouch(req *raft.AppendEntriesRequest, applied uint64) {
 	if req.PrevLogEntry == 0 || req.PrevLogEntry > applied {
 		return
 	}
-	if s.mayHave(req.PrevLogEntry) {
+	var e raft.Log
+	if err := s.log.GetLog(req.PrevLogEntry, &e); !errors.Is(err, raft.ErrLogNotFound) {
 		return // Raft will see for itself
 	}
 	known := 0
@@ -65,15 +66,4 @@ func (s *snapshotEnd) vouch(req *raft.AppendEntriesRequest, applied uint64) {
 	}
 	req.Entries = req.Entries[known:]
 	req.PrevLogEntry, req.PrevLogTerm = 0, 0 // as before the first entry of all
-}
-
-// mayHave says whether the log has an entry, or that it can't tell. Reading the entry
-// would take as long as it is large.
-func (s *snapshotEnd) mayHave(index uint64) bool {
-	first, err := s.log.FirstIndex()
-	if err != nil {
-		return true
-	}
-	last, err := s.log.LastIndex()
-	return err != nil || first != 0 && first <= index && index <= last
 }
