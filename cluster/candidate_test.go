@@ -8,16 +8,7 @@ import (
 // The leader hands over, and one more of its heartbeats comes before the other's new term
 // is written: it is not the leader of that.
 func TestACandidateKnowsNoLeader(t *testing.T) {
-	f := &heldFile{writing: make(chan struct{}, 1), proceed: make(chan struct{})}
-	all := newCluster(t, 2, func(c *Config) {
-		if c.NodeID == "n2" {
-			c.Simulation.OpenLog = func(dir string) (_ LogFile, err error) {
-				f.LogFile, err = openBolt(dir)
-				return f, err
-			}
-		}
-	})
-	leader, next := all[0], all[1]
+	leader, next, f := newHeldPair(t)
 	term := leader.Status().Term
 	f.held.Store(true)
 	handed := make(chan error, 1)

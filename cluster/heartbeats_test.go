@@ -31,10 +31,10 @@ func (f *heldFile) Close() error {
 	return f.LogFile.Close()
 }
 
-// A heartbeat of a new leader comes while the node stops: its term is written before
-// the log is closed.
-func TestStopWaitsForAHeartbeat(t *testing.T) {
-	f := &heldFile{writing: make(chan struct{}, 1), proceed: make(chan struct{})}
+// newHeldPair is a cluster of two, and the log file of the one that doesn't lead.
+func newHeldPair(t *testing.T) (leader, other *member, f *heldFile) {
+	t.Helper()
+	f = &heldFile{writing: make(chan struct{}, 1), proceed: make(chan struct{})}
 	all := newCluster(t, 2, func(c *Config) {
 		if c.NodeID == "n2" {
 			c.Simulation.OpenLog = func(dir string) (_ LogFile, err error) {
@@ -43,7 +43,13 @@ func TestStopWaitsForAHeartbeat(t *testing.T) {
 			}
 		}
 	})
-	leader, follower := all[0], all[1]
+	return all[0], all[1], f
+}
+
+// A heartbeat of a new leader comes while the node stops: its term is written before
+// the log is closed.
+func TestStopWaitsForAHeartbeat(t *testing.T) {
+	leader, follower, f := newHeldPair(t)
 	from, _ := leader.running()
 	to, _ := follower.running()
 	f.held.Store(true)
