@@ -33,7 +33,7 @@ func (n *nemesis) attempted(a history.Attempt) {
 // that isn't the cluster's. That a member's own is taken there proves that it is asked
 // rightly.
 func stranger(ctx context.Context, n *nemesis) (*broken, error) {
-	b := &broken{on: n.cluster.Nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: n.cluster.Nodes, heal: nothing}
 	status, err := n.cluster.Nodes[0].Client().Status(ctx)
 	if err != nil {
 		return b, nil // it is slow just now

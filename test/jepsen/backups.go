@@ -27,7 +27,7 @@ const (
 // backUp takes backups of a node while it is busy, and reads what is restored of them, as a
 // client reads that began with the backup: it has to have all that was acknowledged before.
 func backUp(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
-	b := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: nodes, heal: nothing}
 	read := 0
 	for range backupTries {
 		n.burst(ctx)
@@ -92,42 +92,44 @@ func download(ctx context.Context, node *testcluster.Node, to string) (index uin
 // an index that began at some time; with index 0 as stale ones, of what has been applied,
 // which it returns.
 func (n *nemesis) readState(dir, node string, began time.Duration, index uint64) (applied uint64, records int, err error) {
-	state, err := fsm.Open(fsm.Options{Dir: dir, Fatal: func(err error) { panic(err) }})
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, state.Close()) }()
-	view, err := state.View()
-	if err != nil {
-		return 0, 0, err
-	}
-	defer view.Close()
-	applied = view.Applied()
-	for _, t := range n.tenants {
-		w := &worker{c: n.clients, t: t, id: int(n.clients.ids.Add(1))}
-		for _, namespace := range everywhere {
-			op := w.begin(0)
-			op.Node, op.Invoked, op.Outcome = node, began, history.OK
-			op.Read = &history.Read{Namespace: namespace, Linearizable: index != 0, Index: cmp.Or(index, applied)}
-			_, found, err := view.Namespace(t.org, t.store, namespace)
-			if err != nil {
-				return 0, 0, err
-			}
-			if op.Read.Missing = !found; found {
-				for r, err := range view.Records(t.org, t.store, namespace, 0, "") {
-					if err != nil {
-						return 0, 0, err
-					}
-					value, err := valueOf(r.Data)
-					if err != nil {
-						return 0, 0, err
-					}
-					op.Read.Records = append(op.Read.Records, history.Record{ID: r.ID, Value: value, Index: r.Index})
-					records++
+	err = viewed(dir, func(view *fsm.View) error {
+		applied = view.Applied()
+		for _, t := range n.tenants {
+			w := &worker{c: n.clients, t: t, id: int(n.clients.ids.Add(1))}
+			for _, namespace := range everywhere {
+				op := w.begin(0)
+				op.Node, op.Invoked, op.Outcome = node, began, history.OK
+				op.Read = &history.Read{Namespace: namespace, Linearizable: index != 0, Index: cmp.Or(index, applied)}
+				if err := readView(view, t, op.Read); err != nil {
+					return err
 				}
+				records += len(op.Read.Records)
+				n.clients.done(op)
 			}
-			n.clients.done(op)
 		}
+		return nil
+	})
+	return applied, records, err
+}
+
+// readView reads the namespace that read names.
+func readView(view *fsm.View, t *tenant, read *history.Read) error {
+	_, found, err := view.Namespace(t.org, t.store, read.Namespace)
+	if err != nil {
+		return err
 	}
-	return applied, records, nil
+	if read.Missing = !found; !found {
+		return nil
+	}
+	for r, err := range view.Records(t.org, t.store, read.Namespace, 0, "") {
+		if err != nil {
+			return err
+		}
+		value, err := valueOf(r.Data)
+		if err != nil {
+			return err
+		}
+		read.Records = append(read.Records, history.Record{ID: r.ID, Value: value, Index: r.Index})
+	}
+	return nil
 }

@@ -48,8 +48,27 @@ func (r *run) followChanges(ctx context.Context, serving []int) error {
 	return nil
 }
 
-func (r *run) followNode(n *testcluster.Node, rng *rand.Rand, begins map[string][]uint64) (err error) {
-	state, err := fsm.Open(fsm.Options{Dir: filepath.Join(n.Dir, stateName), Fatal: func(err error) { panic(err) }})
+func (r *run) followNode(n *testcluster.Node, rng *rand.Rand, begins map[string][]uint64) error {
+	return viewed(filepath.Join(n.Dir, stateName), func(view *fsm.View) error {
+		for _, t := range r.tenants {
+			for i := range followersPerTenant {
+				f := history.Following{Node: n.ID, Org: t.org}
+				if from := begins[t.org]; i > 0 && len(from) > 0 {
+					f.After = from[rng.IntN(len(from))]
+				}
+				if err := follow(view, t, &f); err != nil {
+					return err
+				}
+				r.hist.Followings = append(r.hist.Followings, f)
+			}
+		}
+		return nil
+	})
+}
+
+// viewed opens the state in dir, on which no node runs, and looks at it.
+func viewed(dir string, look func(*fsm.View) error) (err error) {
+	state, err := fsm.Open(fsm.Options{Dir: dir, Fatal: func(err error) { panic(err) }})
 	if err != nil {
 		return err
 	}
@@ -59,19 +78,7 @@ func (r *run) followNode(n *testcluster.Node, rng *rand.Rand, begins map[string]
 		return err
 	}
 	defer view.Close()
-	for _, t := range r.tenants {
-		for i := range followersPerTenant {
-			f := history.Following{Node: n.ID, Org: t.org}
-			if from := begins[t.org]; i > 0 && len(from) > 0 {
-				f.After = from[rng.IntN(len(from))]
-			}
-			if err := follow(view, t, &f); err != nil {
-				return err
-			}
-			r.hist.Followings = append(r.hist.Followings, f)
-		}
-	}
-	return nil
+	return look(view)
 }
 
 // follow reads all changes behind f.After.

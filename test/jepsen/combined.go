@@ -68,7 +68,7 @@ func killAndStart(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*
 	if err := b.heal(ctx); err != nil {
 		return b, err
 	}
-	b.heal = func(context.Context) error { return nil }
+	b.heal = nothing
 	if b.proof != "" {
 		b.proof = "the processes were gone, and others run"
 	}

@@ -71,7 +71,7 @@ type victim struct {
 // begin damages a file of each of a minority, and waits until they have noticed. Those
 // that have ended are reseeded.
 func (d damage) begin(ctx context.Context, n *nemesis) (*broken, error) {
-	b := &broken{heal: func(context.Context) error { return nil }}
+	b := &broken{heal: nothing}
 	most := (n.nodes - 1) / 2
 	all := n.shuffled()
 	nodes, others := all[:1+n.rng.IntN(most)], all[most:]

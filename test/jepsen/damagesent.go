@@ -21,7 +21,7 @@ func (d damage) beginSending(ctx context.Context, n *nemesis) (*broken, error) {
 	b := &broken{on: []*testcluster.Node{behind}, heal: restarts([]*testcluster.Node{behind})}
 	status, err := behind.Client().Status(ctx)
 	if err != nil {
-		b.heal = func(context.Context) error { return nil } // it may be down
+		b.heal = nothing // it may be down
 		return b, nil
 	}
 	if err := behind.Stop(ctx); err != nil {

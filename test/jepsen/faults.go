@@ -30,6 +30,9 @@ type broken struct {
 	busy  bool          // clients send as fast as they can all the time
 }
 
+// nothing heals what is over by itself.
+func nothing(context.Context) error { return nil }
+
 // faults are all kinds.
 var faults = slices.Concat(
 	processFaults,

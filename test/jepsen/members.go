@@ -24,7 +24,7 @@ func handOver(ctx context.Context, n *nemesis) (*broken, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &broken{on: []*testcluster.Node{before}, heal: func(context.Context) error { return nil }}
+	b := &broken{on: []*testcluster.Node{before}, heal: nothing}
 	if _, err := before.Client().TransferLeadership(ctx, ""); err != nil {
 		return b, nil // the leader may have changed meanwhile
 	}

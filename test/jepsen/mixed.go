@@ -68,7 +68,7 @@ func downgrade(ctx context.Context, n *nemesis) (*broken, error) {
 // swap has a member that runs one program run the other, if there are so many; else one the
 // other way first.
 func (n *nemesis) swap(ctx context.Context, from, to string, atLeast int) (*broken, error) {
-	b := &broken{heal: func(context.Context) error { return nil }}
+	b := &broken{heal: nothing}
 	if len(n.running(from)) < atLeast {
 		if err := n.restartAs(ctx, n.running(to)[0], from); err != nil {
 			return b, err

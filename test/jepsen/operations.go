@@ -22,7 +22,7 @@ const healthySeconds = 30
 // rollingRestart restarts all members one after the other, each once the cluster is
 // whole again.
 func rollingRestart(ctx context.Context, n *nemesis) (*broken, error) {
-	b := &broken{on: n.shuffled(), heal: func(context.Context) error { return nil }}
+	b := &broken{on: n.shuffled(), heal: nothing}
 	for _, node := range b.on {
 		if err := node.Stop(ctx); err != nil {
 			return b, err

@@ -102,7 +102,7 @@ func propose(ctx context.Context, leader *testcluster.Node, status client.Status
 // as one would that looks at no scope. The same with a key that does proves that it is
 // sent rightly.
 func lenientMember(ctx context.Context, n *nemesis) (*broken, error) {
-	b := &broken{heal: func(context.Context) error { return nil }}
+	b := &broken{heal: nothing}
 	leader, err := n.cluster.Leader(ctx)
 	if err != nil {
 		return b, err

@@ -22,14 +22,14 @@ const (
 // losePowerInSnapshot has power lost as soon as a node is seen to write a snapshot, first
 // by that node.
 func losePowerInSnapshot(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
-	nothing := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	none := &broken{on: nodes, heal: nothing}
 	leader, err := n.cluster.Leader(ctx)
 	if err != nil {
-		return nothing, err
+		return none, err
 	}
 	due, err := n.fillUntilDue(ctx, leader)
 	if err != nil || !due {
-		return nothing, err
+		return none, err
 	}
 	for end := time.Now().Add(snapshotSeconds * time.Second); time.Now().Before(end); time.Sleep(looking) {
 		for i, node := range nodes {
@@ -43,7 +43,7 @@ func losePowerInSnapshot(ctx context.Context, n *nemesis, nodes []*testcluster.N
 			return b, err
 		}
 	}
-	return nothing, nil
+	return none, nil
 }
 
 // fillUntilDue has a leader log until a snapshot is due, and says whether it got so far.

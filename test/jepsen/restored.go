@@ -21,7 +21,7 @@ var restoredFaults = []fault{
 // serveBackup takes a backup of a node while clients write, makes another cluster of it, in
 // the hub, and has clients read there what that has: the state of the backup's index.
 func serveBackup(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (_ *broken, err error) {
-	b := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: nodes, heal: nothing}
 	dir, err := os.MkdirTemp(filepath.Dir(n.cluster.AdminTokenFile), "restored-")
 	if err != nil {
 		return b, err
@@ -90,15 +90,9 @@ func (n *nemesis) readServed(ctx context.Context, at *client.Client, t *tenant, 
 		Read: &history.Read{Namespace: namespace, Index: index}}
 	own := client.New(client.Options{Addrs: at.Addrs(), APIKey: t.key, Timeout: attemptSeconds * time.Second})
 	defer own.Close()
-	page, err := own.Records(ctx, t.store, namespace, client.ReadOptions{Consistency: client.Stale, Limit: 1000})
-	if err == nil && page.NextCursor != nil {
-		err = errors.New("a namespace has more than a page")
-	}
-	if err == nil && page.Index < index {
-		err = fmt.Errorf("it serves index %d, and the backup is of %d", page.Index, index)
-	}
-	if err == nil {
-		op.Read.Records, err = recordsOf(page.Records)
+	served, err := readPage(ctx, own, t.store, op.Read)
+	if err == nil && served < index {
+		err = fmt.Errorf("it serves index %d, and the backup is of %d", served, index)
 	}
 	// Where there is no such namespace, that is a read of nothing.
 	if err != nil && codeOf(err) != "NAMESPACE_NOT_FOUND" {

@@ -102,7 +102,7 @@ func (n *nemesis) trustNew(ctx context.Context, ca string) error {
 // that the harness has.
 func replaceAdminToken(ctx context.Context, n *nemesis) (*broken, error) {
 	via := n.any()
-	b := &broken{on: n.cluster.Nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: n.cluster.Nodes, heal: nothing}
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails
 	own, other := via.Client(), via.Client().WithAdminToken(hex.EncodeToString(raw))

@@ -61,7 +61,7 @@ func snapshotEnvironment() []string {
 // and again while it gets their snapshot.
 func interruptSnapshot(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	node, host := nodes[0], n.host(nodes[0])
-	b := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: nodes, heal: nothing}
 	last, restores, err := n.beforeSnapshot(ctx, node)
 	if err != nil {
 		return b, nil // it may be down
@@ -99,7 +99,7 @@ func interruptSnapshot(ctx context.Context, n *nemesis, nodes []*testcluster.Nod
 // among that: https://github.com/hashicorp/raft/issues/697.
 func overrule(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	leader := nodes[0]
-	b := &broken{on: nodes, heal: func(context.Context) error { return nil }}
+	b := &broken{on: nodes, heal: nothing}
 	_, restores, err := n.beforeSnapshot(ctx, leader)
 	if err != nil {
 		return b, nil

@@ -342,18 +342,8 @@ func (w *worker) read(ctx context.Context, node int, namespace string, lineariza
 	op := w.begin(node)
 	op.Requests, op.Outcome = 1, history.OK
 	op.Read = &history.Read{Namespace: namespace, Linearizable: linearizable}
-	o := client.ReadOptions{Consistency: client.Linearizable, Limit: 1000}
-	if !linearizable {
-		o.Consistency = client.Stale
-	}
-	page, err := w.t.at[node].Records(ctx, w.t.store, namespace, o)
-	if err == nil && page.NextCursor != nil {
-		err = errors.New("a namespace has more than a page")
-	}
-	if err == nil {
-		op.Read.Index = page.Index
-		op.Read.Records, err = recordsOf(page.Records)
-	}
+	index, err := readPage(ctx, w.t.at[node], w.t.store, op.Read)
+	op.Read.Index = index
 	var refused *client.Error
 	switch {
 	case err == nil:
@@ -368,15 +358,28 @@ func (w *worker) read(ctx context.Context, node int, namespace string, lineariza
 	return err
 }
 
-func recordsOf(page []client.Record) (records []history.Record, err error) {
-	for _, r := range page {
+// readPage reads the whole namespace that read names, and returns the index that the node says it
+// is of.
+func readPage(ctx context.Context, at *client.Client, store string, read *history.Read) (index uint64, err error) {
+	o := client.ReadOptions{Consistency: client.Linearizable, Limit: 1000}
+	if !read.Linearizable {
+		o.Consistency = client.Stale
+	}
+	page, err := at.Records(ctx, store, read.Namespace, o)
+	if err == nil && page.NextCursor != nil {
+		err = errors.New("a namespace has more than a page")
+	}
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range page.Records {
 		value, err := valueOf(r.Data)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		records = append(records, history.Record{ID: r.ID, Value: value, Index: r.Index})
+		read.Records = append(read.Records, history.Record{ID: r.ID, Value: value, Index: r.Index})
 	}
-	return records, nil
+	return page.Index, nil
 }
 
 // settle sends again, with its key, what nobody has an answer to, to some of the nodes,
