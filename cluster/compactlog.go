@@ -74,9 +74,9 @@ func removeCompacted(path string) error {
 }
 
 // freeBytes are those of a log file that are in no use. The list of them is made
-// at each open: see boltOptions.
+// at each open: see BoltTuning.
 func freeBytes(path string) (int64, error) {
-	store, err := openMapped(raftboltdb.Options{Path: path, BoltOptions: boltOptions()})
+	store, err := openMapped(raftboltdb.Options{Path: path, BoltOptions: BoltTuning()})
 	if err != nil {
 		return 0, err
 	}
@@ -85,14 +85,14 @@ func freeBytes(path string) (int64, error) {
 }
 
 func copyLog(from, to string) (err error) {
-	reading := boltOptions()
+	reading := BoltTuning()
 	reading.ReadOnly = true
 	src, err := bbolt.Open(from, 0o600, reading)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	writing := boltOptions()
+	writing := BoltTuning()
 	writing.NoSync = true // until all is there
 	dst, err := bbolt.Open(to, 0o600, writing)
 	if err != nil {

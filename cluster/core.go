@@ -22,9 +22,6 @@ const (
 	raftIOTimeout           = 10 * time.Second
 	snapshotBytesPerTimeout = 8 << 20
 	raftPooledConns         = 4
-	// maxAppendEntries bounds group commit and an AppendEntries; its bytes are
-	// bounded by the transport.
-	maxAppendEntries = 32
 )
 
 // core is a running Raft with all that it stands on.
@@ -140,9 +137,9 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 
 // openTransport opens what Raft sends through and receives from.
 func (c *core) openTransport(cfg coreConfig, logger hclog.Logger) *numberedTransport {
-	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: cfg.stream, MaxPool: raftPooledConns, Timeout: raftIOTimeout, Logger: logger,
-	})
+	tc := TransportTuning()
+	tc.Stream, tc.Logger = cfg.stream, logger
+	c.transport = raft.NewNetworkTransportWithConfig(tc)
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
 	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes, &c.heard)
 	return &numberedTransport{
@@ -213,17 +210,12 @@ func checkState(id identity, store *logStore, snapshots raft.SnapshotStore) erro
 }
 
 func raftConfig(cfg coreConfig) *raft.Config {
-	rc := raft.DefaultConfig()
+	rc := RaftTuning()
 	rc.LocalID = raft.ServerID(cfg.id.NodeID)
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
 	rc.LeaderLeaseTimeout = cfg.HeartbeatTimeout / 2
-	rc.MaxAppendEntries = maxAppendEntries
-	rc.TrailingLogs = firstTrailingEntries
-	// Raft would count entries; snapshotByBytes counts bytes.
-	rc.SnapshotThreshold = 1 << 62
 	// The node notices its removal itself, and stops in order.
 	rc.ShutdownOnRemove = false
-	rc.NoLegacyTelemetry = true
 	return rc
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"go.etcd.io/bbolt"
 
 	"pipesync/internal/durable"
 )
@@ -24,10 +23,6 @@ const (
 // boltOpenTimeout bounds the wait for another process's lock on raft.db.
 const boltOpenTimeout = 3 * time.Second
 
-// logCacheEntries is small because Raft counts entries and ours may be
-// megabytes: 16 of them are what a follower that keeps up still needs.
-const logCacheEntries = 16
-
 // LogFile keeps Raft's log and its variables. What a write has stored when it
 // returns survives a crash; of one that hasn't returned all survives, or nothing.
 type LogFile interface {
@@ -37,7 +32,7 @@ type LogFile interface {
 }
 
 func openBolt(dir string) (LogFile, error) {
-	store, err := openMapped(raftboltdb.Options{Path: filepath.Join(dir, logFileName), BoltOptions: boltOptions()})
+	store, err := openMapped(raftboltdb.Options{Path: filepath.Join(dir, logFileName), BoltOptions: BoltTuning()})
 	if err != nil {
 		return nil, fmt.Errorf("opening the log: %w", err)
 	}
@@ -45,16 +40,6 @@ func openBolt(dir string) (LogFile, error) {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), store.Close())
 	}
 	return store, nil
-}
-
-func boltOptions() *bbolt.Options {
-	return &bbolt.Options{
-		Timeout: boltOpenTimeout,
-		// The free list of a log that is cut often is large, and is rebuilt
-		// at open in less time than all the writes of it take.
-		NoFreelistSync: true,
-		FreelistType:   bbolt.FreelistMapType,
-	}
 }
 
 // logStore is the log file as Raft gets it: each read verified, each write watched,
@@ -73,7 +58,7 @@ func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) 
 	guard, alarm := newDiskGuard(fatal), &rotAlarm{fatal: fatal}
 	sealed := &sealedLog{LogStore: &guardedLog{file, guard}, alarm: alarm, floor: floor}
 	metered := &meteredLog{LogStore: sealed}
-	cached, err := raft.NewLogCache(logCacheEntries, metered)
+	cached, err := raft.NewLogCache(LogCacheEntries, metered)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), file.Close())
 	}

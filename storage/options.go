@@ -23,6 +23,8 @@ const (
 	DefaultCacheBytes = 192 << 20
 	// So many quarters of it are the fingerprints', the others Pebble's, for blocks.
 	tableQuarters = 2
+	// BlockCacheBytes is what is Pebble's where Options name no CacheBytes.
+	BlockCacheBytes = DefaultCacheBytes / 4 * (4 - tableQuarters)
 
 	// A memtable takes several full batches. What is lost in a crash, and
 	// replayed, is at most what the memtables hold.
@@ -98,20 +100,25 @@ func WrittenOnce(name string) bool {
 // pebbleOptions are the options for Pebble, but for the cache and the file
 // system, which the caller makes and owns.
 func pebbleOptions(o Options, ev *events) *pebble.Options {
-	memtable := uint64(memtableBytes)
+	po := PebbleTuning()
+	po.EventListener, po.Logger = ev.listener(), ev
 	if o.MemtableBytes != 0 {
-		memtable = o.MemtableBytes
+		po.MemTableSize = o.MemtableBytes
 	}
+	return po
+}
+
+// PebbleTuning is what decides how fast Pebble is, but for its cache of BlockCacheBytes. It
+// is exported for the bench's ceiling, which is to have the same.
+func PebbleTuning() *pebble.Options {
 	po := &pebble.Options{
 		CompactionConcurrencyRange:  func() (int, int) { return minCompactions, maxCompactions },
 		DisableWAL:                  true,
-		EventListener:               ev.listener(),
 		FormatMajorVersion:          formatMajorVersion,
 		L0CompactionThreshold:       l0CompactSublevels,
 		L0StopWritesThreshold:       l0StopSublevels,
-		Logger:                      ev,
 		MaxOpenFiles:                openFilesMax,
-		MemTableSize:                memtable,
+		MemTableSize:                memtableBytes,
 		MemTableStopWritesThreshold: memtableStopCount,
 	}
 	for i := range po.Levels {
