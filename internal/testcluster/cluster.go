@@ -43,6 +43,9 @@ type Config struct {
 	// HTTPClient is used by all clients of the cluster; nil: one of their own, which
 	// TLS needs.
 	HTTPClient *http.Client
+	// Env is of the processes of a node, counted from 0, beside this one's: of PIPESYNC_…
+	// nothing else comes to them. Nil: nothing.
+	Env func(node int) []string
 }
 
 // Host is a machine, or a network namespace that stands for one.
@@ -51,7 +54,6 @@ type Host struct {
 	Run []string // what a program is run with, so that it runs there
 	// Disk is an existing directory that takes the node's; empty: Config.Dir does.
 	Disk string
-	Env  []string // of its processes, beside this one's: of PIPESYNC_… nothing else comes to them
 }
 
 // Cluster is a set of nodes that share an admin token and a gossip key.
@@ -69,6 +71,7 @@ type Cluster struct {
 	certLife      time.Duration
 	scheme        string
 	httpClient    *http.Client
+	env           func(node int) []string
 }
 
 // Start runs cfg.Nodes processes, the first of which founds the cluster and
@@ -76,7 +79,7 @@ type Cluster struct {
 // ended what it started.
 func Start(ctx context.Context, cfg Config) (*Cluster, error) {
 	c := &Cluster{
-		scheme: "http://", binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, hosts: cfg.Hosts, certLife: cfg.CertLife, httpClient: cfg.HTTPClient,
+		scheme: "http://", binary: cfg.Binary, dir: cfg.Dir, basePort: cfg.BasePort, hosts: cfg.Hosts, certLife: cfg.CertLife, httpClient: cfg.HTTPClient, env: cfg.Env,
 		AdminTokenFile: filepath.Join(cfg.Dir, "admin-token"),
 		gossipKeyFile:  filepath.Join(cfg.Dir, "gossip-key"),
 	}
@@ -189,6 +192,9 @@ func (c *Cluster) newNode(i int) (*Node, error) {
 		Dir: filepath.Join(cmp.Or(host.Disk, c.dir), id), Log: filepath.Join(c.dir, id+".log"),
 		Binary:  c.binary,
 		cluster: c,
+	}
+	if c.env != nil {
+		n.env = c.env(i)
 	}
 	if err := c.certify(n); err != nil {
 		return nil, err

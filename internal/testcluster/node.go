@@ -28,6 +28,7 @@ type Node struct {
 	Binary string // of pipesync, that the next start runs
 
 	cluster *Cluster
+	env     []string
 	host    Host
 	mu      sync.Mutex
 	process *Process // nil: never started
@@ -49,7 +50,7 @@ func (n *Node) Start(flags ...string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = filepath.Dir(n.Dir)
-	cmd.Env = append(CleanEnv(), n.host.Env...)
+	cmd.Env = append(CleanEnv(), n.env...)
 	fmt.Fprintf(log, "---- %s %v\n", time.Now().Format(time.RFC3339Nano), cmd.Args)
 	process, err := StartProcess(cmd, log)
 	if err != nil {

@@ -116,10 +116,12 @@ func (r *run) start(ctx context.Context, dir string) (err error) {
 	if err := r.programs(ctx, dir); err != nil {
 		return err
 	}
-	cfg := testcluster.Config{Binary: cmp.Or(r.previous, r.binary), Dir: dir, Nodes: r.nodes}
+	cfg := testcluster.Config{Binary: cmp.Or(r.previous, r.binary), Dir: dir, Nodes: r.nodes, Env: func(node int) []string {
+		return append(r.environment(node), snapshotEnvironment()...)
+	}}
 	for i, h := range r.lab.Hosts {
 		disk := filepath.Join(dir, fmt.Sprintf("disk-%d", i+1))
-		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk, Env: append(r.environment(i), snapshotEnvironment()...)})
+		cfg.Hosts = append(cfg.Hosts, testcluster.Host{IP: h.IP, Run: netns.In(h.Namespace), Disk: disk})
 		if err := makeDisk(disk); err != nil {
 			return err
 		}
