@@ -7,11 +7,19 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"runtime"
 	"time"
 )
 
 // debugWriteTimeout bounds what a profile may take, its seconds included.
 const debugWriteTimeout = 10 * time.Minute
+
+// What waits for a channel or a lock is sampled: one wait in each so long a time, and one
+// contended unlock of so many. That costs less than can be measured.
+const (
+	blockSampleNanoseconds = 100_000
+	mutexSampleEvents      = 100
+)
 
 // serveDebug serves Go's profiles, where that is asked for. They show memory and may
 // take much time: the port is this machine's alone, and asks for no token.
@@ -24,6 +32,8 @@ func (n *node) serveDebug() error {
 		return err
 	}
 	n.debug = listener
+	runtime.SetBlockProfileRate(blockSampleNanoseconds)
+	runtime.SetMutexProfileFraction(mutexSampleEvents)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

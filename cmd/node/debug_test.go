@@ -19,6 +19,12 @@ func TestDebugPort(t *testing.T) {
 	if list := get(t, node.Debug+"/debug/pprof/goroutine?debug=1"); !strings.Contains(list, "serveDebug") {
 		t.Errorf("the goroutines are %s", list)
 	}
+	if waits := get(t, node.Debug+"/debug/pprof/block?debug=1"); !strings.Contains(waits, " @ 0x") {
+		t.Errorf("nothing has waited: %s", waits)
+	}
+	if locks := get(t, node.Debug+"/debug/pprof/mutex?debug=1"); !strings.Contains(locks, "sampling period=100\n") {
+		t.Errorf("locks are not sampled: %s", locks)
+	}
 	// The HTTP port has none of it.
 	if body := get(t, node.HTTP+"/debug/pprof/heap"); !strings.Contains(body, "ROUTE_NOT_FOUND") {
 		t.Errorf("the HTTP port says %s", body)
