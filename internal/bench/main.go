@@ -1,31 +1,29 @@
-// Command bench measures syncs of 5000 operations over a million records, in a
-// cluster of three processes on this machine.
+// Command bench gives Pipesync, etcd and a bare ceiling the same work on this machine, one
+// after the other and in turn, and says how far apart they are.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"runtime"
 	"syscall"
-	"text/tabwriter"
-
-	"pipesync/internal/testcluster"
 )
 
 type options struct {
 	binary      string
-	existing    int // records that the workloads find
-	syncs       int // measured, a workload
-	operations  int // a sync
-	recordBytes int // of data, a record
+	existing    int // records that the works find
+	repetitions int
+	failovers   int
+	minutes     int // of each steady load
+	only        string
+	alone       bool
 	tls         bool
+	save, check bool
+	profiles    string // directory; empty: none
 }
 
 func main() {
@@ -38,72 +36,84 @@ func main() {
 	}
 }
 
-// report is the line of JSON that is printed last.
-type report struct {
-	GoVersion   string   `json:"go_version"`
-	CPUs        int      `json:"cpus"`
-	Nodes       int      `json:"nodes"`
-	Existing    int      `json:"existing_records"`
-	Operations  int      `json:"operations_per_sync"`
-	RecordBytes int      `json:"record_bytes"`
-	TLS         bool     `json:"tls"`
-	Results     []result `json:"results"`
-}
-
-func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
-	o := options{}
+// parse makes options of the command line.
+func parse(args []string, progress io.Writer) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.StringVar(&o.binary, "binary", "", "a pipesync to measure instead of building one")
-	flags.IntVar(&o.existing, "existing", 1_000_000, "records that are there before the first sync that is measured")
-	flags.IntVar(&o.syncs, "syncs", 60, "syncs a workload")
-	flags.IntVar(&o.operations, "operations", 5000, "operations a sync")
-	flags.IntVar(&o.recordBytes, "record-bytes", 200, "bytes of data a record")
-	flags.BoolVar(&o.tls, "tls", false, "speak TLS to the nodes")
+	flags.IntVar(&o.existing, "existing", 1_000_000, "records that are there before the first request that is measured")
+	flags.IntVar(&o.repetitions, "repetitions", 3, "of each work, the systems in turn")
+	flags.IntVar(&o.minutes, "minutes", 10, "of 8 clients, and of entries of 16 MiB, for the memory and the elections")
+	flags.StringVar(&o.only, "work", "", "the works whose names begin so, and nothing else")
+	quick := flags.Bool("quick", false, "a tenth of the records, one repetition, no steady load: 3 minutes")
+	flags.StringVar(&o.profiles, "profiles", "", "write profiles of the nodes at each work to this directory")
+	flags.BoolVar(&o.save, "save", false, "write docs/benchmarks.md and docs/benchmarks.json")
+	flags.BoolVar(&o.check, "check", false, "fail where a ratio is a quarter below that in docs/benchmarks.json")
+	flags.BoolVar(&o.alone, "alone", false, "measure Pipesync alone, without its peers")
+	flags.BoolVar(&o.tls, "tls", false, "speak TLS to Pipesync's nodes")
 	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	o.failovers = 20
+	if *quick {
+		o.existing, o.repetitions, o.minutes, o.failovers = o.existing/10, 1, 0, 5
+	}
+	switch {
+	case flags.NArg() > 0:
+		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
+	case o.repetitions < 1 || o.minutes < 0 || o.existing < 20*batchOperations:
+		return o, fmt.Errorf("--repetitions must be at least 1, --minutes 0, and --existing %d", 20*batchOperations)
+	case o.save && (o.only != "" || o.alone):
+		return o, errors.New("--save stores a whole run: leave out --work and --alone")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
+	o, err := parse(args, progress)
+	if err != nil {
 		return err
 	}
-	if o.syncs < 1 || o.operations < 1 || o.existing < o.operations {
-		return errors.New("--syncs and --operations must be at least 1, and --existing at least --operations")
-	}
-	dir, err := os.MkdirTemp("", "pipesync-bench-")
-	if err != nil {
-		return fmt.Errorf("making a directory for the cluster: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.binary == "" {
-		fmt.Fprintln(progress, "building pipesync")
-		if o.binary, err = testcluster.Build(ctx, dir, false); err != nil {
+	var stored *report
+	if o.check { // what can't be checked need not be measured
+		if stored, err = readStored(ctx); err != nil {
+			return err
+		}
+		if err := stored.comparable(o); err != nil {
 			return err
 		}
 	}
-	if o.binary, err = filepath.Abs(o.binary); err != nil {
-		return err
-	}
-	c, err := testcluster.Start(ctx, testcluster.Config{Binary: o.binary, Dir: dir, Nodes: 3, TLS: o.tls})
+	l, err := newLab(ctx, o, progress)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	all, err := measure(ctx, c, o, progress)
+	defer func() { err = errors.Join(err, l.close()) }()
+	r, err := compareAll(ctx, l)
 	if err != nil {
 		return err
 	}
-	return print(out, report{
-		GoVersion: runtime.Version(), CPUs: runtime.NumCPU(), Nodes: len(c.Nodes), Existing: o.existing,
-		Operations: o.operations, RecordBytes: o.recordBytes, TLS: o.tls, Results: all,
-	})
+	if err := r.print(out); err != nil {
+		return err
+	}
+	if o.check {
+		if err := r.against(stored); err != nil {
+			return err
+		}
+	}
+	if o.save {
+		return r.save(ctx)
+	}
+	return nil
 }
 
-func print(out io.Writer, r report) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "workload\tsyncs\tp50 ms\tp90 ms\tmax ms\trecords/s\tratio\tprocessor ms\t")
-	for _, x := range r.Results {
-		fmt.Fprintf(table, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.0f\t%.2f\t%.1f\t\n",
-			x.Workload, x.Syncs, x.P50, x.P90, x.Max, x.RecordsPerSecond, x.Ratio, x.ProcessorPerSync)
+func compareAll(ctx context.Context, l *lab) (*report, error) {
+	b, err := newBench(ctx, l)
+	if err != nil {
+		return nil, err
 	}
-	if err := table.Flush(); err != nil {
-		return fmt.Errorf("printing the table: %w", err)
+	results, err := b.measure(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return json.NewEncoder(out).Encode(r)
+	return newReport(l.options, lookAround(ctx), results, b.facts), nil
 }

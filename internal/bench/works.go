@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"pipesync/internal/bench/load"
+)
+
+const (
+	recordBytes     = 200
+	batchOperations = 5000
+	// Systems are filled by so many clients, so many requests at a time.
+	loadClients, loadRequests = 2, 20
+)
+
+// work is what a job measures, and against what.
+type work struct {
+	name string
+	job  load.Job
+	peer []against
+}
+
+// against is what Pipesync is held against in a work: a system that gets the same
+// requests, or what Pipesync itself does in an earlier work.
+type against struct {
+	name  string
+	to    string  // where a system gets the requests; empty: it is the name of a work
+	least float64 // that the ratio is to be; 0: no target
+	// latency has the ratio be the other's p50 by Pipesync's; else it is Pipesync's rate by
+	// the other's. Either way more is better.
+	latency bool
+}
+
+func batch(kind string, clients, requests int, to string) load.Job {
+	return load.Job{Kind: kind, Clients: clients, Operations: batchOperations, Requests: requests, Bytes: recordBytes, To: to}
+}
+
+func single(kind string, clients, requests int, to string) load.Job {
+	return load.Job{Kind: kind, Clients: clients, Operations: 1, Requests: requests, Bytes: recordBytes, To: to}
+}
+
+const (
+	insertsToTheLeader = "inserts of 5000, 1 client to the leader"
+	inserts            = "inserts of 5000, 1 client"
+)
+
+// Batches go to followers where nothing else is said, which is the harder half.
+var works = []work{
+	{insertsToTheLeader, batch(load.Fresh, 1, 30, load.Leader), nil},
+	{inserts, batch(load.Fresh, 1, 30, load.Followers), []against{
+		{name: ceilingName, to: load.Leader, least: 0.6}, {name: etcdName, to: load.Leader, least: 2},
+		{name: insertsToTheLeader, least: 1 / 1.1, latency: true},
+	}},
+	{"inserts of 5000, 8 clients", batch(load.Fresh, 8, 48, load.Spread), []against{
+		{name: ceilingName, to: load.Leader, least: 0.6}, {name: etcdName, to: load.Leader, least: 4},
+	}},
+	{"updates of 5000, 1 client", batch(load.Update, 1, 20, load.Followers), []against{
+		{name: ceilingName, to: load.Leader, least: 0.4}, {name: etcdName, to: load.Leader, least: 1.5},
+	}},
+	{"re-push of 5000, 1 client", batch(load.Repush, 1, 30, load.Followers), []against{{name: inserts, least: 1.2}}},
+	{"1 operation, 1 client", single(load.Fresh, 1, 1000, load.Leader), []against{
+		{name: ceilingName, to: load.Leader, least: 1 / 1.5, latency: true}, {name: etcdName, to: load.Leader},
+	}},
+	{"1 operation, 64 clients to the leader", single(load.Fresh, 64, 8000, load.Leader), []against{
+		{name: ceilingName, to: load.Leader, least: 0.55}, {name: etcdName, to: load.Leader, least: 1.2},
+	}},
+	{"1 operation, 64 clients to all", single(load.Fresh, 64, 8000, load.Spread), []against{
+		{name: ceilingName, to: load.Leader, least: 0.4}, {name: etcdName, to: load.Spread, least: 1},
+	}},
+	{"reads, 64 clients on followers", single(load.Read, 64, 8000, load.Followers), []against{
+		{name: etcdName, to: load.Followers, least: 1.5},
+	}},
+}
+
+// result is what one system has shown of one work, a repetition each.
+type result struct {
+	work        work
+	system      string
+	repetitions []load.Figures
+}
+
+// bench is one run.
+type bench struct {
+	*lab
+	ours     *pipesync
+	systems  []system // ours among them
+	profiler *profiler
+	facts    []fact
+}
+
+// newBench starts Pipesync, and its peers unless it is to be alone.
+func newBench(ctx context.Context, l *lab) (*bench, error) {
+	b := &bench{lab: l}
+	var err error
+	if b.profiler, err = newProfiler(l.profiles); err != nil {
+		return nil, err
+	}
+	if b.ours, err = l.pipesync(ctx, b.profiler.environment); err != nil {
+		return nil, err
+	}
+	b.systems = []system{{pipesyncName, b.ours.Run}}
+	if l.alone {
+		return b, nil
+	}
+	for _, name := range []string{ceilingName, etcdName} {
+		peer, err := l.peer(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		b.systems = append(b.systems, peer)
+	}
+	return b, nil
+}
+
+// measure fills all systems, and has each do each work, in turn, so that whatever else
+// the machine does meets them all alike. Then comes what Pipesync alone is measured at.
+func (b *bench) measure(ctx context.Context) ([]*result, error) {
+	if err := b.fill(ctx); err != nil {
+		return nil, err
+	}
+	var all []*result
+	for _, w := range works {
+		if !strings.HasPrefix(w.name, b.only) {
+			continue
+		}
+		results, err := b.compare(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, results...)
+	}
+	if b.only != "" {
+		return all, nil
+	}
+	return all, b.measureFacts(ctx)
+}
+
+// fill has Pipesync's nodes start again with a tenth of the records and with all.
+func (b *bench) fill(ctx context.Context) error {
+	var tenth float64
+	for _, part := range []int{b.existing / 10, b.existing - b.existing/10} {
+		for _, s := range b.systems {
+			fmt.Fprintf(b.progress, "loading %d records into %s\n", part, s.name)
+			if err := s.fill(ctx, part); err != nil {
+				return err
+			}
+		}
+		if b.only != "" {
+			continue
+		}
+		seconds, err := b.ours.restartSeconds(ctx)
+		if err != nil {
+			return fmt.Errorf("restarting: %w", err)
+		}
+		if tenth == 0 {
+			tenth = seconds
+			continue
+		}
+		b.facts = append(b.facts, atMost(3, fmt.Sprintf("restart with %d records, ready", b.existing), seconds, "s"),
+			atMost(1.5, "the same, by that with a tenth of them", seconds/tenth, ""))
+	}
+	return nil
+}
+
+// fill makes fresh records.
+func (s system) fill(ctx context.Context, records int) error {
+	for left := records / batchOperations; left > 0; left -= loadRequests {
+		if _, err := s.run(ctx, batch(load.Fresh, loadClients, min(left, loadRequests), load.Leader)); err != nil {
+			return fmt.Errorf("%s: loading: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// compare has each system do a work, in turn.
+func (b *bench) compare(ctx context.Context, w work) (all []*result, err error) {
+	of := map[string]*result{}
+	for repetition := range b.repetitions {
+		for _, s := range b.systems {
+			j, takes := w.jobFor(s.name)
+			if !takes {
+				continue
+			}
+			if of[s.name] == nil {
+				of[s.name] = &result{work: w, system: s.name}
+				all = append(all, of[s.name])
+			}
+			done := func() error { return nil }
+			if s.name == pipesyncName && repetition == 0 {
+				done = b.profiler.during(ctx, w.name)
+			}
+			figures, err := s.run(ctx, j)
+			if err := errors.Join(err, done()); err != nil {
+				return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
+			}
+			of[s.name].repetitions = append(of[s.name].repetitions, figures)
+			fmt.Fprintf(b.progress, "%s: %s, repetition %d: %.2f s\n", w.name, s.name, repetition+1, figures.Seconds)
+		}
+	}
+	return all, nil
+}
+
+// jobFor is the job as a system gets it.
+func (w work) jobFor(system string) (j load.Job, takes bool) {
+	j = w.job
+	if system == pipesyncName {
+		return j, true
+	}
+	for _, a := range w.peer {
+		if a.name == system {
+			j.To = a.to
+			return j, true
+		}
+	}
+	return j, false
+}
