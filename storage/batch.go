@@ -13,6 +13,7 @@ import (
 type Batch struct {
 	pebble *pebble.Batch
 	table  *fingerprintTable // of the database
+	cache  *rowCache         // likewise
 	key    []byte            // of the row being added; used again for the next
 	end    []byte            // of the range being dropped; likewise
 	w      writer
@@ -22,7 +23,7 @@ type Batch struct {
 
 // NewBatch gives an empty batch, to be closed when done with, committed or not.
 func (db *DB) NewBatch() *Batch {
-	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes)), table: db.table}
+	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes)), table: db.table, cache: db.cache}
 	b.chain.digest.Reset()
 	return b
 }
@@ -32,15 +33,30 @@ func (db *DB) NewBatch() *Batch {
 func (b *Batch) Commit() error {
 	b.table.mu.Lock()
 	defer b.table.mu.Unlock()
-	err := b.table.follow(b.pebble)
+	writes, err := b.follow()
 	if err == nil {
-		err = b.pebble.Commit(pebble.NoSync)
+		err = b.cache.during(writes, func() error { return b.pebble.Commit(pebble.NoSync) })
 	}
 	if err != nil {
 		b.table.forget()
 		return fmt.Errorf("commit storage batch: %w", corruption(err))
 	}
 	return nil
+}
+
+// follow has the table do what the batch does to fingerprints, and returns what it does
+// to rows that may be in the cache. Those are in the batch's memory.
+func (b *Batch) follow() (writes rowWrites, err error) {
+	for r := b.pebble.Reader(); ; {
+		op, key, value, ok, err := r.Next()
+		if err == nil && ok {
+			writes.add(op, key, value)
+			err = b.table.follow(op, key, value)
+		}
+		if err != nil || !ok {
+			return writes, err
+		}
+	}
 }
 
 // Close frees the batch; one that wasn't committed leaves no trace.

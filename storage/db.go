@@ -56,14 +56,16 @@ func Open(dir string, o Options) (*DB, error) {
 			dir, v, formatMajorVersion)
 		return nil, errors.Join(err, db.Close(), watch.Close(), table.close())
 	}
-	return &DB{rows: rows{db}, pebble: db, table: table, events: ev, watch: watch}, nil
+	return &DB{rows: rows{db, newRowCache(), latest}, pebble: db, table: table, events: ev, watch: watch}, nil
 }
 
 // Snapshot gives a consistent view of what has been committed so far. It holds
 // back the reclaiming of space until it is closed.
 func (db *DB) Snapshot() *Snapshot {
+	db.cache.mu.RLock()
+	defer db.cache.mu.RUnlock()
 	s := db.pebble.NewSnapshot()
-	return &Snapshot{rows: rows{s}, pebble: s}
+	return &Snapshot{rows: rows{s, db.cache, db.cache.current()}, pebble: s}
 }
 
 // Flush returns when everything committed before the call is on disk and

@@ -148,24 +148,18 @@ func (t *fingerprintTable) dropRange(start, end []byte) {
 }
 
 // follow does what a batch does to fingerprints; mu is held.
-func (t *fingerprintTable) follow(batch *pebble.Batch) error {
-	for r := batch.Reader(); ; {
-		kind, key, value, ok, err := r.Next()
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			return nil
-		case kind == pebble.InternalKeyKindRangeDelete:
-			t.dropRange(key, value)
-		case key[0] != byte(kindFingerprint):
-		case kind == pebble.InternalKeyKindSet:
-			t.put(t.tag(key), value)
-		case kind == pebble.InternalKeyKindDelete && planted.Is(planted.StaleTable):
-		case kind == pebble.InternalKeyKindDelete:
-			t.remove(t.tag(key))
-		default:
-			return errors.New("a batch does to fingerprints what their table doesn't know")
-		}
+func (t *fingerprintTable) follow(op pebble.InternalKeyKind, key, value []byte) error {
+	switch {
+	case op == pebble.InternalKeyKindRangeDelete:
+		t.dropRange(key, value)
+	case key[0] != byte(kindFingerprint):
+	case op == pebble.InternalKeyKindSet:
+		t.put(t.tag(key), value)
+	case op == pebble.InternalKeyKindDelete && planted.Is(planted.StaleTable):
+	case op == pebble.InternalKeyKindDelete:
+		t.remove(t.tag(key))
+	default:
+		return errors.New("a batch does to fingerprints what their table doesn't know")
 	}
+	return nil
 }

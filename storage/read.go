@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -113,7 +114,11 @@ var (
 )
 
 // rows implements Reader over a Pebble database or snapshot.
-type rows struct{ src pebble.Reader }
+type rows struct {
+	src     pebble.Reader
+	cache   *rowCache
+	version uint64 // that src sees
+}
 
 // decodable is a pointer to a row.
 type decodable[T any] interface {
@@ -145,14 +150,37 @@ func readError(key []byte, err error) error {
 }
 
 func get[T any, P decodable[T]](rs rows, key []byte) (row T, found bool, err error) {
+	if !isCached[key[0]] {
+		return read[T, P](rs, key, func([]byte) {})
+	}
+	value, known, ticket := rs.cache.get(key, rs.version)
+	if !known {
+		return read[T, P](rs, key, func(value []byte) { rs.cache.put(key, bytes.Clone(value), ticket) })
+	}
+	if value == nil {
+		return row, false, nil
+	}
+	if err := decodeRow[T, P](key, value, &row); err != nil {
+		var zero T
+		return zero, false, err
+	}
+	return row, true, nil
+}
+
+// read reads a row from the database. It gives its value to keep, or nil where there is
+// none, which is valid during the call alone.
+func read[T any, P decodable[T]](rs rows, key []byte, keep func(value []byte)) (row T, found bool, err error) {
 	value, closer, err := rs.src.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
+		keep(nil)
 		return row, false, nil
 	}
 	if err != nil {
 		return row, false, readError(key, err)
 	}
-	err = decodeRow[T, P](key, value, &row)
+	if err = decodeRow[T, P](key, value, &row); err == nil {
+		keep(value)
+	}
 	if err := errors.Join(err, closer.Close()); err != nil {
 		var zero T
 		return zero, false, err
