@@ -38,6 +38,9 @@ func handOver(ctx context.Context, n *nemesis) (*broken, error) {
 // replace takes a member out of the cluster and has it join again with an empty disk.
 func replace(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	gone, via := nodes[0], n.another(nodes[0])
+	if err := n.keepPrevious(ctx, gone); err != nil {
+		return nil, err
+	}
 	b := &broken{on: nodes, heal: joins(gone, via)}
 	if err := takeOut(ctx, gone, via); err != nil {
 		return b, err
@@ -95,6 +98,9 @@ func churn(ctx context.Context, n *nemesis) (*broken, error) {
 // an empty disk.
 func leave(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	gone, via := nodes[0], n.another(nodes[0])
+	if err := n.keepPrevious(ctx, gone); err != nil {
+		return nil, err
+	}
 	b := &broken{on: nodes, heal: joins(gone, via)}
 	if err := n.leaves(ctx, gone); err != nil {
 		return b, err
@@ -113,6 +119,9 @@ func leave(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken,
 // forget has a member lose its disk, and try to come back as if nothing had happened.
 func forget(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
 	lost, via := nodes[0], n.another(nodes[0])
+	if err := n.keepPrevious(ctx, lost); err != nil {
+		return nil, err
+	}
 	joins := func(ctx context.Context) error {
 		_, err := lost.Client().Join(ctx, client.JoinRequest{Peer: via.Peer, Token: n.cluster.AdminToken})
 		if codeOf(err) == "ALREADY_JOINED" {

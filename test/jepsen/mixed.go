@@ -86,6 +86,16 @@ func (n *nemesis) swap(ctx context.Context, from, to string, atLeast int) (*brok
 	return b, err
 }
 
+// keepPrevious has another member run the previous release before the only one that does is
+// taken out: without it the cluster's version rises, and it couldn't come back.
+func (n *nemesis) keepPrevious(ctx context.Context, gone *testcluster.Node) error {
+	old := n.running(n.previous)
+	if !n.mixed || len(old) != 1 || old[0] != gone {
+		return nil
+	}
+	return n.restartAs(ctx, n.another(gone), n.previous)
+}
+
 // running are the members that run a program, in an order of chance.
 func (n *nemesis) running(program string) []*testcluster.Node {
 	return slices.DeleteFunc(n.shuffled(), func(node *testcluster.Node) bool { return node.Binary != program })

@@ -21,7 +21,7 @@ import (
 
 // maxSearchSeconds is how long the search for an order may take for one namespace. One
 // that isn't found by then counts as an anomaly.
-const maxSearchSeconds = 60
+const maxSearchSeconds = 300
 
 // Linearizable looks, for each namespace, for an order of syncs and linearizable reads
 // that explains them all and agrees with real time, without believing any index
