@@ -2,6 +2,7 @@ package storage
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -11,7 +12,9 @@ import (
 // were added: of two writes to a row the later one holds. Nothing can be seen
 // before Commit. A Batch belongs to one goroutine; it copies what it is given.
 type Batch struct {
-	pebble *pebble.Batch
+	db     *pebble.DB
+	pebble *pebble.Batch     // of all that is not in parts; at Commit of all
+	parts  [3]*pebble.Batch  // see part
 	table  *fingerprintTable // of the database
 	cache  *rowCache         // likewise
 	key    []byte            // of the row being added; used again for the next
@@ -23,9 +26,48 @@ type Batch struct {
 
 // NewBatch gives an empty batch, to be closed when done with, committed or not.
 func (db *DB) NewBatch() *Batch {
-	b := &Batch{pebble: db.pebble.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes)), table: db.table, cache: db.cache}
+	b := &Batch{db: db.pebble, pebble: newBatch(db.pebble), table: db.table, cache: db.cache}
 	b.chain.digest.Reset()
 	return b
+}
+
+func newBatch(db *pebble.DB) *pebble.Batch {
+	return db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchRetainedBytes))
+}
+
+// part is the batch for a row, or for a range of such rows. Records come by id, and each
+// has a row of several kinds: Pebble adds to a memtable several times as fast what comes
+// in the order of keys, so rows of such a kind are gathered apart.
+func (b *Batch) part(k kind) *pebble.Batch {
+	i := 0
+	switch k {
+	case kindFingerprint:
+	case kindContent:
+		i = 1
+	case kindChange:
+		i = 2
+	default:
+		return b.pebble
+	}
+	if b.parts[i] == nil {
+		b.parts[i] = newBatch(b.db)
+	}
+	return b.parts[i]
+}
+
+// join has all parts in b.pebble. Two writes to one row are in the same part, in their
+// order.
+func (b *Batch) join() error {
+	for i, part := range b.parts {
+		if part == nil {
+			continue
+		}
+		b.parts[i] = nil
+		if err := errors.Join(b.pebble.Apply(part, nil), part.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Commit makes the batch visible at once and whole. It returns before the batch
@@ -33,7 +75,11 @@ func (db *DB) NewBatch() *Batch {
 func (b *Batch) Commit() error {
 	b.table.mu.Lock()
 	defer b.table.mu.Unlock()
-	writes, err := b.follow()
+	err := b.join()
+	var writes rowWrites
+	if err == nil {
+		writes, err = b.follow()
+	}
 	if err == nil {
 		err = b.cache.during(writes, func() error { return b.pebble.Commit(pebble.NoSync) })
 	}
@@ -61,21 +107,35 @@ func (b *Batch) follow() (writes rowWrites, err error) {
 
 // Close frees the batch; one that wasn't committed leaves no trace.
 func (b *Batch) Close() error {
-	if err := b.pebble.Close(); err != nil {
+	errs := []error{b.pebble.Close()}
+	for _, part := range b.parts {
+		if part != nil {
+			errs = append(errs, part.Close())
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close storage batch: %w", err)
 	}
 	return nil
 }
 
 // Bytes is the size of the batch so far.
-func (b *Batch) Bytes() int { return b.pebble.Len() }
+func (b *Batch) Bytes() int {
+	size := b.pebble.Len()
+	for _, part := range b.parts {
+		if part != nil {
+			size += part.Len()
+		}
+	}
+	return size
+}
 
 // put adds the row at b.key, encoding it straight into Pebble's memory. The
 // first pass over its fields counts, the second writes.
 func put[R interface{ encode(*writer) }](b *Batch, row R) {
 	b.w = writer{}
 	row.encode(&b.w)
-	op := b.pebble.SetDeferred(len(b.key), b.w.n)
+	op := b.part(kind(b.key[0])).SetDeferred(len(b.key), b.w.n)
 	copy(op.Key, b.key)
 	b.w = writer{buf: op.Value}
 	row.encode(&b.w)
@@ -95,7 +155,7 @@ func (b *Batch) finish(kind chainOp, op *pebble.DeferredBatchOp) {
 }
 
 func (b *Batch) delete() {
-	op := b.pebble.DeleteDeferred(len(b.key))
+	op := b.part(kind(b.key[0])).DeleteDeferred(len(b.key))
 	copy(op.Key, b.key)
 	b.finish(chainDelete, op)
 }
@@ -424,7 +484,7 @@ func (b *Batch) dropPrefix() {
 
 // dropRange removes the rows from b.key up to, but without, b.end.
 func (b *Batch) dropRange() {
-	op := b.pebble.DeleteRangeDeferred(len(b.key), len(b.end))
+	op := b.part(kind(b.key[0])).DeleteRangeDeferred(len(b.key), len(b.end))
 	copy(op.Key, b.key)
 	copy(op.Value, b.end)
 	b.finish(chainDropRange, op)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +19,9 @@ type DB struct {
 	table  *fingerprintTable
 	events *events
 	watch  io.Closer // of the disk's health
+
+	stop       chan struct{} // what is in the background
+	background sync.WaitGroup
 }
 
 // Open opens the database in dir, and makes both where they are missing (dir
@@ -36,11 +40,11 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	ev := newEvents(o)
 	po := pebbleOptions(o, ev)
-	table, err := newFingerprintTable(o.CacheBytes / 4 * tableQuarters)
+	table, err := newFingerprintTable(o.CacheBytes/cacheParts*tableParts, o.CacheBytes/cacheParts*filterParts)
 	if err != nil {
 		return nil, fmt.Errorf("open storage in %s: %w", dir, err)
 	}
-	cache := pebble.NewCache(o.CacheBytes / 4 * (4 - tableQuarters))
+	cache := pebble.NewCache(o.CacheBytes / cacheParts * (cacheParts - tableParts - filterParts))
 	defer cache.Unref() // the database holds a reference of its own
 	po.Cache = cache
 	// Pebble would watch the disk itself, but leaves its watch running where
@@ -56,7 +60,9 @@ func Open(dir string, o Options) (*DB, error) {
 			dir, v, formatMajorVersion)
 		return nil, errors.Join(err, db.Close(), watch.Close(), table.close())
 	}
-	return &DB{rows: rows{db, newRowCache(), latest}, pebble: db, table: table, events: ev, watch: watch}, nil
+	d := &DB{rows: rows{db, newRowCache(), latest}, pebble: db, table: table, events: ev, watch: watch, stop: make(chan struct{})}
+	d.background.Go(func() { d.keepFilter(d.stop) })
+	return d, nil
 }
 
 // Snapshot gives a consistent view of what has been committed so far. It holds
@@ -92,6 +98,8 @@ func (db *DB) Checkpoint(dir string) error {
 // Close flushes and closes the database. It fails, but closes all the same,
 // when a Snapshot is still open.
 func (db *DB) Close() error {
+	close(db.stop)
+	db.background.Wait()
 	if err := errors.Join(db.Flush(), db.pebble.Close(), db.watch.Close(), db.table.close()); err != nil {
 		return fmt.Errorf("close storage: %w", err)
 	}

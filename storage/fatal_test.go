@@ -196,9 +196,9 @@ func TestReadErrors(t *testing.T) {
 		}
 		return nil
 	}))
-	db = openTest(t, dbDir, Options{FS: disk})
+	db = openTest(t, dbDir, Options{FS: disk, CacheBytes: 1}) // of what was read nothing stays
 	// Pebble's own reading in the background would call Fatal.
-	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete {
+	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete || !db.hasFilter() {
 		runtime.Gosched()
 	}
 	id := benchID(7)

@@ -3,14 +3,12 @@ package storage
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/dchest/siphash"
 
 	"pipesync/internal/planted"
 )
@@ -38,24 +36,25 @@ type tag [tagBytes]byte
 // a fixed size outside of Go's heap. It is never behind the database: whoever commits
 // a batch holds mu until both have all of it, and so does whoever looks up ids.
 //
-// A row's tag are the first 128 bits of a SHA-256 over its key and a secret of this
-// table: that two rows have the same is as unlikely as that two contents have the
-// same hash, and nobody can search for such a pair.
+// A row's tag are the 128 bits of SipHash-2-4 (Aumasson, Bernstein, 2012) over its key,
+// with a secret of this table: that two rows have the same is as unlikely as that two
+// contents have the same hash, and nobody can search for such a pair.
 type fingerprintTable struct {
 	mu      sync.Mutex
 	memory  []byte // of whole buckets
-	secret  [16]byte
+	secret  [2]uint64
 	dropped map[[generationBytes]byte]uint32 // how often a range of a generation's rows was
 	hashed  []byte                           // used again for the next tag
+	filters filters
 }
 
-func newFingerprintTable(size int64) (*fingerprintTable, error) {
+func newFingerprintTable(size, filterSize int64) (*fingerprintTable, error) {
 	size = max(size/bucketBytes, 1) * bucketBytes
-	memory, err := syscall.Mmap(-1, 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	memory, err := mapMemory(size)
 	if err != nil {
-		return nil, fmt.Errorf("getting %d bytes of memory for fingerprints: %w", size, err)
+		return nil, err
 	}
-	t := &fingerprintTable{memory: memory}
+	t := &fingerprintTable{memory: memory, filters: filters{size: filterSize, due: make(chan struct{}, 1)}}
 	t.forget()
 	return t, nil
 }
@@ -65,24 +64,25 @@ func (t *fingerprintTable) close() error {
 	defer t.mu.Unlock()
 	memory := t.memory
 	t.memory = nil
-	if err := syscall.Munmap(memory); err != nil {
-		return fmt.Errorf("giving back the memory of fingerprints: %w", err)
-	}
-	return nil
+	return errors.Join(unmapMemory(memory), t.filters.close())
 }
 
 // forget makes all tags others than they were.
 func (t *fingerprintTable) forget() {
-	_, _ = rand.Read(t.secret[:]) // never fails
+	var secret [16]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	t.secret = [2]uint64{binary.LittleEndian.Uint64(secret[:]), binary.LittleEndian.Uint64(secret[8:])}
 	t.dropped = map[[generationBytes]byte]uint32{}
 }
 
 // tag names the row with this key; so do the calls of the other methods.
-func (t *fingerprintTable) tag(key []byte) tag {
-	t.hashed = append(t.hashed[:0], t.secret[:]...)
-	t.hashed = binary.BigEndian.AppendUint32(t.hashed, t.dropped[[generationBytes]byte(key)])
-	sum := sha256.Sum256(append(t.hashed, key...))
-	return tag(sum[:])
+func (t *fingerprintTable) tag(key []byte) (g tag) {
+	t.hashed = binary.BigEndian.AppendUint32(t.hashed[:0], t.dropped[[generationBytes]byte(key)])
+	t.hashed = append(t.hashed, key...)
+	low, high := siphash.Hash128(t.secret[0], t.secret[1], t.hashed)
+	binary.LittleEndian.PutUint64(g[:], low)
+	binary.LittleEndian.PutUint64(g[8:], high)
+	return g
 }
 
 func (t *fingerprintTable) bucket(g tag) []byte {
@@ -155,6 +155,7 @@ func (t *fingerprintTable) follow(op pebble.InternalKeyKind, key, value []byte) 
 	case key[0] != byte(kindFingerprint):
 	case op == pebble.InternalKeyKindSet:
 		t.put(t.tag(key), value)
+		t.filters.add(key)
 	case op == pebble.InternalKeyKindDelete && planted.Is(planted.StaleTable):
 	case op == pebble.InternalKeyKindDelete:
 		t.remove(t.tag(key))

@@ -58,6 +58,12 @@ func TestTableFollowsDatabase(t *testing.T) {
 					batch = nil
 				}
 			},
+			"make a filter": func(*rapid.T) {
+				select {
+				case db.table.filters.due <- struct{}{}:
+				default:
+				}
+			},
 			"": func(t *rapid.T) {
 				ids := slices.Compact(slices.Sorted(slices.Values(rapid.SliceOfN(id, 0, 30).Draw(t, "looked up"))))
 				for key := range 8 {
@@ -127,7 +133,7 @@ func TestFingerprintsFitSlots(t *testing.T) {
 }
 
 func TestTableKeepsTheNewest(t *testing.T) {
-	table, err := newFingerprintTable(1) // one bucket
+	table, err := newFingerprintTable(1, 1) // one bucket
 	check(t, err)
 	defer func() { check(t, table.close()) }()
 	tags := make([]tag, slotsPerBucket+3)

@@ -54,6 +54,9 @@ func (l *lookup) value() ([]byte, error) {
 	if l.table == nil {
 		return l.read()
 	}
+	if !l.table.filters.mayHave(l.key) {
+		return nil, nil
+	}
 	tag := l.table.tag(l.key)
 	if value := l.table.get(tag); value != nil {
 		return value, nil

@@ -21,10 +21,13 @@ const formatMajorVersion = pebble.FormatTableFormatV6
 const (
 	// DefaultCacheBytes is CacheBytes where Options name none.
 	DefaultCacheBytes = 192 << 20
-	// So many quarters of it are the fingerprints', the others Pebble's, for blocks.
-	tableQuarters = 2
+	// So many of its parts are the fingerprints', and their filter's, the others
+	// Pebble's, for blocks.
+	cacheParts  = 12
+	tableParts  = 6
+	filterParts = 1
 	// BlockCacheBytes is what is Pebble's where Options name no CacheBytes.
-	BlockCacheBytes = DefaultCacheBytes / 4 * (4 - tableQuarters)
+	BlockCacheBytes = DefaultCacheBytes / cacheParts * (cacheParts - tableParts - filterParts)
 
 	// A memtable takes several full batches. What is lost in a crash, and
 	// replayed, is at most what the memtables hold.

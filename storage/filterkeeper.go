@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// filterChunkKeys are read before any of them is added, so that whoever commits waits
+// for no disk.
+const filterChunkKeys = 4096
+
+var errClosing = errors.New("the database is being closed")
+
+// filters are the filter of a database's fingerprints, and the next one while that is being
+// made: with what is there at some moment, and what is committed after. They are under
+// the lock of the fingerprintTable.
+type filters struct {
+	size     int64 // in bytes, of each
+	complete *fingerprintFilter
+	building *fingerprintFilter
+	scanned  int           // keys that complete was made of
+	due      chan struct{} // of capacity 1
+}
+
+// add takes up a row that is being committed.
+func (f *filters) add(key []byte) {
+	if f.building != nil {
+		f.building.add(f.building.hash(key))
+	}
+	if f.complete == nil {
+		return
+	}
+	f.complete.add(f.complete.hash(key))
+	// What was written again, or is gone, is counted as well: a new filter has fewer
+	// keys, unless all of them are still there. So one is made for each doubling.
+	if f.building == nil && f.complete.full() && f.complete.added >= 2*f.scanned {
+		select {
+		case f.due <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (f *filters) close() error {
+	if f.complete == nil {
+		return nil
+	}
+	return f.complete.close()
+}
+
+// mayHave is false only where there is no such row.
+func (f *filters) mayHave(key []byte) bool {
+	return f.complete == nil || f.complete.mayHave(f.complete.hash(key))
+}
+
+// keepFilter makes a filter at once, and another whenever one is due, until stop is
+// closed. Without one everything goes on, slower: what can't be read is met by whoever
+// needs it.
+func (db *DB) keepFilter(stop <-chan struct{}) {
+	for {
+		if err := db.buildFilter(stop); err != nil {
+			db.events.log.Warn("no filter of fingerprints is made: syncs of new records are slower", "error", err)
+		}
+		select {
+		case <-db.table.filters.due:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (db *DB) buildFilter(stop <-chan struct{}) error {
+	t := db.table
+	next, err := newFingerprintFilter(t.filters.size)
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.filters.building = next
+	state := db.pebble.NewSnapshot() // nobody is committing
+	t.mu.Unlock()
+	scanned, err := t.scan(state, next, stop)
+	closeErr := state.Close()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filters.building = nil
+	old := next
+	if err == nil {
+		old, t.filters.complete, t.filters.scanned = t.filters.complete, next, scanned
+	}
+	if old != nil {
+		err = errors.Join(err, old.close())
+	}
+	return errors.Join(err, closeErr)
+}
+
+// scan adds the keys of all fingerprints to a filter.
+func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, stop <-chan struct{}) (scanned int, err error) {
+	prefix := []byte{byte(kindFingerprint)}
+	it, err := state.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: appendPrefixEnd(nil, prefix)})
+	if err != nil {
+		return 0, corruption(err)
+	}
+	defer closeIter(it, prefix, &err)
+	chunk := make([]uint64, 0, filterChunkKeys)
+	for more := it.First(); more || len(chunk) > 0; more = more && it.Next() {
+		if more {
+			if chunk = append(chunk, to.hash(it.Key())); len(chunk) < cap(chunk) {
+				continue
+			}
+		}
+		select {
+		case <-stop:
+			return 0, errClosing
+		default:
+		}
+		t.mu.Lock()
+		for _, hash := range chunk {
+			to.add(hash)
+		}
+		t.mu.Unlock()
+		scanned, chunk = scanned+len(chunk), chunk[:0]
+	}
+	return scanned, nil
+}
