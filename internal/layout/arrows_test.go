@@ -45,6 +45,7 @@ var arrows = map[string][]string{
 	"internal/bench":         {"client", "internal/bench/load", "internal/testcluster"},
 	"internal/bench/ceiling": {"cluster", "internal/bench/load", "storage"},
 	"internal/bench/load":    {},
+	"internal/placement":     {},
 	"test/...":               {"client", "internal/netns", "internal/seeds", "internal/testcluster"},
 	"test/e2e":               {"client", "internal/netns", "internal/seeds", "internal/testcluster", "test/jepsen/vdso"},
 	"test/jepsen":            {"client", "fsm", "internal/netns", "internal/planted", "internal/seeds", "internal/testcluster", "test/jepsen/check", "test/jepsen/faultfs", "test/jepsen/history", "test/jepsen/rot", "test/jepsen/vdso"},
