@@ -20,6 +20,7 @@ type options struct {
 	failovers   int
 	minutes     int // of each steady load
 	only        string
+	curves      bool
 	alone       bool
 	tls         bool
 	save, check bool
@@ -44,10 +45,11 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	flags.IntVar(&o.existing, "existing", 1_000_000, "records that are there before the first request that is measured")
 	flags.IntVar(&o.repetitions, "repetitions", 3, "of each work, the systems in turn")
 	flags.IntVar(&o.minutes, "minutes", 10, "of 8 clients, and of entries of 16 MiB, for the memory and the elections")
-	flags.StringVar(&o.only, "work", "", "the works whose names begin so, and nothing else")
+	flags.StringVar(&o.only, "work", "", "the works, or curves, whose names begin so, and nothing else")
+	flags.BoolVar(&o.curves, "curves", false, "measure Pipesync's cost as work grows: 15 minutes")
 	quick := flags.Bool("quick", false, "a tenth of the records, one repetition, no steady load: 3 minutes")
 	flags.StringVar(&o.profiles, "profiles", "", "write profiles of the nodes at each work to this directory")
-	flags.BoolVar(&o.save, "save", false, "write docs/benchmarks.md and docs/benchmarks.json")
+	flags.BoolVar(&o.save, "save", false, "write docs/benchmarks.*, or docs/growth/*")
 	flags.BoolVar(&o.check, "check", false, "fail where a ratio is a quarter below that in docs/benchmarks.json")
 	flags.BoolVar(&o.alone, "alone", false, "measure Pipesync alone, without its peers")
 	flags.BoolVar(&o.tls, "tls", false, "speak TLS to Pipesync's nodes")
@@ -63,7 +65,9 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
 	case o.repetitions < 1 || o.minutes < 0 || o.existing < 20*batchOperations:
 		return o, fmt.Errorf("--repetitions must be at least 1, --minutes 0, and --existing %d", 20*batchOperations)
-	case o.save && (o.only != "" || o.alone):
+	case o.curves && (*quick || o.check || o.profiles != ""):
+		return o, errors.New("--curves has no use for --quick, --check and --profiles")
+	case o.save && !o.curves && (o.only != "" || o.alone):
 		return o, errors.New("--save stores a whole run: leave out --work and --alone")
 	}
 	return o, nil
@@ -88,6 +92,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
+	if o.curves {
+		return measureCurves(ctx, l, out)
+	}
 	r, err := compareAll(ctx, l)
 	if err != nil {
 		return err

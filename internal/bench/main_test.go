@@ -25,7 +25,7 @@ func TestQuickIsATenth(t *testing.T) {
 
 func TestCommandLinesThatAreRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"quick"}, {"--repetitions", "0"}, {"--minutes", "-1"}, {"--existing", "5000"}, {"--save", "--alone"}, {"--save", "--work", "reads"}, {"--no-such"},
+		{"quick"}, {"--repetitions", "0"}, {"--minutes", "-1"}, {"--existing", "5000"}, {"--save", "--alone"}, {"--save", "--work", "reads"}, {"--curves", "--quick"}, {"--curves", "--check"}, {"--no-such"},
 	} {
 		if o, err := parse(args, io.Discard); err == nil {
 			t.Errorf("%v became %+v", args, o)
@@ -65,5 +65,8 @@ func TestStoredReportsAreReadAgain(t *testing.T) {
 	}
 	if page := read(t, "docs", pageName); page != r.page() {
 		t.Errorf("page\n%s", page)
+	}
+	if svg := read(t, "docs", figureName); svg != r.bars().SVG() || !strings.Contains(svg, "ceiling: 2000") {
+		t.Errorf("figure\n%s", svg)
 	}
 }

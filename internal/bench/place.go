@@ -45,12 +45,13 @@ func (t tenant) to(ctx context.Context, method, url string, body []byte) (*http.
 type place struct {
 	tenants    []tenant
 	namespaces int
+	prefix     string // of their names
 	mu         sync.Mutex
 	records    *load.Records // under mu
 }
 
 func newPlace(namespaces int, tenants ...tenant) *place {
-	return &place{tenants: tenants, namespaces: namespaces, records: load.NewRecords()}
+	return &place{tenants: tenants, namespaces: namespaces, prefix: "bench", records: load.NewRecords()}
 }
 
 // prepared is a request that is made before the clock starts, but for the node that it
@@ -87,7 +88,7 @@ func (p *place) len() int {
 }
 
 func (p *place) namespace(r load.Record) string {
-	return fmt.Sprintf("bench-%d", r.Number%p.namespaces)
+	return fmt.Sprintf("%s-%d", p.prefix, r.Number%p.namespaces)
 }
 
 func (p *place) read(t tenant, r load.Record) prepared {

@@ -85,7 +85,7 @@ func (l *steadyLoad) peak(ctx context.Context, span time.Duration) (most float64
 		}
 	}
 	for _, n := range l.cluster.Nodes {
-		mib, err := peakMiB(n.Process().Pid())
+		mib, err := memoryMiB(n.Process().Pid(), memoryPeak)
 		if err != nil {
 			return 0, err
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"pipesync/internal/testcluster"
 )
@@ -16,6 +15,7 @@ import (
 const (
 	storedName = "benchmarks.json"
 	pageName   = "benchmarks.md"
+	figureName = "benchmarks.svg"
 	// maxDrop is how far below a stored ratio a ratio may be.
 	maxDrop = 0.25
 )
@@ -47,7 +47,7 @@ func (r *report) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return write(ctx, map[string]string{storedName: string(text) + "\n", pageName: r.page()})
+	return write(ctx, map[string]string{storedName: string(text) + "\n", pageName: r.page(), figureName: r.bars().SVG()})
 }
 
 // readStored reads the report that was saved last.
@@ -99,45 +99,4 @@ func (r *report) against(stored *report) error {
 		return fmt.Errorf("no ratio of this run is in docs/%s: nothing was checked", storedName)
 	}
 	return errors.Join(dropped...)
-}
-
-// page is the report in Markdown.
-func (r *report) page() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, `# Benchmarks
-
-Written by `+"`./scripts/bench --save`"+`: three processes of Pipesync, three of etcd (its embed package), and the bare ceiling, which is three
-replicas of hashicorp/raft, raft-boltdb and Pebble in one process, with Pipesync's settings, that write blindly the same bytes, without
-HTTP, keys, limits, TLS or reads. All of them on one machine, and each work is done by one after the other, in turn: %d
-repetitions, of which the medians count. Records have %d bytes of data, and there are %d of them before the first request that is
-measured. Requests to Pipesync go through HTTP, keys and limits.
-
-Rates depend on the machine, ratios less: `+"`./scripts/bench --check`"+` fails where one of them is a quarter below the one here.
-
-%s
-
-| %s |
-|%s
-`, r.Repetitions, recordBytes, r.Existing, r.Machine, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
-	for _, row := range r.rows() {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(row, " | "))
-	}
-	b.WriteString(`
-A ratio is Pipesync's rate by that of the system in its row, or by its own in another work; with '(p50)' it is the other's p50 by
-Pipesync's. More is better.
-`)
-	if len(r.Facts) == 0 {
-		return b.String()
-	}
-	b.WriteString("\n| Pipesync alone | | target |\n|---|---|---|\n")
-	for _, f := range r.Facts {
-		value, target := f.texts()
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Name, value, target)
-	}
-	return b.String()
-}
-
-// String is a sentence of the pages.
-func (m machine) String() string {
-	return fmt.Sprintf("Measured on %s at %s: %d cores of %s, %s, %s.", m.Day, m.Revision, m.CPUs, m.Processor, m.Kernel, m.GoVersion)
 }

@@ -144,7 +144,7 @@ func (b *bench) fill(ctx context.Context) error {
 	for _, part := range []int{b.existing / 10, b.existing - b.existing/10} {
 		for _, s := range b.systems {
 			fmt.Fprintf(b.progress, "loading %d records into %s\n", part, s.name)
-			if err := s.fill(ctx, part); err != nil {
+			if err := s.fill(ctx, part, recordBytes); err != nil {
 				return err
 			}
 		}
@@ -165,10 +165,12 @@ func (b *bench) fill(ctx context.Context) error {
 	return nil
 }
 
-// fill makes fresh records.
-func (s system) fill(ctx context.Context, records int) error {
+// fill makes fresh records, each of so many bytes.
+func (s system) fill(ctx context.Context, records, bytes int) error {
 	for left := records / batchOperations; left > 0; left -= loadRequests {
-		if _, err := s.run(ctx, batch(load.Fresh, loadClients, min(left, loadRequests), load.Leader)); err != nil {
+		j := batch(load.Fresh, loadClients, min(left, loadRequests), load.Leader)
+		j.Bytes = bytes
+		if _, err := s.run(ctx, j); err != nil {
 			return fmt.Errorf("%s: loading: %w", s.name, err)
 		}
 	}

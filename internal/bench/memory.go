@@ -6,20 +6,25 @@ import (
 	"strings"
 )
 
-// peakMiB is the most that a process has had in memory since resetPeak, or ever: VmHWM of
-// proc_pid_status(5), in KiB there.
-func peakMiB(pid int) (float64, error) {
+// Lines of proc_pid_status(5).
+const (
+	memoryNow  = "VmRSS"
+	memoryPeak = "VmHWM" // since resetPeak, or ever
+)
+
+// memoryMiB is what a process has in memory; the line has KiB.
+func memoryMiB(pid int, which string) (float64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		var kib float64
-		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kib); err == nil {
+		if _, err := fmt.Sscanf(line, which+": %f kB", &kib); err == nil {
 			return kib / 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("process %d has no VmHWM", pid)
+	return 0, fmt.Errorf("process %d has no %s", pid, which)
 }
 
 // resetPeak has a process's peak begin at what it has in memory now: 5 in
