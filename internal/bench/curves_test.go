@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 )
@@ -95,5 +97,35 @@ func TestDiskIsAllThatLiesThere(t *testing.T) {
 	}
 	if _, err := diskMiB(filepath.Join(dir, "none")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestMemoryIsRead(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Linux alone has /proc")
+	}
+	for _, which := range []string{memoryPeak, memoryOwn, memoryMapped} {
+		if mib, err := memoryMiB(os.Getpid(), which); err != nil || mib <= 0 {
+			t.Errorf("%s: %v MiB, %v", which, mib, err)
+		}
+	}
+	if _, err := memoryMiB(os.Getpid(), "VmNone"); err == nil {
+		t.Error("there is memory of a kind that isn't")
+	}
+	held := make([]byte, 64<<20)
+	for i := range held {
+		held[i] = 1
+	}
+	before, err := memoryMiB(os.Getpid(), memoryPeak)
+	if err != nil || held[1] != 1 {
+		t.Fatal(err)
+	}
+	held = nil
+	debug.FreeOSMemory()
+	if err := resetPeak(os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := memoryMiB(os.Getpid(), memoryPeak); err != nil || after > before-32 {
+		t.Errorf("the peak was %v MiB and is %v: %v", before, after, err)
 	}
 }

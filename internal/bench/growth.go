@@ -170,7 +170,12 @@ func (g *growing) holdings(ctx context.Context, x int) error {
 	if err != nil {
 		return err
 	}
-	memory, err := memoryMiB(followers[0].Process().Pid(), memoryNow)
+	pid := followers[0].Process().Pid()
+	own, err := memoryMiB(pid, memoryOwn)
+	if err != nil {
+		return err
+	}
+	mapped, err := memoryMiB(pid, memoryMapped)
 	if err != nil {
 		return err
 	}
@@ -182,7 +187,8 @@ func (g *growing) holdings(ctx context.Context, x int) error {
 	if err != nil {
 		return err
 	}
-	g.add("memory of a follower", "MiB", point{X: float64(x), Value: memory})
+	g.add("memory of a follower", "MiB", point{X: float64(x), Value: own})
+	g.add("its pages of mapped files", "MiB", point{X: float64(x), Value: mapped})
 	g.add("its disk", "MiB", point{X: float64(x), Value: disk})
 	g.add("its restart, until ready", "s", point{X: float64(x), Value: restart})
 	return nil

@@ -8,8 +8,9 @@ import (
 
 // Lines of proc_pid_status(5).
 const (
-	memoryNow  = "VmRSS"
-	memoryPeak = "VmHWM" // since resetPeak, or ever
+	memoryPeak   = "VmHWM"   // since resetPeak, or ever
+	memoryOwn    = "RssAnon" // what the process itself has allocated
+	memoryMapped = "RssFile" // pages of files, the log's above all, which the kernel takes away when it needs room
 )
 
 // memoryMiB is what a process has in memory; the line has KiB.

@@ -34,9 +34,14 @@ func (p *pipesync) steady(ctx context.Context, minutes int) ([]fact, error) {
 	if err != nil {
 		return nil, err
 	}
+	mapped, err := p.most(memoryMapped)
+	if err != nil {
+		return nil, err
+	}
 	facts := []fact{
 		atMost(0, fmt.Sprintf("elections in %d minutes of 8 clients", minutes), elections, ""),
 		atMost(400, "memory of a node meanwhile, the most", max(first, second), "MiB"),
+		{Name: "of that at the end, pages of mapped files", Value: mapped, Unit: "MiB"},
 		atMost(1.1, "memory in the second half", second/first, "× the first"),
 	}
 	j := batch(load.Fresh, 2, steadyRequests, load.Spread)
@@ -84,8 +89,13 @@ func (l *steadyLoad) peak(ctx context.Context, span time.Duration) (most float64
 			return 0, err
 		}
 	}
-	for _, n := range l.cluster.Nodes {
-		mib, err := memoryMiB(n.Process().Pid(), memoryPeak)
+	return l.most(memoryPeak)
+}
+
+// most is that of the node with the most.
+func (p *pipesync) most(memory string) (most float64, err error) {
+	for _, n := range p.cluster.Nodes {
+		mib, err := memoryMiB(n.Process().Pid(), memory)
 		if err != nil {
 			return 0, err
 		}
