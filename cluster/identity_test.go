@@ -104,10 +104,7 @@ func TestHalfABootstrapIsResumed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := newLogStore(file, m.cfg.Fatal, func() (uint64, error) { return 0, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := newLogStore(file, m.cfg.Fatal, func() (uint64, error) { return 0, nil })
 	if err := errors.Join(store.variables.SetUint64([]byte("CurrentTerm"), 1), store.file.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -52,20 +52,15 @@ type logStore struct {
 	alarm     *rotAlarm
 }
 
-// newLogStore takes file over, and closes it if it fails. floor tells the index of
-// the newest snapshot.
-func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) (*logStore, error) {
+// newLogStore takes file over. floor tells the index of the newest snapshot.
+func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) *logStore {
 	guard, alarm := newDiskGuard(fatal), &rotAlarm{fatal: fatal}
 	sealed := &sealedLog{LogStore: &guardedLog{file, guard}, alarm: alarm, floor: floor}
 	metered := &meteredLog{LogStore: sealed}
-	cached, err := raft.NewLogCache(LogCacheEntries, metered)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the log: %w", err), file.Close())
-	}
 	return &logStore{
-		file: file, metered: metered, log: cached, alarm: alarm,
+		file: file, metered: metered, log: NewLogCache(metered), alarm: alarm,
 		variables: &sealedVariables{store: &guardedVariables{file, guard}, alarm: alarm},
-	}, nil
+	}
 }
 
 // meteredLog counts what is appended, which is what snapshots are triggered by.
@@ -93,7 +88,7 @@ func (l *meteredLog) GetLog(index uint64, e *raft.Log) error {
 func (l *meteredLog) count(entries []*raft.Log) {
 	var n int64
 	for _, e := range entries {
-		n += int64(len(e.Data) + len(e.Extensions))
+		n += entryBytes(e)
 	}
 	l.bytes.Add(n)
 	l.entries.Add(int64(len(entries)))

@@ -40,10 +40,7 @@ func replay(dataDir string, sm StateMachine, fatal func(error)) (_ Survivor, err
 		return Survivor{}, err
 	}
 	snapshots := sm.Snapshots()
-	store, err := newLogStore(file, fatal, floorOf(snapshots))
-	if err != nil {
-		return Survivor{}, err
-	}
+	store := newLogStore(file, fatal, floorOf(snapshots))
 	defer func() { err = errors.Join(err, file.Close()) }()
 	if err := checkState(id, store, snapshots); err != nil {
 		return Survivor{}, err

@@ -47,10 +47,7 @@ func openTestLog(t *testing.T, dir string) (store *logStore, told *[]error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err = newLogStore(file, func(err error) { *told = append(*told, err) }, func() (uint64, error) { return 0, nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	store = newLogStore(file, func(err error) { *told = append(*told, err) }, func() (uint64, error) { return 0, nil })
 	t.Cleanup(func() { _ = store.file.Close() })
 	return store, told
 }

@@ -51,10 +51,7 @@ func (s Seed) plant(dataDir string, term uint64) error {
 	if err != nil {
 		return err
 	}
-	store, err := newLogStore(file, func(error) {}, func() (uint64, error) { return 0, nil })
-	if err != nil {
-		return err
-	}
+	store := newLogStore(file, func(error) {}, func() (uint64, error) { return 0, nil })
 	// Without it Raft would begin with term 1, below that of its snapshot.
 	err = store.variables.SetUint64([]byte(currentTermName), term)
 	if err := errors.Join(err, file.Close()); err != nil {

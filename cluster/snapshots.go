@@ -24,7 +24,7 @@ const (
 	minTrailingEntries = 128
 	// leastTrailingEntries are kept if it is configured to keep fewer: what a member that
 	// keeps up still needs.
-	leastTrailingEntries = LogCacheEntries
+	leastTrailingEntries = 16
 	// firstTrailingEntries are kept until it is known how large entries are.
 	firstTrailingEntries = 10240
 )

@@ -8,10 +8,6 @@ import (
 // What decides how fast Raft and its log are is exported from here for the bench's ceiling,
 // which is to have the same.
 
-// LogCacheEntries is small because Raft counts entries and ours may be megabytes: 16 of
-// them are what a follower that keeps up still needs.
-const LogCacheEntries = 16
-
 // maxAppendEntries bounds group commit and an AppendEntries; its bytes are bounded by the
 // transport.
 const maxAppendEntries = 32

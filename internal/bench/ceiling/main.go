@@ -132,14 +132,12 @@ func openState(dir string) (*pebble.DB, error) {
 func (r *replica) start(id raft.ServerID, servers []raft.Server) error {
 	config := cluster.RaftTuning()
 	config.LocalID, config.Logger = id, hclog.NewNullLogger()
-	cached, err := raft.NewLogCache(cluster.LogCacheEntries, r.log)
-	if err != nil {
-		return err
-	}
+	cached := cluster.NewLogCache(r.log)
 	snapshots := raft.NewDiscardSnapshotStore()
 	if err := raft.BootstrapCluster(config, cached, r.log, snapshots, r.transport, raft.Configuration{Servers: servers}); err != nil {
 		return err
 	}
+	var err error
 	r.raft, err = raft.NewRaft(config, r, cached, r.log, snapshots, r.transport)
 	return err
 }
