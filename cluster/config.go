@@ -14,7 +14,9 @@ import (
 )
 
 const (
-	defaultRaftTimeout      = time.Second
+	// A vote needs a majority whose members all miss the leader (pre-vote), each after one
+	// to two of these: some 1.7 in the middle.
+	defaultRaftTimeout      = 500 * time.Millisecond
 	defaultMaxInFlightBytes = 512 << 20
 )
 
@@ -67,7 +69,7 @@ type Config struct {
 	// Registerer receives Raft's and the log store's metrics; optional.
 	Registerer prometheus.Registerer
 
-	// HeartbeatTimeout and ElectionTimeout are Raft's; optional: 1 s each.
+	// HeartbeatTimeout and ElectionTimeout are Raft's; optional: 500 ms each.
 	HeartbeatTimeout, ElectionTimeout time.Duration
 	// Fatal is told of an error after which the node must not go on, such as
 	// a log that can't be written. In production it does not return.

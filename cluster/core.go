@@ -89,10 +89,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.store, err = newLogStore(file, cfg.Fatal, floorOf(snapshots))
-	if err != nil {
-		return nil, err
-	}
+	c.store = newLogStore(file, cfg.Fatal, floorOf(snapshots))
 	defer func() {
 		if err != nil {
 			_ = c.store.file.Close()
@@ -213,7 +210,7 @@ func raftConfig(cfg coreConfig) *raft.Config {
 	rc := RaftTuning()
 	rc.LocalID = raft.ServerID(cfg.id.NodeID)
 	rc.HeartbeatTimeout, rc.ElectionTimeout = cfg.HeartbeatTimeout, cfg.ElectionTimeout
-	rc.LeaderLeaseTimeout = cfg.HeartbeatTimeout / 2
+	rc.LeaderLeaseTimeout = cfg.HeartbeatTimeout
 	// The node notices its removal itself, and stops in order.
 	rc.ShutdownOnRemove = false
 	return rc

@@ -16,7 +16,7 @@ const maxAppendEntries = 32
 // aren't the default.
 func RaftTuning() *raft.Config {
 	rc := raft.DefaultConfig()
-	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLeaseTimeout = defaultRaftTimeout, defaultRaftTimeout, defaultRaftTimeout/2
+	rc.HeartbeatTimeout, rc.ElectionTimeout, rc.LeaderLeaseTimeout = defaultRaftTimeout, defaultRaftTimeout, defaultRaftTimeout
 	rc.MaxAppendEntries = maxAppendEntries
 	rc.TrailingLogs = firstTrailingEntries
 	// Raft would count entries; snapshotByBytes counts bytes.
