@@ -43,7 +43,7 @@ type point struct {
 	Rate float64 `json:"records_per_second,omitempty"`
 }
 
-// newCurves are in the order in which they are measured, each in a cluster of its own.
+// newCurves are in the order in which they are measured, each in clusters of its own.
 func newCurves() []*curve {
 	return []*curve{
 		{Name: "operations", X: "operations in a request", measure: growOperations},
@@ -77,26 +77,33 @@ func measureCurves(ctx context.Context, l *lab, out io.Writer) error {
 	return nil
 }
 
-func (c *curve) run(ctx context.Context, l *lab) (err error) {
-	p, err := l.pipesync(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.stop()) }()
-	// Windows of a second, and room for as many namespaces as are wanted: here no limit
-	// is to be what costs.
-	if _, err := p.cluster.Client("").SetSettings(ctx, client.Figures{"window_ms": 1000, "store_namespaces_max": 1_000_000}); err != nil {
-		return err
-	}
+func (c *curve) run(ctx context.Context, l *lab) error {
 	c.Machine = lookAround(ctx)
-	return c.measure(ctx, &growing{p, c, l.progress})
+	return errors.Join(c.measure(ctx, &growing{lab: l, curve: c}), l.stop())
 }
 
-// growing is a cluster in which something grows.
+// growing is a cluster in which something grows: none before anew.
 type growing struct {
+	*lab
 	*pipesync
-	curve    *curve
-	progress io.Writer
+	curve *curve
+}
+
+// anew has an empty cluster in the place of the last one, and warms it up.
+func (g *growing) anew(ctx context.Context) (err error) {
+	if err := g.stop(); err != nil {
+		return err
+	}
+	if g.pipesync, err = g.lab.pipesync(ctx, nil); err != nil {
+		return err
+	}
+	// Windows of a second, and room for as many namespaces as are wanted: here no limit
+	// is to be what costs.
+	if _, err := g.cluster.Client("").SetSettings(ctx, client.Figures{"window_ms": 1000, "store_namespaces_max": 1_000_000}); err != nil {
+		return err
+	}
+	_, err = g.Run(ctx, single(load.Fresh, 64, 2000, load.Spread))
+	return err
 }
 
 // add adds a point.

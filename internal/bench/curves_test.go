@@ -15,7 +15,7 @@ import (
 // grown is a curve as it is once it has been measured.
 func grown(name string) *curve {
 	c := &curve{Name: name, X: "records", Machine: machine{Day: "2026-01-02"}}
-	g := &growing{curve: c, progress: io.Discard}
+	g := &growing{lab: &lab{progress: io.Discard}, curve: c}
 	for i, x := range []float64{10, 1000} {
 		g.add("inserts", "ms", point{X: x, Value: float64(i + 1), P99: 9, Rate: 1234})
 		g.add("reads", "ms", point{X: x, Value: 0.5, P99: 3, Rate: 77})

@@ -22,13 +22,16 @@ const (
 )
 
 func growOperations(ctx context.Context, g *growing) error {
+	if err := g.anew(ctx); err != nil {
+		return err
+	}
 	where := g.batches
 	if err := g.fill(ctx, where, growingRecords, recordBytes); err != nil {
 		return err
 	}
 	for _, operations := range []int{1, 5, 10, 50, 100, 500, 1000, 2500, 5000} {
 		for _, work := range []struct{ name, kind string }{{"inserts", load.Fresh}, {"updates", load.Update}, {"re-pushes", load.Repush}} {
-			j := single(work.kind, 1, max(20, min(300, 30_000/operations)), load.Leader)
+			j := single(work.kind, 1, max(40, min(300, 30_000/operations)), load.Leader)
 			j.Operations = operations
 			f, err := g.time(ctx, work.name, operations, where, j)
 			if err != nil {
@@ -41,6 +44,9 @@ func growOperations(ctx context.Context, g *growing) error {
 }
 
 func growValues(ctx context.Context, g *growing) error {
+	if err := g.anew(ctx); err != nil {
+		return err
+	}
 	t, err := newTenant(ctx, g.cluster, "org_values")
 	if err != nil {
 		return err
@@ -65,7 +71,10 @@ func growValues(ctx context.Context, g *growing) error {
 
 func growNamespaces(ctx context.Context, g *growing) error {
 	for _, namespaces := range []int{1, 10, 100, 1000, 10_000, 100_000} {
-		t, err := newTenant(ctx, g.cluster, fmt.Sprintf("org_namespaces_%d", namespaces))
+		if err := g.anew(ctx); err != nil {
+			return err
+		}
+		t, err := newTenant(ctx, g.cluster, "org_namespaces")
 		if err != nil {
 			return err
 		}
@@ -79,9 +88,9 @@ func growNamespaces(ctx context.Context, g *growing) error {
 			where *place
 			job   load.Job
 		}{
-			{"inserts of 5000 into one", one, batch(load.Fresh, 1, 10, load.Leader)},
-			{"inserts of 5000 over all", all, batch(load.Fresh, 1, 10, load.Leader)},
-			{"updates of 5000 over all", all, batch(load.Update, 1, 10, load.Leader)},
+			{"inserts of 5000 into one", one, batch(load.Fresh, 1, 20, load.Leader)},
+			{"inserts of 5000 over all", all, batch(load.Fresh, 1, 20, load.Leader)},
+			{"updates of 5000 over all", all, batch(load.Update, 1, 20, load.Leader)},
 			{"1 operation", one, single(load.Fresh, 1, 300, load.Leader)},
 			{"reads", all, single(load.Read, 1, 500, load.Leader)},
 		} {
@@ -94,15 +103,15 @@ func growNamespaces(ctx context.Context, g *growing) error {
 }
 
 func growOrganizations(ctx context.Context, g *growing) error {
-	var tenants []tenant
 	for _, organizations := range []int{1, 10, 100, 1000, 10_000} {
-		more, err := g.newTenants(ctx, len(tenants), organizations)
+		if err := g.anew(ctx); err != nil {
+			return err
+		}
+		tenants, err := g.newTenants(ctx, organizations)
 		if err != nil {
 			return err
 		}
-		tenants = append(tenants, more...)
 		where := newPlace(1, tenants...)
-		where.prefix = fmt.Sprintf("of-%d", organizations)
 		// Each organization has at least a record before anything is measured.
 		if _, err := g.in(ctx, where, single(load.Fresh, 16, organizations, load.Leader)); err != nil {
 			return err
@@ -121,17 +130,20 @@ func growOrganizations(ctx context.Context, g *growing) error {
 	return nil
 }
 
-// newTenants makes organizations of the numbers from first on, below end.
-func (g *growing) newTenants(ctx context.Context, first, end int) ([]tenant, error) {
-	all := make([]tenant, end-first)
-	_, err := load.Run(ctx, load.Job{Clients: makers, Requests: len(all)}, func(ctx context.Context, _, i int) (err error) {
-		all[i], err = newTenant(ctx, g.cluster, fmt.Sprintf("org_many_%d", first+i))
+// newTenants makes so many organizations.
+func (g *growing) newTenants(ctx context.Context, count int) ([]tenant, error) {
+	all := make([]tenant, count)
+	_, err := load.Run(ctx, load.Job{Clients: makers, Requests: count}, func(ctx context.Context, _, i int) (err error) {
+		all[i], err = newTenant(ctx, g.cluster, fmt.Sprintf("org_many_%d", i))
 		return err
 	})
 	return all, err
 }
 
 func growRecords(ctx context.Context, g *growing) error {
+	if err := g.anew(ctx); err != nil {
+		return err
+	}
 	t, err := newTenant(ctx, g.cluster, "org_records")
 	if err != nil {
 		return err
@@ -149,10 +161,10 @@ func growRecords(ctx context.Context, g *growing) error {
 			job  load.Job
 		}{
 			{"reads", single(load.Read, 1, 1000, load.Leader)},
-			{"updates of 5000", batch(load.Update, 1, 10, load.Leader)},
-			{"re-pushes of 5000", batch(load.Repush, 1, 10, load.Leader)},
+			{"updates of 5000", batch(load.Update, 1, 20, load.Leader)},
+			{"re-pushes of 5000", batch(load.Repush, 1, 20, load.Leader)},
 			{"1 operation", single(load.Fresh, 1, 500, load.Leader)},
-			{"inserts of 5000", batch(load.Fresh, 1, 10, load.Leader)}, // last: these are more than the first records
+			{"inserts of 5000", batch(load.Fresh, 1, 20, load.Leader)}, // last: these are more than the first records
 		} {
 			work.job.Bytes = smallBytes
 			if _, err := g.time(ctx, work.name, records, where, work.job); err != nil {

@@ -28,7 +28,7 @@ type report struct {
 // machine is where and by what something was measured, as far as it can be learnt.
 type machine struct {
 	Day       string `json:"day"`
-	Revision  string `json:"revision"` // of the tree; + where it was changed
+	Revision  string `json:"revision"` // of the tree; + where more than documents were changed
 	GoVersion string `json:"go_version"`
 	CPUs      int    `json:"cpus"`
 	Processor string `json:"processor"`
@@ -133,7 +133,7 @@ func lookAround(ctx context.Context) machine {
 		return strings.TrimSpace(string(text))
 	}
 	m.Revision = said("git", "rev-parse", "--short=12", "HEAD")
-	if said("git", "status", "--porcelain") != "" {
+	if said("git", "status", "--porcelain", "--", ":/", ":(top,exclude)docs") != "" {
 		m.Revision += "+"
 	}
 	m.Kernel = said("uname", "-sr")

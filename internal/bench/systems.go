@@ -72,7 +72,7 @@ func (l *lab) stop() error {
 	return errors.Join(errs...)
 }
 
-// pipesync starts a cluster of three.
+// pipesync starts a cluster of three. Its data goes when it is stopped.
 func (l *lab) pipesync(ctx context.Context, env func(node int) []string) (*pipesync, error) {
 	dir, err := os.MkdirTemp(l.dir, "cluster-")
 	if err != nil {
@@ -82,7 +82,7 @@ func (l *lab) pipesync(ctx context.Context, env func(node int) []string) (*pipes
 	if err != nil {
 		return nil, err
 	}
-	l.stops = append(l.stops, c.Close)
+	l.stops = append(l.stops, func() error { return errors.Join(c.Close(), os.RemoveAll(dir)) })
 	return newPipesync(ctx, c)
 }
 

@@ -36,7 +36,7 @@ type Point struct{ X, Y float64 }
 // In pixels.
 const (
 	width, panelHeight      = 860, 300
-	left, right, top, below = 70, 230, 40, 50
+	left, right, top, below = 70, 230, 56, 50
 	barHeight, labelWidth   = 18, 300
 )
 
