@@ -127,10 +127,14 @@ func (g *growing) time(ctx context.Context, name string, x int, where *place, j 
 	return f, nil
 }
 
-// fill makes fresh records, each of so many bytes, until there are so many.
+// fill makes fresh records, each of so many bytes, until there are so many, and waits for
+// the compactions that follow: what is loaded at once is paid for later.
 func (g *growing) fill(ctx context.Context, where *place, records, bytes int) error {
 	s := system{pipesyncName, func(ctx context.Context, j load.Job) (load.Figures, error) { return g.in(ctx, where, j) }}
-	return s.fill(ctx, records-where.len(), bytes)
+	if err := s.fill(ctx, records-where.len(), bytes); err != nil {
+		return err
+	}
+	return g.settle(ctx)
 }
 
 func (c *curve) print(out io.Writer) error {
