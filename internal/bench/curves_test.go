@@ -129,3 +129,20 @@ func TestMemoryIsRead(t *testing.T) {
 		t.Errorf("the peak was %v MiB and is %v: %v", before, after, err)
 	}
 }
+
+func TestEachCurveIsExplained(t *testing.T) {
+	page := read(t, "../../docs/growth.md")
+	for _, c := range newCurves() {
+		figure := "growth/" + c.Name + ".svg"
+		if !strings.Contains(page, "]("+figure+")") {
+			t.Errorf("docs/growth.md says nothing of %s", figure)
+		}
+		var stored curve
+		if err := json.Unmarshal([]byte(read(t, "../../docs/growth", c.Name+".json")), &stored); err != nil {
+			t.Fatal(err)
+		}
+		if svg := read(t, "../../docs", figure); svg != stored.figure().SVG() {
+			t.Errorf("docs/%s isn't of the figures beside it: ./scripts/bench --curves --save --work %s", figure, c.Name)
+		}
+	}
+}
