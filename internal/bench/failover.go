@@ -53,10 +53,10 @@ func (p *pipesync) failover(ctx context.Context, times int) ([]fact, error) {
 		if err != nil {
 			return nil, err
 		}
+		began := time.Now()
 		if err := leader.Kill9(); err != nil {
 			return nil, err
 		}
-		began := time.Now()
 		if err := p.awaitWrite(ctx, survivors); err != nil {
 			return nil, err
 		}

@@ -121,3 +121,21 @@ func TestEachWorkIsHeldAgainstAnEarlierOne(t *testing.T) {
 		seen[w.name] = true
 	}
 }
+
+func TestRepetitionsAreAddedToTheirWork(t *testing.T) {
+	one, other := workNamed(t, inserts), workNamed(t, insertsToTheLeader)
+	var all []*result
+	for i := 1; i <= 2; i++ {
+		all = add(all, one, pipesyncName, figures(i, 1))
+		all = add(all, one, etcdName, figures(10*i, 1))
+		all = add(all, other, pipesyncName, figures(100*i, 1))
+	}
+	if len(all) != 3 {
+		t.Fatalf("%d results", len(all))
+	}
+	for i, first := range []int{1, 10, 100} {
+		if r := all[i].repetitions; len(r) != 2 || r[0].Records != first || r[1].Records != 2*first {
+			t.Errorf("repetitions %+v", r)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pipesync/internal/bench/load"
@@ -115,27 +116,65 @@ func newBench(ctx context.Context, l *lab) (*bench, error) {
 	return b, nil
 }
 
-// measure fills all systems, and has each do each work, in turn, so that whatever else
-// the machine does meets them all alike. Then comes what Pipesync alone is measured at.
+// measure fills all systems, and has each do each work, in turn, and then all of it again,
+// so that whatever else the machine does meets them all alike. Then comes what Pipesync
+// alone is measured at.
 func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	if err := b.fill(ctx); err != nil {
 		return nil, err
 	}
 	var all []*result
-	for _, w := range works {
-		if !strings.HasPrefix(w.name, b.only) {
-			continue
+	for repetition := range b.repetitions {
+		for _, w := range works {
+			if !strings.HasPrefix(w.name, b.only) {
+				continue
+			}
+			for _, s := range b.systems {
+				j, takes := w.jobFor(s.name)
+				if !takes {
+					continue
+				}
+				figures, err := b.do(ctx, w, s, j, repetition)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
+				}
+				all = add(all, w, s.name, figures)
+			}
 		}
-		results, err := b.compare(ctx, w)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, results...)
 	}
 	if b.only != "" {
 		return all, nil
 	}
 	return all, b.measureFacts(ctx)
+}
+
+// do has a system do a work, and waits for what it goes on with after that: nobody else is
+// to pay for it.
+func (b *bench) do(ctx context.Context, w work, s system, j load.Job, repetition int) (load.Figures, error) {
+	done := func() error { return nil }
+	if s.name == pipesyncName && repetition == 0 {
+		done = b.profiler.during(ctx, w.name)
+	}
+	figures, err := s.run(ctx, j)
+	if err := errors.Join(err, done()); err != nil {
+		return figures, err
+	}
+	fmt.Fprintf(b.progress, "%s: %s, repetition %d: %.2f s\n", w.name, s.name, repetition+1, figures.Seconds)
+	if s.name != pipesyncName || j.Operations == 1 {
+		return figures, nil
+	}
+	return figures, b.ours.settle(ctx)
+}
+
+// add adds a repetition to what a system has shown of a work.
+func add(all []*result, w work, system string, figures load.Figures) []*result {
+	i := slices.IndexFunc(all, func(r *result) bool { return r.work.name == w.name && r.system == system })
+	if i < 0 {
+		i = len(all)
+		all = append(all, &result{work: w, system: system})
+	}
+	all[i].repetitions = append(all[i].repetitions, figures)
+	return all
 }
 
 // fill has Pipesync's nodes start again with a tenth of the records and with all.
@@ -175,34 +214,6 @@ func (s system) fill(ctx context.Context, records, bytes int) error {
 		}
 	}
 	return nil
-}
-
-// compare has each system do a work, in turn.
-func (b *bench) compare(ctx context.Context, w work) (all []*result, err error) {
-	of := map[string]*result{}
-	for repetition := range b.repetitions {
-		for _, s := range b.systems {
-			j, takes := w.jobFor(s.name)
-			if !takes {
-				continue
-			}
-			if of[s.name] == nil {
-				of[s.name] = &result{work: w, system: s.name}
-				all = append(all, of[s.name])
-			}
-			done := func() error { return nil }
-			if s.name == pipesyncName && repetition == 0 {
-				done = b.profiler.during(ctx, w.name)
-			}
-			figures, err := s.run(ctx, j)
-			if err := errors.Join(err, done()); err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
-			}
-			of[s.name].repetitions = append(of[s.name].repetitions, figures)
-			fmt.Fprintf(b.progress, "%s: %s, repetition %d: %.2f s\n", w.name, s.name, repetition+1, figures.Seconds)
-		}
-	}
-	return all, nil
 }
 
 // jobFor is the job as a system gets it.

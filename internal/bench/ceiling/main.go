@@ -30,6 +30,8 @@ const (
 	startTimeout = time.Minute
 	applyTimeout = time.Minute
 	pollInterval = 10 * time.Millisecond
+	// There is no more to compact when for so long nothing was.
+	quietFor = time.Second
 )
 
 var errNoLeader = errors.New("there is no leader")
@@ -240,7 +242,7 @@ func (d *driver) do(ctx context.Context, j load.Job) (load.Figures, error) {
 	if leader == nil {
 		return load.Figures{}, errNoLeader
 	}
-	return load.Run(ctx, j, func(_ context.Context, _, request int) error {
+	figures, err := load.Run(ctx, j, func(_ context.Context, _, request int) error {
 		done := leader.Apply(entries[request], applyTimeout)
 		if err := done.Error(); err != nil {
 			return err
@@ -248,4 +250,17 @@ func (d *driver) do(ctx context.Context, j load.Job) (load.Figures, error) {
 		err, _ := done.Response().(error)
 		return err
 	})
+	d.settle()
+	return figures, err
+}
+
+// settle returns when no replica compacts any more, so that nobody else pays for it.
+func (d *driver) settle() {
+	for quiet := time.Now(); time.Since(quiet) < quietFor; time.Sleep(pollInterval) {
+		for _, r := range d.replicas {
+			if r.state.Metrics().Compact.NumInProgress > 0 {
+				quiet = time.Now()
+			}
+		}
+	}
 }
