@@ -16,7 +16,7 @@ const (
 	largestBytes   = 3200
 	largestRecords = 4 * batchOperations
 	// The time is looked at after so many requests.
-	steadyRequests = 16
+	steadyRequests = 64
 )
 
 // steady has 8 clients send batches for so many minutes, and then as many the largest
