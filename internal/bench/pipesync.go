@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"pipesync/client"
 	"pipesync/internal/bench/load"
@@ -76,6 +77,12 @@ func (p *pipesync) nodes(ctx context.Context, where string) ([]*testcluster.Node
 		return p.cluster.Followers(ctx)
 	}
 	return p.cluster.Nodes, nil
+}
+
+// leader is which of the cluster's nodes leads.
+func (p *pipesync) leader(ctx context.Context) (int, error) {
+	n, err := p.cluster.Leader(ctx)
+	return slices.Index(p.cluster.Nodes, n), err
 }
 
 // send sends a request of a job, and holds what comes back against what was asked.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,32 +127,6 @@ func TestMetricsAreAddedUp(t *testing.T) {
 	sum, err := metric(t.Context(), node.Client(), node.URL, `x{kind="a",`)
 	if err != nil || sum != 5.5 {
 		t.Errorf("%v, %v", sum, err)
-	}
-}
-
-func TestProfilesOfEachKindAreFetched(t *testing.T) {
-	node := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.URL.Path)
-	}))
-	defer node.Close()
-	addr := strings.TrimPrefix(node.URL, "http://")
-	p := &profiler{dir: t.TempDir(), addrs: []string{addr, addr, addr}}
-	if err := p.during(t.Context(), "1 operation, 64 clients")(); err != nil {
-		t.Fatal(err)
-	}
-	for kind, page := range profileKinds {
-		for node := 1; node <= 3; node++ {
-			if got := read(t, p.dir, fmt.Sprintf("1-operation-64-clients.node-%d.%s.pprof", node, kind)); got != "/debug/pprof/"+page {
-				t.Errorf("%s of node %d is %q", kind, node, got)
-			}
-		}
-	}
-	if env := p.environment(1); len(env) != 1 || env[0] != "PIPESYNC_DEBUG_ADDR="+addr {
-		t.Errorf("environment %v", env)
-	}
-	var none *profiler
-	if err := none.during(t.Context(), "any")(); err != nil || none.environment(0) != nil {
-		t.Errorf("profiles that nobody wants: %v", err)
 	}
 }
 

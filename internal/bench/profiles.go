@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"pipesync/internal/bench/load"
+	"pipesync/internal/bench/plot"
 	"pipesync/internal/testcluster"
 )
 
@@ -43,30 +46,80 @@ func (p *profiler) environment(node int) []string {
 	return []string{"PIPESYNC_DEBUG_ADDR=" + p.addrs[node]}
 }
 
+// file is one of a work.
+func (p *profiler) file(work, end string) string {
+	return filepath.Join(p.dir, strings.NewReplacer(" ", "-", ",", "").Replace(work)+end)
+}
+
+func (p *profiler) ofNode(work string, node int, kind string) string {
+	return p.file(work, fmt.Sprintf(".node-%d.%s.pprof", node+1, kind))
+}
+
 // during takes profiles of the three nodes from now on, into files named after the work.
-// The function that it returns waits until they are there.
-func (p *profiler) during(ctx context.Context, work string) (wait func() error) {
+// The function that it returns is to be called when the work has ended. It waits until they
+// are there and, unless the figures are those of a failure, says what they show; leader
+// returns which node leads.
+func (p *profiler) during(ctx context.Context, work string, leader func(context.Context) (int, error)) (finish func(load.Figures) error) {
 	if p == nil {
-		return func() error { return nil }
+		return func(load.Figures) error { return nil }
 	}
-	name := strings.NewReplacer(" ", "-", ",", "").Replace(work)
+	began := time.Now()
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var failed error
 	for i, addr := range p.addrs[:3] {
 		for kind, page := range profileKinds {
 			all.Go(func() {
-				err := fetchProfile(ctx, addr, page, filepath.Join(p.dir, fmt.Sprintf("%s.node-%d.%s.pprof", name, i+1, kind)))
+				err := fetchProfile(ctx, addr, page, p.ofNode(work, i, kind))
 				mu.Lock()
 				defer mu.Unlock()
 				failed = errors.Join(failed, err)
 			})
 		}
 	}
-	return func() error {
+	return func(f load.Figures) error {
+		requests := answered(f, time.Since(began))
 		all.Wait()
-		return failed
+		if failed != nil || f.Requests == 0 {
+			return failed
+		}
+		leading, err := leader(ctx)
+		if err != nil {
+			return err
+		}
+		return p.show(ctx, work, leading, requests)
 	}
+}
+
+// answered is how many requests were answered while profiles were taken that began so long
+// before the last answer: all, or those at the work's rate between the first request, for
+// which there was something to prepare, and the end of the profiles.
+func answered(f load.Figures, sinceBegin time.Duration) float64 {
+	prepared := sinceBegin.Seconds() - f.Seconds
+	return float64(f.Requests) * min(1, max(0, profileSeconds-prepared)/f.Seconds)
+}
+
+// show writes a flame graph of all nodes' CPU time, and where that of a request goes.
+func (p *profiler) show(ctx context.Context, work string, leader int, requests float64) error {
+	if requests <= 0 {
+		return fmt.Errorf("profiling: no request of %q was answered in %d s", work, profileSeconds)
+	}
+	var leading, following []plot.Stack
+	for node := range p.addrs[:3] {
+		stacks, err := readStacks(ctx, p.ofNode(work, node, "cpu"))
+		if err != nil {
+			return err
+		}
+		if node == leader {
+			leading = stacks
+		} else {
+			following = append(following, stacks...)
+		}
+	}
+	graph := plot.Flame{Title: "CPU of the three nodes: " + work, Stacks: slices.Concat(leading, following)}
+	return errors.Join(
+		os.WriteFile(p.file(work, ".md"), []byte(layerTable(work, leading, following, requests)), 0o600),
+		os.WriteFile(p.file(work, ".svg"), []byte(graph.SVG()), 0o600))
 }
 
 func fetchProfile(ctx context.Context, addr, page, path string) error {

@@ -151,12 +151,12 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 // do has a system do a work, and waits for what it goes on with after that: nobody else is
 // to pay for it.
 func (b *bench) do(ctx context.Context, w work, s system, j load.Job, repetition int) (load.Figures, error) {
-	done := func() error { return nil }
+	done := func(load.Figures) error { return nil }
 	if s.name == pipesyncName && repetition == 0 {
-		done = b.profiler.during(ctx, w.name)
+		done = b.profiler.during(ctx, w.name, b.ours.leader)
 	}
 	figures, err := s.run(ctx, j)
-	if err := errors.Join(err, done()); err != nil {
+	if err := errors.Join(err, done(figures)); err != nil {
 		return figures, err
 	}
 	fmt.Fprintf(b.progress, "%s: %s, repetition %d: %.2f s\n", w.name, s.name, repetition+1, figures.Seconds)

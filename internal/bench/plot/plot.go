@@ -1,4 +1,4 @@
-// Package plot draws figures as SVG: lines on logarithmic axes, and bars. The same input
+// Package plot draws figures as SVG: lines on logarithmic axes, bars, and flame graphs. The same input
 // gives the same text.
 package plot
 
@@ -52,7 +52,7 @@ func (c *canvas) text(x, y float64, anchor, colour, text string) {
 	c.add(`<text x="%.1f" y="%.1f" text-anchor="%s" fill="%s">%s</text>`, x, y, anchor, colour, escape(text))
 }
 
-func (c *canvas) svg(height int) string {
+func (c *canvas) svg(width, height int) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="12">
 <rect width="%[1]d" height="%[2]d" fill="white"/>
 %[3]s</svg>
@@ -72,7 +72,7 @@ func (f Figure) SVG() string {
 	for i, panel := range f.Panels {
 		f.draw(c, panel, float64(i*panelHeight))
 	}
-	return c.svg(panelHeight * len(f.Panels))
+	return c.svg(width, panelHeight*len(f.Panels))
 }
 
 func (f Figure) draw(c *canvas, panel Panel, offset float64) {
@@ -238,5 +238,5 @@ func (b Bars) SVG() string {
 		}
 		y += barHeight / 2
 	}
-	return c.svg(int(y) + barHeight)
+	return c.svg(width, int(y)+barHeight)
 }
