@@ -13,18 +13,23 @@ import (
 	"pipesync/internal/planted"
 )
 
-// A slot is a fingerprint under the tag of its key. A bucket's slots are in the
-// order in which they were filled, the newest first.
+// A bucket has the first halves of its tags on a cache line of their own, so that a look
+// for what isn't there touches no other. Slots are filled one after the other, and again
+// from the first: the one that goes is the oldest.
 //
-//	+--------+-----------+--------------+
-//	| tag 16 | length u8 | value, of 43 |   length 0: empty
-//	+--------+-----------+--------------+
+//	+----------------+---------+----------+---------------------------------------+---------+
+//	| 8 x 8 of a tag | next u8 | 7 unused | 8 x ( 8 of a tag, length u8, 43 of a   | 24      |
+//	| 0: empty       |         |          |       value )                          | unused  |
+//	+----------------+---------+----------+---------------------------------------+---------+
 const (
 	tagBytes        = 16
-	slotValue       = tagBytes + 1
-	slotBytes       = slotValue + fingerprintMaxBytes
+	tagHalf         = tagBytes / 2
 	slotsPerBucket  = 8
-	bucketBytes     = slotBytes * slotsPerBucket
+	bucketNext      = slotsPerBucket * tagHalf
+	bucketSlots     = bucketNext + 8
+	slotValue       = tagHalf + 1
+	slotBytes       = slotValue + fingerprintMaxBytes
+	bucketBytes     = 512
 	generationBytes = 13 // of a fingerprint's key, before the id
 	// droppedMax bounds the generations of which it is known that rows are gone.
 	droppedMax = 1024
@@ -80,56 +85,60 @@ func (t *fingerprintTable) tag(key []byte) (g tag) {
 	t.hashed = binary.BigEndian.AppendUint32(t.hashed[:0], t.dropped[[generationBytes]byte(key)])
 	t.hashed = append(t.hashed, key...)
 	low, high := siphash.Hash128(t.secret[0], t.secret[1], t.hashed)
-	binary.LittleEndian.PutUint64(g[:], low)
+	binary.LittleEndian.PutUint64(g[:], max(low, 1)) // 0 is an empty slot's
 	binary.LittleEndian.PutUint64(g[8:], high)
 	return g
 }
 
 func (t *fingerprintTable) bucket(g tag) []byte {
 	buckets := uint64(len(t.memory) / bucketBytes)
-	i := binary.LittleEndian.Uint64(g[:]) % buckets * bucketBytes
+	i := binary.LittleEndian.Uint64(g[tagHalf:]) % buckets * bucketBytes
 	return t.memory[i : i+bucketBytes]
 }
 
-// find returns the row's slot in the bucket, or nil.
-func (g tag) find(bucket []byte) []byte {
-	for ; len(bucket) > 0; bucket = bucket[slotBytes:] {
-		if bucket[tagBytes] != 0 && tag(bucket) == g {
-			return bucket[:slotBytes]
+// find returns the number of the row's slot in the bucket, or -1.
+func (g tag) find(bucket []byte) int {
+	half := binary.LittleEndian.Uint64(g[:])
+	for i := range slotsPerBucket {
+		if binary.LittleEndian.Uint64(bucket[i*tagHalf:]) == half && [tagHalf]byte(slotOf(bucket, i)) == [tagHalf]byte(g[tagHalf:]) {
+			return i
 		}
 	}
-	return nil
+	return -1
 }
+
+func slotOf(bucket []byte, i int) []byte { return bucket[bucketSlots+i*slotBytes:][:slotBytes] }
 
 // get returns the row's value, which holds until the next put; nil: not known.
 func (t *fingerprintTable) get(g tag) []byte {
-	slot := g.find(t.bucket(g))
-	if slot == nil {
+	bucket := t.bucket(g)
+	i := g.find(bucket)
+	if i < 0 {
 		return nil
 	}
-	return slot[slotValue:][:slot[tagBytes]]
+	slot := slotOf(bucket, i)
+	return slot[slotValue:][:slot[tagHalf]]
 }
 
 // put remembers a value. Where the bucket is full, its oldest slot goes.
 func (t *fingerprintTable) put(g tag, value []byte) {
 	bucket := t.bucket(g)
-	slot := g.find(bucket)
-	if slot == nil {
-		end := slotBytes
-		for end < bucketBytes && bucket[end-slotBytes+tagBytes] != 0 {
-			end += slotBytes
-		}
-		copy(bucket[slotBytes:end], bucket)
-		slot = bucket[:slotBytes]
+	i := g.find(bucket)
+	if i < 0 {
+		i = int(bucket[bucketNext])
+		bucket[bucketNext] = byte((i + 1) % slotsPerBucket)
+		copy(bucket[i*tagHalf:], g[:tagHalf])
+		copy(slotOf(bucket, i), g[tagHalf:])
 	}
-	copy(slot, g[:])
-	slot[tagBytes] = byte(len(value))
+	slot := slotOf(bucket, i)
+	slot[tagHalf] = byte(len(value))
 	copy(slot[slotValue:], value)
 }
 
 func (t *fingerprintTable) remove(g tag) {
-	if slot := g.find(t.bucket(g)); slot != nil {
-		slot[tagBytes] = 0
+	bucket := t.bucket(g)
+	if i := g.find(bucket); i >= 0 {
+		clear(bucket[i*tagHalf:][:tagHalf])
 	}
 }
 
