@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"pipesync/internal/testcluster"
@@ -109,7 +110,8 @@ func becomes(ctx context.Context, node *testcluster.Node) (fate string, err erro
 	case err == nil:
 		return "starts all the same", nil
 	case node.Running():
-		return "", fmt.Errorf("%s neither starts nor ends: %w", node.ID, err)
+		// Its log says what each goroutine waits for.
+		return "", errors.Join(fmt.Errorf("%s neither starts nor ends: %w", node.ID, err), node.Process().Signal(syscall.SIGQUIT))
 	}
 	return "doesn't start", ended(node)
 }
