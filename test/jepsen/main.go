@@ -41,7 +41,8 @@ type options struct {
 	liveBug  string // of this run
 	bugAlone bool   // one node has it
 
-	totals string // directory of summaries to add up; nothing is run
+	recheck string // directory of a run whose history is checked again; nothing is run
+	totals  string // directory of summaries to add up; nothing is run
 
 	lab  string // JSON: this process runs in the hub of it
 	dial string // connect to this address, and do nothing else
@@ -82,6 +83,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 	flags.IntVar(&o.sample, "sample", 0, "with --planted: only so many bugs, others each day; 0: all")
 	flags.StringVar(&o.liveBug, "bug", "", "planted bug of the nodes, whose program must have been built with the tag planted")
 	flags.BoolVar(&o.bugAlone, "bug-alone", false, "one node has the bug, and the others don't")
+	flags.StringVar(&o.recheck, "recheck", "", "check the history of the run in this directory again, and do nothing else")
 	flags.StringVar(&o.totals, "totals", "", "write a page about the runs whose summaries are in this directory, and do nothing else")
 	flags.StringVar(&o.lab, "lab", "", "for jepsen itself")
 	flags.StringVar(&o.dial, "dial", "", "for jepsen itself")
@@ -106,6 +108,8 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return touchHere(o.touch, o.touchHow, out)
 	case o.part != "":
 		return netns.Child(o.part, out)
+	case o.recheck != "":
+		return recheck(o.recheck, out)
 	case o.totals != "":
 		return writeTotals(o.totals)
 	case o.planted:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,7 @@ import (
 const (
 	reportName  = "report.html"
 	summaryName = "summary.json"
+	historyName = "history.json"
 )
 
 //go:embed report.html.tmpl
@@ -30,6 +32,45 @@ var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap
 	"seconds": func(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) },
 	"around":  around,
 }).Parse(reportText))
+
+// recheck checks the history of a run again, and writes its report and summary anew.
+func recheck(dir string, out io.Writer) error {
+	text, err := os.ReadFile(filepath.Join(dir, historyName)) // #nosec G304 -- whoever runs this names it
+	if err != nil {
+		return err
+	}
+	var h history.History
+	if err := json.Unmarshal(text, &h); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, historyName), err)
+	}
+	return checked(&h, dir, out)
+}
+
+// checked checks a history and writes all down into dir. Its error names the promises that
+// were broken.
+func checked(h *history.History, dir string, out io.Writer) error {
+	checks := check.All(h)
+	sum := summarize(h, checks)
+	if err := write(dir, h, checks, sum); err != nil {
+		return err
+	}
+	fmt.Fprint(out, sum)
+	var broken []string
+	for i, c := range checks {
+		fmt.Fprintf(out, "%-16s %s\n", c.Name, sum.Checks[i])
+		for _, a := range c.Anomalies {
+			fmt.Fprintf(out, "    %s %v\n", a.What, a.Ops)
+		}
+		if !c.OK() {
+			broken = append(broken, c.Name)
+		}
+	}
+	fmt.Fprintln(out, "the report is", filepath.Join(dir, reportName))
+	if len(broken) > 0 {
+		return fmt.Errorf("seed %d: %s", h.Seed, strings.Join(broken, ", "))
+	}
+	return nil
+}
 
 // write writes the history as JSON and as EDN, the report, and what there is to say of
 // the run in a few lines.
@@ -55,7 +96,7 @@ func write(dir string, h *history.History, checks []*check.Report, sum *summary)
 	file := func(name string, content []byte) error {
 		return os.WriteFile(filepath.Join(dir, name), content, 0o644) // #nosec G306 -- likewise
 	}
-	return errors.Join(file("history.json", text), file("history.edn", edn.Bytes()), file(reportName, page.Bytes()), file(summaryName, append(short, '\n')))
+	return errors.Join(file(historyName, text), file("history.edn", edn.Bytes()), file(reportName, page.Bytes()), file(summaryName, append(short, '\n')))
 }
 
 // The picture has the time from left to right, and latencies upwards.

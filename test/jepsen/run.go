@@ -12,14 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"pipesync/client"
 	"pipesync/internal/netns"
 	"pipesync/internal/testcluster"
-	"pipesync/test/jepsen/check"
 	"pipesync/test/jepsen/history"
 )
 
@@ -381,25 +379,5 @@ func (r *run) report() error {
 	for i := range r.hist.Ops {
 		r.hist.Ops[i].ID = i
 	}
-	checks := check.All(&r.hist)
-	sum := summarize(&r.hist, checks)
-	if err := write(r.options.out, &r.hist, checks, sum); err != nil {
-		return err
-	}
-	fmt.Fprint(r.out, sum)
-	var broken []string
-	for i, c := range checks {
-		fmt.Fprintf(r.out, "%-16s %s\n", c.Name, sum.Checks[i])
-		for _, a := range c.Anomalies {
-			fmt.Fprintf(r.out, "    %s %v\n", a.What, a.Ops)
-		}
-		if !c.OK() {
-			broken = append(broken, c.Name)
-		}
-	}
-	r.say("the report is %s", filepath.Join(r.options.out, reportName))
-	if len(broken) > 0 {
-		return fmt.Errorf("seed %d: %s", r.seed, strings.Join(broken, ", "))
-	}
-	return nil
+	return checked(&r.hist, r.options.out, r.out)
 }

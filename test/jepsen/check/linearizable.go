@@ -55,6 +55,9 @@ func Linearizable(h *history.History) *Report {
 		}
 	}
 	names := slices.Sorted(maps.Keys(byNamespace))
+	for _, name := range names {
+		tighten(byNamespace[name])
+	}
 	results := make([]porcupine.CheckResult, len(names))
 	var next atomic.Int64
 	var all sync.WaitGroup
