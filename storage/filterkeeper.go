@@ -59,7 +59,7 @@ func (f *filters) mayHave(key []byte) bool {
 // needs it.
 func (db *DB) keepFilter(stop <-chan struct{}) {
 	for {
-		if err := db.buildFilter(stop); err != nil {
+		if err := db.buildFilter(stop); err != nil && !errors.Is(err, errClosing) {
 			db.events.log.Warn("no filter of fingerprints is made: syncs of new records are slower", "error", err)
 		}
 		select {
