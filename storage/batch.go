@@ -12,13 +12,11 @@ import (
 // were added: of two writes to a row the later one holds. Nothing can be seen
 // before Commit. A Batch belongs to one goroutine; it copies what it is given.
 type Batch struct {
-	db     *pebble.DB
-	pebble *pebble.Batch     // of all that is not in parts; at Commit of all
-	parts  [3]*pebble.Batch  // see part
-	table  *fingerprintTable // of the database
-	cache  *rowCache         // likewise
-	key    []byte            // of the row being added; used again for the next
-	end    []byte            // of the range being dropped; likewise
+	db     *DB
+	pebble *pebble.Batch    // of all that is not in parts; at Commit of all
+	parts  [3]*pebble.Batch // see part
+	key    []byte           // of the row being added; used again for the next
+	end    []byte           // of the range being dropped; likewise
 	w      writer
 	chain  chain
 	ended  bool // by SetSystem
@@ -26,7 +24,7 @@ type Batch struct {
 
 // NewBatch gives an empty batch, to be closed when done with, committed or not.
 func (db *DB) NewBatch() *Batch {
-	b := &Batch{db: db.pebble, pebble: newBatch(db.pebble), table: db.table, cache: db.cache}
+	b := &Batch{db: db, pebble: newBatch(db.pebble)}
 	b.chain.digest.Reset()
 	return b
 }
@@ -50,7 +48,7 @@ func (b *Batch) part(k kind) *pebble.Batch {
 		return b.pebble
 	}
 	if b.parts[i] == nil {
-		b.parts[i] = newBatch(b.db)
+		b.parts[i] = newBatch(b.db.pebble)
 	}
 	return b.parts[i]
 }
@@ -73,18 +71,18 @@ func (b *Batch) join() error {
 // Commit makes the batch visible at once and whole. It returns before the batch
 // is on disk: see DB.Flush. It may be called once.
 func (b *Batch) Commit() error {
-	b.table.mu.Lock()
-	defer b.table.mu.Unlock()
+	b.db.table.mu.Lock()
+	defer b.db.table.mu.Unlock()
 	err := b.join()
 	var writes rowWrites
 	if err == nil {
 		writes, err = b.follow()
 	}
 	if err == nil {
-		err = b.cache.during(writes, func() error { return b.pebble.Commit(pebble.NoSync) })
+		err = b.db.cache.during(writes, func() error { return b.pebble.Commit(pebble.NoSync) })
 	}
 	if err != nil {
-		b.table.forget()
+		b.db.table.forget()
 		return fmt.Errorf("commit storage batch: %w", corruption(err))
 	}
 	return nil
@@ -97,7 +95,7 @@ func (b *Batch) follow() (writes rowWrites, err error) {
 		op, key, value, ok, err := r.Next()
 		if err == nil && ok {
 			writes.add(op, key, value)
-			err = b.table.follow(op, key, value)
+			err = b.db.table.follow(op, key, value)
 		}
 		if err != nil || !ok {
 			return writes, err

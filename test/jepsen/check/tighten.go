@@ -1,6 +1,8 @@
 package check
 
 import (
+	"slices"
+
 	"github.com/anishathalye/porcupine"
 
 	"pipesync/test/jepsen/history"
@@ -48,8 +50,7 @@ func tighten(ops []porcupine.Operation) {
 			}
 		}
 	}
-	narrowed := make([]porcupine.Operation, len(ops))
-	copy(narrowed, ops)
+	narrowed := slices.Clone(ops)
 	for changed := true; changed; {
 		changed = false
 		for _, pair := range before {
