@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,15 +44,19 @@ func TestTightenedHistoriesHaveTheSameOrders(t *testing.T) {
 			}
 			ops = append(ops, porcupine.Operation{ClientId: i, Input: input{op, "n"}, Call: now - at.Draw(t, "since"), Return: end})
 		}
-		want := porcupine.CheckOperations(namespaceModel, ops)
-		tighten(ops)
-		if got := porcupine.CheckOperations(namespaceModel, ops); got != want {
-			t.Fatalf("there is an order: %t, and with what reads say of it: %t", want, got)
-		}
-		if want {
-			legal++
-		} else {
-			illegal++
+		lie := &history.Op{Read: &history.Read{Namespace: "n", Linearizable: true, Records: []history.Record{{ID: "nobody's", Value: 1}}}}
+		wrong := append(slices.Clone(ops), porcupine.Operation{Input: input{lie, "n"}, Call: now, Return: now + 1})
+		for _, ops := range [][]porcupine.Operation{ops, wrong} {
+			want := porcupine.CheckOperations(namespaceModel, ops)
+			tighten(ops)
+			if got := porcupine.CheckOperations(namespaceModel, ops); got != want {
+				t.Fatalf("there is an order: %t, and with what reads say of it: %t", want, got)
+			}
+			if want {
+				legal++
+			} else {
+				illegal++
+			}
 		}
 	})
 	if legal == 0 || illegal == 0 {
