@@ -3,6 +3,7 @@ package simcluster
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -300,7 +301,11 @@ func (w *world) converge() {
 	}
 	for _, m := range w.all() {
 		p := m.running()
-		if err := p.state.WaitApplied(ctx, head); err != nil {
+		err := p.state.WaitApplied(ctx, head)
+		for ; errors.Is(err, fsm.ErrNotReady) && ctx.Err() == nil; err = p.state.WaitApplied(ctx, head) {
+			time.Sleep(time.Second) // what it lacks comes as a snapshot
+		}
+		if err != nil {
 			w.violate("%s doesn't catch up: %v\n%s", m.name, err, w.statuses())
 			return
 		}
