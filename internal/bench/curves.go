@@ -127,14 +127,10 @@ func (g *growing) time(ctx context.Context, name string, x int, where *place, j 
 	return f, nil
 }
 
-// fill makes fresh records, each of so many bytes, until there are so many, and waits for
-// the compactions that follow: what is loaded at once is paid for later.
+// fill makes fresh records, each of so many bytes, until there are so many.
 func (g *growing) fill(ctx context.Context, where *place, records, bytes int) error {
-	s := system{pipesyncName, func(ctx context.Context, j load.Job) (load.Figures, error) { return g.in(ctx, where, j) }}
-	if err := s.fill(ctx, records-where.len(), bytes); err != nil {
-		return err
-	}
-	return g.settle(ctx)
+	s := system{pipesyncName, func(ctx context.Context, j load.Job) (load.Figures, error) { return g.in(ctx, where, j) }, g.settle}
+	return s.fill(ctx, records-where.len(), bytes)
 }
 
 func (c *curve) print(out io.Writer) error {

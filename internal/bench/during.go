@@ -19,10 +19,6 @@ const (
 	// writersPause is that of the writers whose latency is watched.
 	writersPause = 20 * time.Millisecond
 	idleFor      = 10 * time.Second // they are watched before anything happens
-	// What is counted has ended when for so long nothing was.
-	quietFor     = 3 * time.Second
-	stillTimeout = 5 * time.Minute
-	pollEvery    = 100 * time.Millisecond
 )
 
 // watched is the latency of a writer of single operations through one node.
@@ -152,48 +148,6 @@ func (p *pipesync) reconciled(ctx context.Context, n *testcluster.Node, began ti
 		return 0, fmt.Errorf("awaiting the end of the reconcile: %w", err)
 	}
 	return since.Sub(began).Seconds(), nil
-}
-
-// settle waits until there has been no compaction on any node for a while.
-func (p *pipesync) settle(ctx context.Context) error {
-	_, err := still(ctx, 0, func() (sum float64, err error) {
-		for _, n := range p.cluster.Nodes {
-			done, err := metric(ctx, p.cluster.HTTPClient(), n.HTTP, "pipesync_storage_compactions_total ")
-			if err != nil {
-				return 0, err
-			}
-			sum += done
-		}
-		return sum, nil
-	})
-	if err != nil {
-		return fmt.Errorf("awaiting the end of compactions: %w", err)
-	}
-	return nil
-}
-
-// still waits until a count is at least so much and has stayed what it is for quietFor, and
-// returns since when it is that.
-func still(ctx context.Context, least float64, count func() (float64, error)) (since time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, stillTimeout)
-	defer cancel()
-	last := -1.0
-	for {
-		now, err := count()
-		switch {
-		case err != nil:
-			return since, err
-		case now != last:
-			last, since = now, time.Now()
-		case now >= least && time.Since(since) > quietFor:
-			return since, nil
-		}
-		select {
-		case <-time.After(pollEvery):
-		case <-ctx.Done():
-			return since, fmt.Errorf("it has gone on until now: %w", ctx.Err())
-		}
-	}
 }
 
 // metric adds up the samples of a node that begin so.

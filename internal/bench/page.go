@@ -16,7 +16,8 @@ Written by `+"`./scripts/bench --save`"+`: three processes of Pipesync, three of
 replicas of hashicorp/raft, raft-boltdb and Pebble in one process, with Pipesync's settings, that write blindly the same bytes, without
 HTTP, keys, limits, TLS or reads. All of them on one machine, and each work is done by one after the other, then all works again: %d
 repetitions, of which the medians count. Records have %d bytes of data, and there are %d of them before the first request that is
-measured. Requests to Pipesync go through HTTP, keys and limits.
+measured. Requests to Pipesync go through HTTP, keys and limits. Each system's compactions, or whatever else it goes on with, have ended
+before the next system is measured.
 
 Rates depend on the machine, ratios less: `+"`./scripts/bench --check`"+` fails where one of them is a quarter below the one here.
 

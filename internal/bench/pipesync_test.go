@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"pipesync/client"
 	"pipesync/internal/bench/load"
@@ -128,28 +124,4 @@ func TestMetricsAreAddedUp(t *testing.T) {
 	if err != nil || sum != 5.5 {
 		t.Errorf("%v, %v", sum, err)
 	}
-}
-
-func TestStillWaitsForTheLastCount(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		since, err := still(t.Context(), 1, func() (float64, error) {
-			switch took := time.Since(began); {
-			case took < 5*time.Second:
-				return 0, nil // too little
-			case took < 7*time.Second:
-				return took.Seconds(), nil
-			}
-			return 9, nil
-		})
-		if took := since.Sub(began); err != nil || took < 7*time.Second || took > 7*time.Second+pollEvery {
-			t.Errorf("still since %v: %v", took, err)
-		}
-		if took := time.Since(began); took < 10*time.Second || took > 11*time.Second {
-			t.Errorf("known after %v", took)
-		}
-		if _, err := still(t.Context(), 1, func() (float64, error) { return 0, nil }); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("what never begins: %v", err)
-		}
-	})
 }

@@ -27,6 +27,8 @@ var systemNames = []string{pipesyncName, ceilingName, etcdName}
 type system struct {
 	name string
 	run  func(context.Context, load.Job) (load.Figures, error)
+	// rest waits for what goes on behind a job's last answer: nobody else is to pay for it.
+	rest func(context.Context) error
 }
 
 // lab is what runs on this machine, in a directory of its own.
@@ -102,7 +104,10 @@ func (l *lab) peer(ctx context.Context, name string) (system, error) {
 		return system{}, err
 	}
 	l.stops = append(l.stops, d.Close)
-	return system{name, func(_ context.Context, j load.Job) (load.Figures, error) { return d.Run(j) }}, nil
+	return system{name,
+		func(_ context.Context, j load.Job) (load.Figures, error) { return d.Run(j) },
+		func(ctx context.Context) error { return resting(ctx, d.PID()) },
+	}, nil
 }
 
 // buildPeer builds a driver in its own folder, which may be a module of its own: what

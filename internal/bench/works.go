@@ -102,7 +102,7 @@ func newBench(ctx context.Context, l *lab) (*bench, error) {
 	if b.ours, err = l.pipesync(ctx, b.profiler.environment); err != nil {
 		return nil, err
 	}
-	b.systems = []system{{pipesyncName, b.ours.Run}}
+	b.systems = []system{{pipesyncName, b.ours.Run, b.ours.settle}}
 	if l.alone {
 		return b, nil
 	}
@@ -148,8 +148,7 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	return all, b.measureFacts(ctx)
 }
 
-// do has a system do a work, and waits for what it goes on with after that: nobody else is
-// to pay for it.
+// do has a system do a work, and waits until it rests.
 func (b *bench) do(ctx context.Context, w work, s system, j load.Job, repetition int) (load.Figures, error) {
 	done := func(load.Figures) error { return nil }
 	if s.name == pipesyncName && repetition == 0 {
@@ -160,10 +159,10 @@ func (b *bench) do(ctx context.Context, w work, s system, j load.Job, repetition
 		return figures, err
 	}
 	fmt.Fprintf(b.progress, "%s: %s, repetition %d: %.2f s\n", w.name, s.name, repetition+1, figures.Seconds)
-	if s.name != pipesyncName || j.Operations == 1 {
+	if j.Operations == 1 {
 		return figures, nil
 	}
-	return figures, b.ours.settle(ctx)
+	return figures, s.rest(ctx)
 }
 
 // add adds a repetition to what a system has shown of a work.
@@ -204,7 +203,7 @@ func (b *bench) fill(ctx context.Context) error {
 	return nil
 }
 
-// fill makes fresh records, each of so many bytes.
+// fill makes fresh records, each of so many bytes, and waits until the system rests.
 func (s system) fill(ctx context.Context, records, bytes int) error {
 	for left := records / batchOperations; left > 0; left -= loadRequests {
 		j := batch(load.Fresh, loadClients, min(left, loadRequests), load.Leader)
@@ -213,7 +212,7 @@ func (s system) fill(ctx context.Context, records, bytes int) error {
 			return fmt.Errorf("%s: loading: %w", s.name, err)
 		}
 	}
-	return nil
+	return s.rest(ctx)
 }
 
 // jobFor is the job as a system gets it.

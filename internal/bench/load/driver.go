@@ -72,6 +72,9 @@ func newDriver(name string, in io.WriteCloser, out io.Reader) *Driver {
 	return &Driver{name: name, in: in, answers: json.NewDecoder(out)}
 }
 
+// PID is the driver's process.
+func (d *Driver) PID() int { return d.cmd.Process.Pid }
+
 // Run has the driver do a job.
 func (d *Driver) Run(j Job) (Figures, error) {
 	if err := json.NewEncoder(d.in).Encode(j); err != nil {
