@@ -38,7 +38,7 @@ func (s *server) finish(c *call) {
 		slog.Int("operations", c.operations),
 		slog.Duration("duration", elapsed),
 		slog.String("node", s.NodeID),
-		slog.String("leader", s.Cluster.Status().LeaderID),
+		slog.String("leader", s.Cluster.LeaderID()),
 	}
 	if id := c.traceID(); id != "" {
 		attrs = append(attrs, slog.String("trace_id", id))

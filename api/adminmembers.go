@@ -133,7 +133,7 @@ func (s *server) handleTransfer(c *call) error {
 		return err
 	}
 	c.concerns("node_id", request.Node)
-	before := s.Cluster.Status().LeaderID
+	before := s.Cluster.LeaderID()
 	ctx, cancel := c.within(s.Limits.ChangeTimeout)
 	defer cancel()
 	if err := s.Cluster.TransferLeadership(ctx, request.Node); err != nil {
@@ -158,7 +158,7 @@ func (s *server) awaitLeader(ctx context.Context, before, wanted string) (string
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		leader := s.Cluster.Status().LeaderID
+		leader := s.Cluster.LeaderID()
 		if leader != "" && (leader == wanted || wanted == "" && leader != before) {
 			return leader, nil
 		}

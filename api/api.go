@@ -31,6 +31,8 @@ type Cluster interface {
 	// every write acknowledged before the call. Concurrent calls share a round.
 	ReadIndex(ctx context.Context) (uint64, error)
 	Status() cluster.Status
+	// LeaderID is Status().LeaderID, at no cost to speak of.
+	LeaderID() string
 	Members() ([]cluster.Member, error)
 	Sizes() cluster.Sizes
 	Join(ctx context.Context, peerAddr, token string, nonvoter bool) error

@@ -112,6 +112,8 @@ func (f *fakeCluster) ReadIndex(ctx context.Context) (uint64, error) {
 	return f.log.sm.Applied(), nil
 }
 
+func (f *fakeCluster) LeaderID() string { return f.Status().LeaderID }
+
 func (f *fakeCluster) Status() cluster.Status {
 	if f.status != nil {
 		return f.status()

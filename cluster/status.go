@@ -46,6 +46,18 @@ func (n *Node) Status() Status {
 	return s
 }
 
+// LeaderID is that of Status, empty where there is none.
+func (n *Node) LeaderID() string {
+	n.mu.RLock()
+	c := n.core
+	n.mu.RUnlock()
+	if c == nil {
+		return ""
+	}
+	_, leader := c.leader()
+	return string(leader)
+}
+
 // Bound returns where this node listens for peers and for gossip. A port that was
 // asked for as 0 is the one that the kernel chose.
 func (n *Node) Bound() (peer, gossip string) {

@@ -39,7 +39,7 @@ func (n *Node) transferLeadership(ctx context.Context, nodeID string) error {
 		}
 		// Another voter has won the election, or the old leader again.
 	}
-	return fmt.Errorf("the leader is %q: %w", n.Status().LeaderID, ErrTransferFailed)
+	return fmt.Errorf("the leader is %q: %w", n.LeaderID(), ErrTransferFailed)
 }
 
 // awaitLeader waits for the leader wanted, or if none is named for another than
@@ -48,7 +48,7 @@ func (n *Node) awaitLeader(ctx context.Context, wanted, old string) bool {
 	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
 	defer cancel()
 	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
-		leader := n.Status().LeaderID
+		leader := n.LeaderID()
 		if leader != "" && (leader == wanted || wanted == "" && leader != old) {
 			return true
 		}
