@@ -25,7 +25,7 @@ var (
 const (
 	// Rounds of a seed: in each there is a fault, or two.
 	rounds      = 125
-	roundsRace  = 130
+	roundsRace  = 90
 	roundsShort = 30
 
 	seedsRun   = 45
