@@ -80,12 +80,8 @@ func small(f func(*Node, context.Context, *core, uint64, []byte) ([]byte, error)
 	}
 }
 
-const (
-	// defaultOperationTimeout applies to callers without a deadline.
-	defaultOperationTimeout = 30 * time.Second
-	minRetryDelay           = 5 * time.Millisecond
-	maxRetryDelay           = 200 * time.Millisecond
-)
+// defaultOperationTimeout applies to callers without a deadline.
+const defaultOperationTimeout = 30 * time.Second
 
 // onLeader does the operation on the leader, wherever it is, until ctx's
 // deadline. It repeats what was certainly not applied for a reason that passes,
@@ -98,7 +94,8 @@ func (n *Node) onLeader(ctx context.Context, name opName, body []byte) (reply []
 	}
 	op, _ := operationNamed(name)
 	var last error
-	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+	again := n.retries()
+	for {
 		reply, err := n.attempt(ctx, name, op, body)
 		switch {
 		case err == nil:
@@ -113,7 +110,7 @@ func (n *Node) onLeader(ctx context.Context, name opName, body []byte) (reply []
 		if last == nil || !isContext(err) {
 			last = err
 		}
-		if !n.pause(ctx, delay) {
+		if !again.pause(ctx) {
 			return nil, unknowns, n.gaveUp(last, unknowns)
 		}
 	}

@@ -23,7 +23,8 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 		ctx, cancel = context.WithTimeout(ctx, defaultOperationTimeout)
 		defer cancel()
 	}
-	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+	again := n.retries()
+	for {
 		point, err := n.reads.join(ctx)
 		if err == nil {
 			return point.index, nil
@@ -32,7 +33,7 @@ func (n *Node) readIndex(ctx context.Context) (uint64, error) {
 			return 0, fmt.Errorf("asking for a read index: %w", err)
 		}
 		// A round may end before its readers' deadlines do.
-		if ctx.Err() != nil || !n.pause(ctx, delay) {
+		if ctx.Err() != nil || !again.pause(ctx) {
 			return 0, n.gaveUpReading(err)
 		}
 	}

@@ -39,14 +39,18 @@ func (s *succession) run(ctx context.Context, r *raft.Raft) {
 	for {
 		select {
 		case <-heard:
-			s.mu.Lock()
-			close(s.changed)
-			s.changed = make(chan struct{})
-			s.mu.Unlock()
+			s.tell()
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func (s *succession) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // whileLeading is done, too, an election timeout after this node has heard of a leader
