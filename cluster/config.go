@@ -15,7 +15,8 @@ import (
 
 const (
 	// A vote needs a majority whose members all miss the leader (pre-vote), each after one
-	// to two of these: some 1.7 in the middle.
+	// to three of these: some two in the middle. Of a leader whose process is gone it
+	// is little more than one: see watchLeader.
 	defaultRaftTimeout      = 500 * time.Millisecond
 	defaultMaxInFlightBytes = 512 << 20
 )

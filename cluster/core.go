@@ -44,6 +44,7 @@ type core struct {
 	self       raft.ServerID
 	logger     *slog.Logger
 	simulation Simulation
+	reloading  sync.Mutex // see reload
 
 	// As configured; trailingBytes is 0 where it isn't.
 	snapshotBytes, trailingBytes int64
@@ -191,6 +192,16 @@ func (c *core) run() {
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.succession.run(ctx, c.raft) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })
+	c.wg.Go(func() { c.watchLeader(ctx) })
+}
+
+// reload changes Raft's configuration while it runs.
+func (c *core) reload(change func(*raft.ReloadableConfig)) error {
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	rc := c.raft.ReloadableConfig()
+	change(&rc)
+	return c.raft.ReloadConfig(rc)
 }
 
 // checkState refuses a directory whose log is gone although the node was a

@@ -58,11 +58,11 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 // entry.
 func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
-	reload := c.raft.ReloadableConfig()
-	if reload.TrailingLogs = c.simulation.TrailingEntries; reload.TrailingLogs == 0 {
-		reload.TrailingLogs = trailingEntries(bytes, entries, since, c.trailingBytes)
+	trailing := c.simulation.TrailingEntries
+	if trailing == 0 {
+		trailing = trailingEntries(bytes, entries, since, c.trailingBytes)
 	}
-	if err := c.raft.ReloadConfig(reload); err != nil {
+	if err := c.reload(func(rc *raft.ReloadableConfig) { rc.TrailingLogs = trailing }); err != nil {
 		return err
 	}
 	began := time.Now()

@@ -127,6 +127,23 @@ func (n *nemesis) resetLinks() func() bool {
 	return func() bool { return mend() || broken > 0 }
 }
 
+// refuseLinks breaks all connections of a machine, and has those to it and from it
+// refused, or only one way.
+func (n *nemesis) refuseLinks() func() bool {
+	m := n.w.leader()
+	if m == nil || n.w.rng.IntN(2) == 0 {
+		m = n.w.anyMachine(n.w.rng)
+	}
+	in, out := directions(m.name, n.others(m))
+	routes := [][]route{in, out, slices.Concat(in, out)}[n.w.rng.IntN(3)]
+	n.w.net.refuse(routes, 1)
+	broken := n.w.net.reset(routes)
+	return func() bool {
+		n.w.net.refuse(routes, -1)
+		return broken > 0
+	}
+}
+
 // slowLinks makes all links of a machine slower than an election is patient, or
 // nearly.
 func (n *nemesis) slowLinks() func() bool {

@@ -40,6 +40,7 @@ var faults = []fault{
 	{name: "split in two", weight: 6, strike: (*nemesis).split},
 	{name: "one way cut", weight: 6, strike: (*nemesis).cutOneWay},
 	{name: "links reset", weight: 4, strike: (*nemesis).resetLinks},
+	{name: "links refused", weight: 4, strike: (*nemesis).refuseLinks},
 	{name: "links slow", weight: 4, strike: (*nemesis).slowLinks},
 	{name: "leader killed", weight: 6, strike: (*nemesis).killLeader},
 	{name: "member without power", weight: 6, strike: (*nemesis).powerOff},

@@ -36,7 +36,9 @@ type route struct{ from, to string }
 type link struct {
 	holds int           // what is sent stays on its way while there is one
 	slow  time.Duration // added to the delay of each message
-	used  time.Time     // when something was last sent
+	// refusals are how many say that a dial is to be refused.
+	refusals int
+	used     time.Time // when something was last sent
 	// hindered counts what was sent into a hold, dials included.
 	hindered int
 	changed  chan struct{} // closed when the last hold ends
@@ -147,6 +149,16 @@ func (n *network) reset(routes []route) (broken int) {
 	return broken
 }
 
+// refuse has dials along the routes refused, as a firewall does that rejects them, until
+// by is taken back.
+func (n *network) refuse(routes []route, by int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, r := range routes {
+		n.link(r.from, r.to).refusals += by
+	}
+}
+
 // between is every route between one of as and one of bs, both ways.
 func between(as, bs []string) (routes []route) {
 	for _, a := range as {
@@ -181,7 +193,7 @@ func (n *network) dial(ctx context.Context, from, addr string) (net.Conn, error)
 	local, remote := newConns(n, from, to)
 	l := n.listeners[addr]
 	accepted := false
-	if l != nil {
+	if l != nil && n.link(from, to).refusals == 0 {
 		select {
 		case l.backlog <- remote:
 			accepted = true
