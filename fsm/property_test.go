@@ -271,7 +271,7 @@ func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
 	must(r.t, err)
 	v := r.view()
 	defer v.Close()
-	early, err := v.CheckSync(h, s.Outline(), at)
+	early, _, err := v.CheckSync(h, s.Outline(), at)
 	must(r.t, err)
 	return early
 }

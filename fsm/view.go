@@ -88,15 +88,6 @@ func (v *View) Window(org string, clusterTime int64) (Window, bool, error) {
 	return w.window(), !w.full(), nil
 }
 
-// WindowRoom is Window, with how many bytes of operations would be admitted then.
-func (v *View) WindowRoom(org string, clusterTime int64) (w Window, bytes uint64, err error) {
-	rate, err := v.rateWindow(org, clusterTime)
-	if rate == nil || err != nil {
-		return Window{}, 0, err
-	}
-	return rate.window(), rate.roomBytes(), nil
-}
-
 // rateWindow is nil before bootstrap.
 func (v *View) rateWindow(org string, clusterTime int64) (*rateWindow, error) {
 	set, found, err := v.snapshot.Settings()
@@ -116,23 +107,33 @@ func (v *View) rateWindow(org string, clusterTime int64) (*rateWindow, error) {
 // applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
 // RefreshTimestampReused, SyncTooOld, DeleteGuard and QuotaExceeded (but of namespaces)
-// may come from Apply alone.
-func (v *View) CheckSync(h Header, o Outline, at Stamp) (*Result, error) {
+// may come from Apply alone. The room, which is there without a Result, is what the
+// organization's window has without the sync.
+func (v *View) CheckSync(h Header, o Outline, at Stamp) (*Result, Room, error) {
 	if h.Kind != KindSync {
-		return nil, fmt.Errorf("check sync: entry of kind %d", h.Kind)
+		return nil, Room{}, fmt.Errorf("check sync: entry of kind %d", h.Kind)
 	}
 	if v.system.ClusterID == "" {
-		return &Result{Outcome: NotBootstrapped, Sync: &SyncResult{SyncID: h.SyncID}}, nil
+		return &Result{Outcome: NotBootstrapped, Sync: &SyncResult{SyncID: h.SyncID}}, Room{}, nil
 	}
 	at.ClusterTime = v.effective(at.ClusterTime)
 	if result, err := recallRequest(v.snapshot, h.RequestID, at.ClusterTime); result != nil || err != nil {
-		return result, err
+		return result, Room{}, err
 	}
 	check, err := checkSync(v.snapshot, &h, o, at)
-	if err != nil || check.outcome == OK {
-		return nil, err
+	if err != nil {
+		return nil, Room{}, err
 	}
-	return check.result(&h, 0), nil
+	if check.outcome != OK {
+		return check.result(&h, 0), Room{}, nil
+	}
+	return nil, Room{Window: check.window.window(), Bytes: check.window.roomBytes()}, nil
+}
+
+// Room is what an organization's rate window would admit.
+type Room struct {
+	Window Window
+	Bytes  uint64 // of operations
 }
 
 // effective is the time at which an entry stamped clusterTime would be decided.

@@ -115,17 +115,17 @@ func TestCheckSyncAdmits(t *testing.T) {
 	r := newRig(t)
 	v := r.view()
 	h := Header{Kind: KindSync, SyncID: "sync_1", Org: testOrg, KeyID: testKey, Store: testStore}
-	if got, err := v.CheckSync(h, Outline{}, Stamp{}); err != nil || got == nil || got.Outcome != NotBootstrapped {
+	if got, _, err := v.CheckSync(h, Outline{}, Stamp{}); err != nil || got == nil || got.Outcome != NotBootstrapped {
 		t.Errorf("before bootstrap: %+v, %v", got, err)
 	}
 	v.Close()
 	r.setUp(1)
 	v = r.view()
 	defer v.Close()
-	if got, err := v.CheckSync(h, Outline{}, Stamp{}); got != nil || err != nil {
+	if got, _, err := v.CheckSync(h, Outline{}, Stamp{}); got != nil || err != nil {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, Outline{}, Stamp{}); err == nil {
+	if _, _, err := v.CheckSync(Header{Kind: KindKeyRevoke}, Outline{}, Stamp{}); err == nil {
 		t.Error("a header of another kind was checked")
 	}
 }

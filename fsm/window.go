@@ -63,16 +63,9 @@ func readWindow(r storage.Reader, org storage.Org, set storage.Settings, now int
 
 // count finds the first slot that is in the window, or may be.
 func (w *rateWindow) count(r storage.Reader) error {
-	var readErr error
-	first := w.head.First + uint64(sort.Search(int(w.head.Admitted-w.head.First), func(i int) bool {
-		slot, err := w.slot(r, w.head.First+uint64(i))
-		if err != nil {
-			readErr = err
-		}
-		return w.counts(slot.At)
-	}))
-	if readErr != nil {
-		return readErr
+	first, err := w.firstCounted(r)
+	if err != nil {
+		return err
 	}
 	if w.head.First > 0 && w.counts(w.head.Forgotten) {
 		first = 0
@@ -89,6 +82,24 @@ func (w *rateWindow) count(r storage.Reader) error {
 	start, err := w.slot(r, first)
 	w.bytes = w.head.Bytes - start.Before
 	return err
+}
+
+// firstCounted is the first slot that is there and in the window, or the one to come.
+// Of an organization that has been busy for less than a window it is the first of all.
+func (w *rateWindow) firstCounted(r storage.Reader) (uint64, error) {
+	var readErr error
+	counts := func(i int) bool {
+		slot, err := w.slot(r, w.head.First+uint64(i))
+		if err != nil {
+			readErr = err
+		}
+		return w.counts(slot.At)
+	}
+	slots, first := int(w.head.Admitted-w.head.First), 0
+	if slots > 0 && !counts(0) {
+		first = 1 + sort.Search(slots-1, func(i int) bool { return counts(1 + i) })
+	}
+	return w.head.First + uint64(first), readErr
 }
 
 // counts says whether a sync that was admitted at t is in the window.

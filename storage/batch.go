@@ -71,6 +71,11 @@ func (b *Batch) join() error {
 // Commit makes the batch visible at once and whole. It returns before the batch
 // is on disk: see DB.Flush. It may be called once.
 func (b *Batch) Commit() error {
+	return b.commit(func(commit func() error) error { return commit() })
+}
+
+// commit has within do what commits to Pebble, so that tests can look around it.
+func (b *Batch) commit(within func(commit func() error) error) error {
 	b.db.table.mu.Lock()
 	defer b.db.table.mu.Unlock()
 	err := b.join()
@@ -79,7 +84,9 @@ func (b *Batch) Commit() error {
 		writes, err = b.follow()
 	}
 	if err == nil {
-		err = b.db.cache.during(writes, func() error { return b.pebble.Commit(pebble.NoSync) })
+		err = b.db.cache.during(writes, func() error {
+			return within(func() error { return b.pebble.Commit(pebble.NoSync) })
+		})
 	}
 	if err != nil {
 		b.db.table.forget()

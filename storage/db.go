@@ -71,7 +71,7 @@ func (db *DB) Snapshot() *Snapshot {
 	db.cache.mu.RLock()
 	defer db.cache.mu.RUnlock()
 	s := db.pebble.NewSnapshot()
-	return &Snapshot{rows: rows{s, db.cache, db.cache.current()}, pebble: s}
+	return &Snapshot{rows: rows{s, db.cache, db.cache.version}, pebble: s}
 }
 
 // Flush returns when everything committed before the call is on disk and

@@ -15,12 +15,14 @@ const (
 	rowCacheOverheadBytes = 128
 	// latest is the version of a reader that sees whatever is committed.
 	latest = math.MaxUint64
+	// noTicket is one that put takes nothing for.
+	noTicket = 0
 )
 
 // cachedKinds are those of the rows that decide about every sync, whatever its records
 // are: few, small, and read far more often than anything else.
 var cachedKinds = [...]kind{
-	kindSystem, kindSettings, kindOrg, kindKey, kindStore, kindWindowHead, kindWindowSlot, kindNamespace, kindUsage,
+	kindSystem, kindSettings, kindOrg, kindKey, kindOrgKey, kindStore, kindWindowHead, kindWindowSlot, kindNamespace, kindUsage,
 	kindChangeHead, kindHistoryHead, kindCheckpoint, kindRequestHead, kindRequestSlot, kindIdempotencyHead, kindIdempotencySlot,
 }
 
@@ -36,50 +38,51 @@ var isCached = func() (is [256]bool) {
 // reader of an older version reads a row from disk that has changed since.
 //
 // A commit is seen in the database before the cache has followed it, so that nobody waits
-// for it here: whoever begins to read meanwhile does without the cache.
+// for it here. Who reads meanwhile sees the version before it or the one after, and is
+// taken to see the one before: rows that the commit changes aren't known until it has
+// ended, and all others are the same in both.
 type rowCache struct {
 	mu         sync.RWMutex
 	version    uint64 // at least 1
 	committing bool
-	rows       map[string]cachedRow
+	rows       map[string]*cachedRow
 	size       int
 }
 
 type cachedRow struct {
-	since uint64
-	value []byte // never changes; nil: there is no such row
+	since    uint64
+	value    []byte // its bytes never change; nil: there is no such row
+	changing bool   // by what is being committed
 }
 
-func newRowCache() *rowCache { return &rowCache{version: 1, rows: map[string]cachedRow{}} }
-
-// current is the version that a reader which begins now sees, or 0, of which nothing is
-// known here.
-func (c *rowCache) current() uint64 {
-	if c.committing {
-		return 0
-	}
-	return c.version
-}
+func newRowCache() *rowCache { return &rowCache{version: 1, rows: map[string]*cachedRow{}} }
 
 // get returns the value of a row as a reader of the version sees it, which isn't to be
 // changed: nil where there is no such row. Where that isn't known, ticket is for put.
 func (c *rowCache) get(key []byte, version uint64) (value []byte, known bool, ticket uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if row, has := c.rows[string(key)]; has && row.since <= version {
+	if row, has := c.rows[string(key)]; has && !row.changing && row.since <= version {
 		return row.value, true, 0
 	}
-	return nil, false, min(version, c.current())
+	if c.committing {
+		return nil, false, noTicket
+	}
+	return nil, false, min(version, c.version)
 }
 
 // put remembers what was read of a row after get, unless something was committed since.
 func (c *rowCache) put(key, value []byte, ticket uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ticket != c.current() || ticket == 0 {
+	if c.committing || ticket != c.version {
 		return
 	}
-	c.set(string(key), cachedRow{c.version, value})
+	if old, has := c.rows[string(key)]; has {
+		c.drop(string(key), old)
+	}
+	c.rows[string(key)] = &cachedRow{since: c.version, value: value}
+	c.size += len(key) + len(value) + rowCacheOverheadBytes
 	if c.size <= rowCacheBytes {
 		return
 	}
@@ -90,15 +93,7 @@ func (c *rowCache) put(key, value []byte, ticket uint64) {
 	}
 }
 
-func (c *rowCache) set(key string, row cachedRow) {
-	if old, has := c.rows[key]; has {
-		c.drop(key, old)
-	}
-	c.rows[key] = row
-	c.size += len(key) + len(row.value) + rowCacheOverheadBytes
-}
-
-func (c *rowCache) drop(key string, row cachedRow) {
+func (c *rowCache) drop(key string, row *cachedRow) {
 	delete(c.rows, key)
 	c.size -= len(key) + len(row.value) + rowCacheOverheadBytes
 }
@@ -128,22 +123,42 @@ func (w *rowWrites) add(op pebble.InternalKeyKind, key, value []byte) {
 
 // during has commit change the database, and then does to the cache what that did.
 func (c *rowCache) during(writes rowWrites, commit func() error) error {
-	c.mu.Lock()
-	c.committing = true
-	c.mu.Unlock()
+	c.begin(writes)
 	err := commit()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.committing = false
 	c.version++
-	if err != nil || writes.all {
-		clear(c.rows)
-		c.size = 0
+	if err != nil {
+		c.forget()
 	}
 	for _, w := range writes.each {
-		if _, has := c.rows[string(w.key)]; has {
-			c.set(string(w.key), cachedRow{c.version, bytes.Clone(w.value)})
+		row, has := c.rows[string(w.key)]
+		if !has {
+			continue
 		}
+		c.size += len(w.value) - len(row.value)
+		*row = cachedRow{since: c.version, value: bytes.Clone(w.value)}
 	}
 	return err
+}
+
+// begin has nobody take from the cache what is about to change.
+func (c *rowCache) begin(writes rowWrites) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.committing = true
+	if writes.all {
+		c.forget()
+	}
+	for _, w := range writes.each {
+		if row, has := c.rows[string(w.key)]; has {
+			row.changing = true
+		}
+	}
+}
+
+func (c *rowCache) forget() {
+	clear(c.rows)
+	c.size = 0
 }

@@ -52,7 +52,15 @@ func TestCacheFollowsDatabase(t *testing.T) {
 			"drop":         func(t *rapid.T) { o := org.Draw(t, "of"); batch.DropOrg(fmt.Sprint(o), o) },
 			"drop a store": func(t *rapid.T) { batch.DropStore(1, "s", StoreNum(org.Draw(t, "of"))) },
 			"commit": func(t *rapid.T) {
-				commit(t, batch)
+				check(t, batch.commit(func(commit func() error) error {
+					open = append(open, db.Snapshot())
+					compare(t, db.rows, "the database before the commit")
+					err := commit()
+					open = append(open, db.Snapshot())
+					compare(t, db.rows, "the database before the end of the commit")
+					return err
+				}))
+				check(t, batch.Close())
 				batch = db.NewBatch()
 			},
 			"snapshot":          func(t *rapid.T) { open = append(open, db.Snapshot()) },
@@ -99,25 +107,44 @@ func TestCacheSparesReads(t *testing.T) {
 	}
 }
 
-// A batch that is being committed is in the database, or not, before the cache has it:
-// what is read meanwhile isn't taken from there, nor put there.
+// What a batch that is being committed changes isn't taken from the cache meanwhile, nor
+// put there. Everything else is.
 func TestCacheKeepsOutOfCommits(t *testing.T) {
 	db := openMem(t)
-	key := appendWindowHeadKey(nil, 1)
-	err := db.cache.during(rowWrites{each: []rowWrite{{key: key}}}, func() error {
-		s := db.Snapshot()
-		defer func() { check(t, s.Close()) }()
-		for _, rs := range []rows{s.rows, db.rows} {
-			if h, err := rs.WindowHead(1); h.Admitted != 0 || err != nil {
-				t.Fatalf("%+v, %v", h, err)
+	write(t, db, func(b *Batch) {
+		b.PutWindowHead(1, WindowHead{Admitted: 1})
+		b.PutWindowHead(2, WindowHead{Admitted: 1})
+	})
+	read := func(rs rows, org OrgNum) uint64 {
+		h, err := rs.WindowHead(org)
+		check(t, err)
+		return h.Admitted
+	}
+	read(db.rows, 1)
+	read(db.rows, 2)
+	check(t, db.pebble.DeleteRange([]byte{0}, []byte{0xff}, pebble.NoSync)) // but for what the cache has
+	b := db.NewBatch()
+	defer func() { check(t, b.Close()) }()
+	b.PutWindowHead(1, WindowHead{Admitted: 2})
+	check(t, b.commit(func(commit func() error) error {
+		for i, inPebble := range []uint64{0, 2} {
+			s := db.Snapshot()
+			for _, rs := range []rows{s.rows, db.rows} {
+				if changes, stays := read(rs, 1), read(rs, 2); changes != inPebble || stays != 1 {
+					t.Errorf("%d: the row that changes is %d, the other %d", i, changes, stays)
+				}
 			}
-			if n := len(db.cache.rows); n != 0 {
-				t.Errorf("%d rows are in the cache", n)
+			check(t, s.Close())
+			if i == 0 {
+				check(t, commit())
 			}
 		}
 		return nil
-	})
-	check(t, err)
+	}))
+	check(t, db.pebble.DeleteRange([]byte{0}, []byte{0xff}, pebble.NoSync))
+	if changed, stayed := read(db.rows, 1), read(db.rows, 2); changed != 2 || stayed != 1 {
+		t.Errorf("after the commit they are %d and %d", changed, stayed)
+	}
 }
 
 func TestCacheIsBounded(t *testing.T) {

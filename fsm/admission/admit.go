@@ -93,24 +93,20 @@ func (g *Gate) judge(t *tenure, header fsm.Header, outline fsm.Outline) (refusal
 	}
 	defer view.Close()
 	now := t.now()
-	result, err := view.CheckSync(header, outline, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
+	result, has, err := view.CheckSync(header, outline, fsm.Stamp{ClusterTime: now, WallTime: g.clock.Wall().UnixNano()})
 	if err != nil {
 		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
 	}
 	if result != nil {
 		return result.Encode(), room{}, nil
 	}
-	window, bytes, err := view.WindowRoom(header.Org, now)
-	if err != nil {
-		return nil, room{}, fmt.Errorf("%w: %w", ErrState, err)
-	}
 	mayRefuse, wait := t.refusals.left(header.KeyID, now)
 	if mayRefuse == 0 {
 		result := &fsm.Result{Outcome: fsm.TooManyRefusals, Sync: &fsm.SyncResult{
-			SyncID: header.SyncID, Window: window,
+			SyncID: header.SyncID, Window: has.Window,
 			RetryMillis: uint32((wait + int64(time.Millisecond) - 1) / int64(time.Millisecond)),
 		}}
 		return result.Encode(), room{}, nil
 	}
-	return nil, room{window: window.Remaining, bytes: bytes, key: mayRefuse}, nil
+	return nil, room{window: has.Window.Remaining, bytes: has.Bytes, key: mayRefuse}, nil
 }
