@@ -67,6 +67,7 @@ func readWhole(path string) error {
 // locks that nobody lets go of any more: all that is to be done then is to end the process.
 type mappedFile struct {
 	*raftboltdb.BoltStore
+	pages   *mappedPages
 	faulted atomic.Bool
 }
 
@@ -79,7 +80,11 @@ func openMapped(options raftboltdb.Options) (f *mappedFile, err error) {
 	}
 	f = &mappedFile{}
 	err = mapped(func() (err error) { f.BoltStore, err = raftboltdb.New(options); return err })
-	return f, err
+	if err != nil {
+		return nil, err
+	}
+	f.pages = pagesOf(f.BoltStore)
+	return f, f.do(f.pages.giveBack) // of the walk through it
 }
 
 func (f *mappedFile) do(do func() error) error {
@@ -109,17 +114,32 @@ func (f *mappedFile) LastIndex() (index uint64, err error) {
 }
 
 func (f *mappedFile) GetLog(index uint64, e *raft.Log) error {
-	return f.do(func() error { return f.BoltStore.GetLog(index, e) })
+	return f.do(func() error {
+		if err := f.BoltStore.GetLog(index, e); err != nil {
+			return err
+		}
+		return f.pages.read(e)
+	})
 }
 
 func (f *mappedFile) StoreLog(e *raft.Log) error { return f.StoreLogs([]*raft.Log{e}) }
 
 func (f *mappedFile) StoreLogs(entries []*raft.Log) error {
-	return f.do(func() error { return f.BoltStore.StoreLogs(entries) })
+	return f.do(func() error {
+		if err := f.BoltStore.StoreLogs(entries); err != nil {
+			return err
+		}
+		return f.pages.appended(entries)
+	})
 }
 
 func (f *mappedFile) DeleteRange(first, last uint64) error {
-	return f.do(func() error { return f.BoltStore.DeleteRange(first, last) })
+	return f.do(func() error {
+		if err := f.BoltStore.DeleteRange(first, last); err != nil {
+			return err
+		}
+		return f.pages.giveBack()
+	})
 }
 
 func (f *mappedFile) Set(name, value []byte) error {
