@@ -22,7 +22,8 @@ type heldBack struct {
 
 func newHeldBack(t *testing.T) *heldBack {
 	h := &heldBack{t: t, from: make(chan raft.RPC), answers: make(chan raft.RPCResponse, 100)}
-	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), &snapshotEnd{log: raft.NewInmemStore(), snapshots: raft.NewDiscardSnapshotStore()}), 100, &heard{})
+	end := &snapshotEnd{log: raft.NewInmemStore(), snapshots: raft.NewDiscardSnapshotStore()}
+	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), end, nil), 100, &heard{})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {

@@ -96,7 +96,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 			_ = c.store.file.Close()
 		}
 	}()
-	c.progress = newProgress(cfg.sm, cfg.meters, &snapshotEnd{log: c.store.log, snapshots: snapshots})
+	c.progress = newProgress(cfg.sm, cfg.meters, &snapshotEnd{log: c.store.log, snapshots: snapshots}, cfg.Fatal)
 	if err := checkState(cfg.id, c.store, snapshots); err != nil {
 		return nil, err
 	}

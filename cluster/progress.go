@@ -2,9 +2,11 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -19,6 +21,7 @@ type progress struct {
 	StateMachine
 	meters *meters
 	end    *snapshotEnd
+	fatal  func(error)
 
 	mu      sync.Mutex
 	reached uint64        // every command up to here has been applied or fenced
@@ -30,13 +33,17 @@ type progress struct {
 	restoring error // why the newest snapshot could not be restored meanwhile
 }
 
-func newProgress(sm StateMachine, m *meters, end *snapshotEnd) *progress {
-	return &progress{StateMachine: sm, meters: m, end: end, changed: make(chan struct{}), starting: true}
+func newProgress(sm StateMachine, m *meters, end *snapshotEnd, fatal func(error)) *progress {
+	return &progress{StateMachine: sm, meters: m, end: end, fatal: fatal, changed: make(chan struct{}), starting: true}
 }
 
 // Restore implements raft.FSM. Where Raft can't restore the newest snapshot when
 // it starts, it tries older ones, and would go on with a log that begins behind
 // the newest: they fail too, and the start with them.
+//
+// Later it is of one that the leader has sent, and that was whole on the disk a moment ago.
+// Where it fails Raft has the leader send all of it again, and again, for as long as the
+// disk is as it is. A full disk may have room the next time; any other ends the process.
 func (p *progress) Restore(snapshot io.ReadCloser) error {
 	p.mu.Lock()
 	err := p.restoring
@@ -47,6 +54,16 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 	if err = p.end.cut(); err == nil {
 		err = p.StateMachine.Restore(snapshot)
 	}
+	if p.restored(err) || err == nil || errors.Is(err, syscall.ENOSPC) {
+		return err
+	}
+	err = fmt.Errorf("restoring a snapshot that was received: %w. Look after the disk, then start this member again; if that doesn't help: "+startCure, err)
+	p.fatal(err)
+	return err
+}
+
+// restored notes what became of a restore, and whether Raft is still starting.
+func (p *progress) restored(err error) (starting bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.starting {
@@ -58,7 +75,7 @@ func (p *progress) Restore(snapshot io.ReadCloser) error {
 		close(p.changed)
 		p.changed = make(chan struct{})
 	}
-	return err
+	return p.starting
 }
 
 // started returns why the state could not be restored, or nil.

@@ -1,9 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +63,59 @@ func TestSnapshotBringsBackOneThatWasAway(t *testing.T) {
 	}
 	if got := fresh.read(); !slices.Equal(got, want) {
 		t.Errorf("the newcomer reads %q", got)
+	}
+}
+
+// A member that can't restore a snapshot that it has received isn't sent it again and again:
+// it ends, and says why, unless its disk is full, which it may not be the next time.
+func TestReceivedSnapshotThatCannotBeRestored(t *testing.T) {
+	t.Parallel()
+	worn := errors.New("the disk is worn out")
+	for name, c := range map[string]struct {
+		fails error
+		fatal bool
+	}{
+		"the disk fails":   {worn, true},
+		"the disk is full": {fmt.Errorf("writing a file: %w", syscall.ENOSPC), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := newCluster(t, 3)
+			leader := leaderOf(t, all)
+			away := followerOf(all, leader)
+			away.read()
+			away.stop()
+			for i := range 40 {
+				leader.mustPropose(fmt.Sprint(i))
+			}
+			for _, m := range without(all, away) {
+				m.read()
+				m.cutLog()
+			}
+			var failed atomic.Int32
+			away.sm.failRestore = func() error {
+				if failed.Add(1) == 1 {
+					return c.fails
+				}
+				return nil
+			}
+			fatal := make(chan error, 100)
+			away.cfg.Fatal = func(err error) { fatal <- err } // a real one doesn't return
+			away.gate = &testGate{}
+			away.start()
+			if c.fatal {
+				eventually(t, "it ends", func() bool { return len(fatal) > 0 })
+				if err := <-fatal; !errors.Is(err, worn) || !strings.Contains(err.Error(), startCure) {
+					t.Errorf("it ends with: %v", err)
+				}
+			}
+			if got := away.read(); len(got) != 40 || failed.Load() < 2 {
+				t.Errorf("after %d attempts it reads %d entries", failed.Load(), len(got))
+			}
+			if len(fatal) > 0 {
+				t.Errorf("it ends: %v", <-fatal)
+			}
+		})
 	}
 }
 

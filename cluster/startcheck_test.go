@@ -84,7 +84,7 @@ func TestStartRefusesWhatDoesNotBelongTogether(t *testing.T) {
 		{name: "the snapshot can't be restored", want: "restoring the newest snapshot: the disk is worn out",
 			spoil: func(sm *bytelog) {
 				sm.applied, sm.term, sm.entries = 0, 0, nil
-				sm.failRestore = errors.New("the disk is worn out")
+				sm.failRestore = func() error { return errors.New("the disk is worn out") }
 			}},
 		{name: "snapshots of another version", want: "which it can't read",
 			spoil: func(*bytelog) {

@@ -25,7 +25,7 @@ type bytelog struct {
 	image   bytelogImage // the newest one made
 
 	snapshots   raft.SnapshotStore // outlives it
-	failRestore error
+	failRestore func() error       // nil: none fails
 
 	// respond replaces the response to an applied entry, if it returns true.
 	respond func(body []byte, index uint64) (any, bool)
@@ -174,7 +174,9 @@ func (bytelogImage) Release() {}
 
 func (b *bytelog) Restore(r io.ReadCloser) error {
 	if b.failRestore != nil {
-		return b.failRestore
+		if err := b.failRestore(); err != nil {
+			return err
+		}
 	}
 	var i bytelogImage
 	if err := json.NewDecoder(r).Decode(&i); err != nil {
