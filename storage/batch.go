@@ -14,7 +14,7 @@ import (
 type Batch struct {
 	db     *DB
 	pebble *pebble.Batch    // of all that is not in parts; at Commit of all
-	parts  [3]*pebble.Batch // see part
+	parts  [3]*pebble.Batch // see part; after Commit they are joined, but for their memory
 	key    []byte           // of the row being added; used again for the next
 	end    []byte           // of the range being dropped; likewise
 	w      writer
@@ -53,15 +53,19 @@ func (b *Batch) part(k kind) *pebble.Batch {
 	return b.parts[i]
 }
 
-// join has all parts in b.pebble. Two writes to one row are in the same part, in their
-// order.
+// join has all rows in b.pebble. Two writes to one row are in the same part, in their
+// order, so that the parts may come in any: the largest isn't copied.
 func (b *Batch) join() error {
 	for i, part := range b.parts {
+		if part != nil && part.Len() > b.pebble.Len() {
+			b.pebble, b.parts[i] = part, b.pebble
+		}
+	}
+	for _, part := range b.parts {
 		if part == nil {
 			continue
 		}
-		b.parts[i] = nil
-		if err := errors.Join(b.pebble.Apply(part, nil), part.Close()); err != nil {
+		if err := b.pebble.Apply(part, nil); err != nil {
 			return err
 		}
 	}
@@ -78,10 +82,9 @@ func (b *Batch) Commit() error {
 func (b *Batch) commit(within func(commit func() error) error) error {
 	b.db.table.mu.Lock()
 	defer b.db.table.mu.Unlock()
-	err := b.join()
-	var writes rowWrites
+	writes, err := b.follow()
 	if err == nil {
-		writes, err = b.follow()
+		err = b.join()
 	}
 	if err == nil {
 		err = b.db.cache.during(writes, func() error {
@@ -96,17 +99,20 @@ func (b *Batch) commit(within func(commit func() error) error) error {
 }
 
 // follow has the table do what the batch does to fingerprints, and returns what it does
-// to rows that may be in the cache. Those are in the batch's memory.
+// to rows that may be in the cache. Those are in the batch's memory until Close. Nothing
+// of either is among contents and changes.
 func (b *Batch) follow() (writes rowWrites, err error) {
+	if fingerprints := b.parts[0]; fingerprints != nil {
+		if err := b.db.table.follow(fingerprints.Reader()); err != nil {
+			return writes, err
+		}
+	}
 	for r := b.pebble.Reader(); ; {
 		op, key, value, ok, err := r.Next()
-		if err == nil && ok {
-			writes.add(op, key, value)
-			err = b.db.table.follow(op, key, value)
-		}
 		if err != nil || !ok {
 			return writes, err
 		}
+		writes.add(op, key, value)
 	}
 }
 

@@ -23,15 +23,32 @@ type filters struct {
 	due      chan struct{} // of capacity 1
 }
 
+// hash is what complete has for a key; 0 without one.
+func (f *filters) hash(key []byte) uint64 {
+	if f.complete == nil {
+		return 0
+	}
+	return f.complete.hash(key)
+}
+
+// touch reads what a look for a key begins with.
+func (f *filters) touch(hash uint64) byte {
+	if f.complete == nil {
+		return 0
+	}
+	block, _ := f.complete.bits(hash)
+	return block[0]
+}
+
 // add takes up a row that is being committed.
-func (f *filters) add(key []byte) {
+func (f *filters) add(key []byte, hash uint64) {
 	if f.building != nil {
 		f.building.add(f.building.hash(key))
 	}
 	if f.complete == nil {
 		return
 	}
-	f.complete.add(f.complete.hash(key))
+	f.complete.add(hash)
 	// What was written again, or is gone, is counted as well: a new filter has fewer
 	// keys, unless all of them are still there. So one is made for each doubling.
 	if f.building == nil && f.complete.full() && f.complete.added >= 2*f.scanned {
@@ -50,9 +67,7 @@ func (f *filters) close() error {
 }
 
 // mayHave is false only where there is no such row.
-func (f *filters) mayHave(key []byte) bool {
-	return f.complete == nil || f.complete.mayHave(f.complete.hash(key))
-}
+func (f *filters) mayHave(hash uint64) bool { return f.complete == nil || f.complete.mayHave(hash) }
 
 // keepFilter makes a filter at once, and another whenever one is due, until stop is
 // closed. Without one everything goes on, slower: what can't be read is met by whoever

@@ -5,9 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"math/bits"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/batchrepr"
 	"github.com/dchest/siphash"
 
 	"pipesync/internal/planted"
@@ -51,6 +53,20 @@ type fingerprintTable struct {
 	dropped map[[generationBytes]byte]uint32 // how often a range of a generation's rows was
 	hashed  []byte                           // used again for the next tag
 	filters filters
+	ahead   [chunkRows]followed // what is being followed; used again
+	touched byte                // of no use but to have read it
+}
+
+// chunkRows are hashed, then touched, then taken up or looked for: what is in no cache of
+// the processor is waited for once for many of them instead of once for each.
+const chunkRows = 64
+
+// followed is a write to a fingerprint.
+type followed struct {
+	tag
+	key, value []byte
+	hash       uint64 // of the filter
+	puts       bool
 }
 
 func newFingerprintTable(size, filterSize int64) (*fingerprintTable, error) {
@@ -91,9 +107,18 @@ func (t *fingerprintTable) tag(key []byte) (g tag) {
 }
 
 func (t *fingerprintTable) bucket(g tag) []byte {
-	buckets := uint64(len(t.memory) / bucketBytes)
-	i := binary.LittleEndian.Uint64(g[tagHalf:]) % buckets * bucketBytes
-	return t.memory[i : i+bucketBytes]
+	i, _ := bits.Mul64(binary.LittleEndian.Uint64(g[tagHalf:]), uint64(len(t.memory)/bucketBytes))
+	return t.memory[i*bucketBytes:][:bucketBytes]
+}
+
+// touch reads what a look for the row begins with.
+func (t *fingerprintTable) touch(g tag) { t.touched ^= t.bucket(g)[0] }
+
+// touchSlot reads what a put of the row is likely to need.
+func (t *fingerprintTable) touchSlot(g tag) {
+	bucket := t.bucket(g)
+	slot := slotOf(bucket, int(bucket[bucketNext]))
+	t.touched ^= bucket[0] ^ slot[0] ^ slot[slotBytes-1]
 }
 
 // find returns the number of the row's slot in the bucket, or -1.
@@ -156,20 +181,48 @@ func (t *fingerprintTable) dropRange(start, end []byte) {
 	t.dropped[[generationBytes]byte(start)]++
 }
 
-// follow does what a batch does to fingerprints; mu is held.
-func (t *fingerprintTable) follow(op pebble.InternalKeyKind, key, value []byte) error {
-	switch {
-	case op == pebble.InternalKeyKindRangeDelete:
-		t.dropRange(key, value)
-	case key[0] != byte(kindFingerprint):
-	case op == pebble.InternalKeyKindSet:
-		t.put(t.tag(key), value)
-		t.filters.add(key)
-	case op == pebble.InternalKeyKindDelete && planted.Is(planted.StaleTable):
-	case op == pebble.InternalKeyKindDelete:
-		t.remove(t.tag(key))
-	default:
-		return errors.New("a batch does to fingerprints what their table doesn't know")
+// follow does what the operations of a batch do to fingerprints; mu is held.
+func (t *fingerprintTable) follow(ops batchrepr.Reader) error {
+	n := 0
+	for {
+		op, key, value, ok, err := ops.Next()
+		if err != nil || !ok {
+			t.takeUp(t.ahead[:n])
+			return err
+		}
+		switch {
+		case op == pebble.InternalKeyKindRangeDelete:
+			t.takeUp(t.ahead[:n]) // of which there may be rows that go
+			n = 0
+			t.dropRange(key, value)
+			continue
+		case key[0] != byte(kindFingerprint):
+			continue
+		case op != pebble.InternalKeyKindSet && op != pebble.InternalKeyKindDelete:
+			return errors.New("a batch does to fingerprints what their table doesn't know")
+		}
+		t.ahead[n] = followed{tag: t.tag(key), key: key, value: value, hash: t.filters.hash(key), puts: op == pebble.InternalKeyKindSet}
+		if n++; n == chunkRows {
+			t.takeUp(t.ahead[:])
+			n = 0
+		}
 	}
-	return nil
+}
+
+// takeUp does what was written to rows, in order.
+func (t *fingerprintTable) takeUp(rows []followed) {
+	for i := range rows {
+		t.touchSlot(rows[i].tag)
+		t.touched ^= t.filters.touch(rows[i].hash)
+	}
+	for i := range rows {
+		switch row := &rows[i]; {
+		case row.puts:
+			t.put(row.tag, row.value)
+			t.filters.add(row.key, row.hash)
+		case !planted.Is(planted.StaleTable):
+			t.remove(row.tag)
+		}
+	}
+	clear(rows) // they are in a batch's memory
 }

@@ -20,7 +20,7 @@ func TestTableFollowsDatabase(t *testing.T) {
 		db := openTest(t, dbDir, o)
 		defer func() { check(t, db.Close()) }()
 		number := rapid.Uint32Range(1, 2)
-		id := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("%02d", rapid.IntRange(0, 60).Draw(t, "id")) })
+		id := rapid.Custom(func(t *rapid.T) string { return fmt.Sprintf("%02d", rapid.IntRange(0, 99).Draw(t, "id")) })
 		var batch *Batch
 		seq := uint64(0)
 		inBatch := func(act func(b *Batch, store StoreNum, ns NamespaceNum, gen Generation)) func(*rapid.T) {
@@ -33,7 +33,7 @@ func TestTableFollowsDatabase(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": inBatch(func(b *Batch, store StoreNum, ns NamespaceNum, gen Generation) {
-				for _, id := range rapid.SliceOfN(id, 1, 20).Draw(t, "ids") {
+				for _, id := range rapid.SliceOfN(id, 1, 2*chunkRows).Draw(t, "ids") {
 					seq++
 					b.PutFingerprint(store, ns, gen, id, Fingerprint{Changed: Seq{Index: seq}})
 				}
@@ -65,7 +65,7 @@ func TestTableFollowsDatabase(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				ids := slices.Compact(slices.Sorted(slices.Values(rapid.SliceOfN(id, 0, 30).Draw(t, "looked up"))))
+				ids := slices.Compact(slices.Sorted(slices.Values(rapid.SliceOfN(id, 0, 3*chunkRows).Draw(t, "looked up"))))
 				for key := range 8 {
 					store, ns, gen := StoreNum(1+key&1), NamespaceNum(1+key>>1&1), Generation(1+key>>2)
 					var want []string

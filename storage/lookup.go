@@ -22,6 +22,15 @@ type lookup struct {
 	it      *pebble.Iterator  // nil before the first id that isn't in the table
 	started bool
 	wasted  int
+	ahead   [chunkRows]aheadID // of the ids that prepare was given
+	next    int                // of ahead
+}
+
+// aheadID is what a table says of an id before the look into it.
+type aheadID struct {
+	hash uint64
+	tag  tag
+	may  bool // false: there is no such row
 }
 
 const stepsWastedMax = 16
@@ -31,7 +40,8 @@ func newLookup(rs rows, prefix []byte, table *fingerprintTable) lookup {
 	return lookup{rows: rs, table: table, key: bytes.Clone(prefix), prefix: len(prefix)}
 }
 
-// at gives the fingerprint of the id, which must be greater than those before.
+// at gives the fingerprint of the id, which must be greater than those before, and, with a
+// table, the next of those that prepare was given.
 func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 	l.key = append(l.key[:l.prefix], id...)
 	value, err := l.value()
@@ -49,21 +59,48 @@ func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 	return f, true, nil
 }
 
+// prepare is told the ids that come next, at most chunkRows. It is for those who have a
+// table.
+func (l *lookup) prepare(ids []string) {
+	t := l.table
+	l.next = 0
+	for i, id := range ids {
+		l.key = append(l.key[:l.prefix], id...)
+		l.ahead[i] = aheadID{hash: t.filters.hash(l.key)}
+	}
+	for i := range ids {
+		t.touched ^= t.filters.touch(l.ahead[i].hash)
+	}
+	for i, id := range ids {
+		a := &l.ahead[i]
+		if a.may = t.filters.mayHave(a.hash); a.may {
+			l.key = append(l.key[:l.prefix], id...)
+			a.tag = t.tag(l.key)
+		}
+	}
+	for i := range ids {
+		if l.ahead[i].may {
+			t.touch(l.ahead[i].tag)
+		}
+	}
+}
+
 // value is that of the row at l.key, or nil.
 func (l *lookup) value() ([]byte, error) {
 	if l.table == nil {
 		return l.read()
 	}
-	if !l.table.filters.mayHave(l.key) {
+	next := &l.ahead[l.next]
+	l.next++
+	if !next.may {
 		return nil, nil
 	}
-	tag := l.table.tag(l.key)
-	if value := l.table.get(tag); value != nil {
+	if value := l.table.get(next.tag); value != nil {
 		return value, nil
 	}
 	value, err := l.read()
 	if value != nil {
-		l.table.put(tag, value)
+		l.table.put(next.tag, value)
 	}
 	return value, err
 }

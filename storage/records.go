@@ -34,6 +34,9 @@ func (rs rows) fingerprints(prefix []byte, table *fingerprintTable, ids []string
 		if i > 0 && id <= ids[i-1] {
 			return fmt.Errorf("look up fingerprints: ids not ascending at %d", i)
 		}
+		if table != nil && i%chunkRows == 0 {
+			l.prepare(ids[i:min(i+chunkRows, len(ids))])
+		}
 		f, found, err := l.at(id)
 		if err != nil {
 			return err
