@@ -10,7 +10,7 @@ const (
 	// logCacheBytes and logCacheEntries bound what is cached of the log: raft.LogCache
 	// counts entries alone, and ours have a hundred bytes or megabytes. Members that keep
 	// up and the state machine read the last entries, each of them several times.
-	logCacheBytes   = 32 << 20
+	logCacheBytes   = 16 << 20
 	logCacheEntries = 4096
 )
 

@@ -44,7 +44,7 @@ func Open(dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open storage in %s: %w", dir, err)
 	}
-	cache := pebble.NewCache(o.CacheBytes / cacheParts * (cacheParts - tableParts - filterParts))
+	cache := pebble.NewCache(o.CacheBytes / cacheParts * blockParts)
 	defer cache.Unref() // the database holds a reference of its own
 	po.Cache = cache
 	// Pebble would watch the disk itself, but leaves its watch running where

@@ -26,8 +26,9 @@ const (
 	cacheParts  = 12
 	tableParts  = 6
 	filterParts = 1
+	blockParts  = cacheParts - tableParts - filterParts
 	// BlockCacheBytes is what is Pebble's where Options name no CacheBytes.
-	BlockCacheBytes = DefaultCacheBytes / cacheParts * (cacheParts - tableParts - filterParts)
+	BlockCacheBytes = DefaultCacheBytes / cacheParts * blockParts
 
 	// A memtable takes several full batches. What is lost in a crash, and
 	// replayed, is at most what the memtables hold.
@@ -85,6 +86,12 @@ type Options struct {
 	// MemtableBytes is for tests alone: it replaces memtableBytes where it isn't 0,
 	// so that they have flushes and compactions without writing gigabytes.
 	MemtableBytes uint64
+}
+
+// CacheShares are what is on Go's heap of so many CacheBytes, and what is apart from it.
+// While another filter is made, there are two.
+func CacheShares(bytes int64) (onHeap, apart int64) {
+	return bytes / cacheParts * blockParts, bytes / cacheParts * (tableParts + 2*filterParts)
 }
 
 // FS is the file system under a database. The name is here so that those who

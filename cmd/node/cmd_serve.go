@@ -46,6 +46,7 @@ func (a *app) serve(ctx context.Context, cfg Config, reread func() (Config, erro
 		return err
 	}
 	log, level := cfg.Log.logger(a.stderr)
+	defer a.keepMemory(cfg.Disk.CacheBytes)()
 	n, err := startNode(ctx, nodeConfig{Config: cfg, secrets: secrets, log: log, fatal: a.fatal(log)})
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
