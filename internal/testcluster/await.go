@@ -9,19 +9,23 @@ import (
 const pollInterval = 20 * time.Millisecond
 
 // Await calls check until it returns nil or ctx is done; the error then has
-// what was awaited and the last that check said.
+// what was awaited and the last that check said while there was time.
 func Await(ctx context.Context, what string, check func(context.Context) error) error {
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
+	var last error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // after that it only says that the time is over
+			last = err
+		}
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
-			return fmt.Errorf("awaiting %s: %w; last: %w", what, context.Cause(ctx), err)
+			return fmt.Errorf("awaiting %s: %w; last: %w", what, context.Cause(ctx), last)
 		}
 	}
 }
