@@ -16,6 +16,9 @@ var faultyReadFaults = []fault{
 	{kind: "bits flipped on reads of a member", needs: faultfs.Available, begin: onAny(flipReads)},
 }
 
+// lastWordsSeconds is how long a node may write what its goroutines do.
+const lastWordsSeconds = 5
+
 // failReads has all reads of a member's disk fail, or one in some, while it starts or
 // while it runs.
 func failReads(ctx context.Context, n *nemesis, nodes []*testcluster.Node) (*broken, error) {
@@ -110,10 +113,22 @@ func becomes(ctx context.Context, node *testcluster.Node) (fate string, err erro
 	case err == nil:
 		return "starts all the same", nil
 	case node.Running():
-		// Its log says what each goroutine waits for.
-		return "", errors.Join(fmt.Errorf("%s neither starts nor ends: %w", node.ID, err), node.Process().Signal(syscall.SIGQUIT))
+		return "", errors.Join(fmt.Errorf("%s neither starts nor ends: %w", node.ID, err), askWhy(node.Process()))
 	}
 	return "doesn't start", ended(node)
+}
+
+// askWhy has a node end with a word in its log about what each goroutine waits for.
+func askWhy(p *testcluster.Process) error {
+	if err := p.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	select {
+	case <-p.Exited():
+		return nil
+	case <-time.After(lastWordsSeconds * time.Second):
+		return fmt.Errorf("nor does it end by SIGQUIT, in %d s", lastWordsSeconds)
+	}
 }
 
 // readsAll has a node that runs read all its rows, which it may not survive.
