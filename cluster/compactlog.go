@@ -84,7 +84,10 @@ func freeBytes(path string) (int64, error) {
 	return free, store.Close()
 }
 
-func copyLog(from, to string) (err error) {
+func copyLog(from, to string) error { return mapped(func() error { return copyMapped(from, to) }) }
+
+// copyMapped closes both files also where a page can't be read.
+func copyMapped(from, to string) (err error) {
 	reading := BoltTuning()
 	reading.ReadOnly = true
 	src, err := bbolt.Open(from, 0o600, reading)
@@ -98,9 +101,9 @@ func copyLog(from, to string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = bbolt.Compact(dst, src, compactTxBytes)
-	if err == nil {
-		err = dst.Sync()
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	if err := bbolt.Compact(dst, src, compactTxBytes); err != nil {
+		return err
 	}
-	return errors.Join(err, dst.Close())
+	return dst.Sync()
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
+	"golang.org/x/sys/unix"
 )
 
 // fillLog makes a log of entries from first to last and then cuts it before kept.
@@ -32,6 +34,31 @@ func fillLog(t *testing.T, dir string, last, kept uint64) {
 	}
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A page that can't be read is an error of the copy, which leaves no file open.
+func TestCopyOfAnUnreadableLogFails(t *testing.T) {
+	dir := t.TempDir()
+	path, whole, _ := pagedLog(t, dir)
+	for at := 2 * os.Getpagesize(); at < len(whole); at++ { // but for the meta pages
+		whole[at] = 0xff
+	}
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(dir, compactedName)
+	if err := copyLog(path, to); !unreadable(err) {
+		t.Errorf("%v", err)
+	}
+	for _, path := range []string{path, to} {
+		file, err := os.Open(path)
+		if err == nil {
+			err = errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB), file.Close())
+		}
+		if err != nil {
+			t.Errorf("%s is in use: %v", path, err)
+		}
 	}
 }
 
