@@ -50,7 +50,7 @@ func Open(dir string, o Options) (*DB, error) {
 	// Pebble would watch the disk itself, but leaves its watch running where
 	// Open fails.
 	disk, watch := vfs.WithDiskHealthChecks(carefulFS{o.FS}, slowDiskAfter, nil, ev.diskSlow)
-	po.FS = disk
+	po.FS = bufferedFS{disk}
 	db, err := pebble.Open(dir, po)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open storage in %s: %w", dir, missing(corruption(err))), watch.Close(), table.close())

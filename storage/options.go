@@ -32,23 +32,28 @@ const (
 
 	// A memtable takes several full batches. What is lost in a crash, and
 	// replayed, is at most what the memtables hold.
-	memtableBytes = 16 << 20
-	// Commits wait while this many memtables are waiting to be flushed.
-	memtableStopCount = 4
+	memtableBytes = 24 << 20
+	// Commits wait while this many memtables are waiting to be flushed. As many have room
+	// in BlockCacheBytes.
+	memtableStopCount = 3
 
 	// The buffer of a batch up to this size is used again for a later one.
 	batchRetainedBytes = 4 << 20
 
-	// Compactions are half of the work of a load, and the more of L0 one takes at
-	// once, the less often the level below is written anew: with 8 sublevels instead
-	// of 4 syncs of ids without order take a quarter less processor time. Full
-	// refreshes and loads come in bursts: commits wait for compactions only later.
-	l0CompactSublevels = 8
+	// Compactions are most of the work of a load of ids without order: a level is written
+	// anew each time that L0 is merged into it, and so seldom where L0 is large, and the
+	// first level below lies between it and the last in size (ADR 28). Pebble merges L0
+	// once it is half as deep as its threshold says. Full refreshes and loads come in
+	// bursts: commits wait for compactions only later.
+	l0CompactThreshold = 20
 	l0StopSublevels    = 32
+	levelBaseBytes     = 192 << 20
 
 	// A second compaction runs only when the first can't keep up.
 	minCompactions = 1
 	maxCompactions = 2
+	// So deep is L0 then.
+	l0SecondCompaction = 20
 
 	openFilesMax = 1000
 
@@ -125,16 +130,18 @@ func PebbleTuning() *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return minCompactions, maxCompactions },
 		DisableWAL:                  true,
 		FormatMajorVersion:          formatMajorVersion,
-		L0CompactionThreshold:       l0CompactSublevels,
+		L0CompactionThreshold:       l0CompactThreshold,
 		L0StopWritesThreshold:       l0StopSublevels,
+		LBaseMaxBytes:               levelBaseBytes,
 		MaxOpenFiles:                openFilesMax,
 		MemTableSize:                memtableBytes,
 		MemTableStopWritesThreshold: memtableStopCount,
 	}
+	po.Experimental.L0CompactionConcurrency = l0SecondCompaction
 	for i := range po.Levels {
 		po.Levels[i].BlockSize = blockBytes
 		po.Levels[i].IndexBlockSize = indexBlockBytes
-		po.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		po.Levels[i].FilterPolicy = tableFilter{bloom.FilterPolicy(bloomBits)}
 	}
 	return po
 }
