@@ -61,8 +61,8 @@ func (s *server) findKey(c *call) (key fsm.KeyInfo, err error) {
 	}
 	ctx, cancel := c.within(s.Limits.ReadTimeout)
 	defer cancel()
-	found, err := s.lookup(ctx, "key\x00"+key.ID, func(v *fsm.View) (found bool, err error) {
-		key.Key, found, err = v.Key(key.ID)
+	found, err := s.lookup(ctx, "key\x00"+key.ID, func() (found bool, err error) {
+		key.Key, found, err = s.State.Key(key.ID)
 		return found, err
 	})
 	if err == nil && !found {

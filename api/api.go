@@ -57,6 +57,9 @@ type State interface {
 	// View pins a consistent view; the caller closes it. fsm.ErrNotReady says
 	// that the state is being replaced.
 	View() (*fsm.View, error)
+	// Key and Store are those of a View that is opened and closed for the question.
+	Key(id string) (fsm.Key, bool, error)
+	Store(org, name string) (fsm.Store, bool, error)
 	// Backup pins the state as it is; the caller closes it. Errors are as of View.
 	Backup() (*fsm.Backup, error)
 	// Metrics touches no disk. Errors are as of View.

@@ -24,8 +24,8 @@ func (s *server) authenticate(c *call) (caller, error) {
 	defer cancel()
 	who := caller{keyID: keyID}
 	var refused *failure
-	found, err := s.lookup(ctx, "key\x00"+keyID, func(v *fsm.View) (bool, error) {
-		key, ok, err := v.Key(keyID)
+	found, err := s.lookup(ctx, "key\x00"+keyID, func() (bool, error) {
+		key, ok, err := s.State.Key(keyID)
 		if err != nil || !ok {
 			return false, err
 		}
@@ -66,8 +66,8 @@ func (s *server) stillValid(v *fsm.View, keyID string) error {
 
 // storeExists says whether the caller's organization has the vector store.
 func (s *server) storeExists(ctx context.Context, org, store string) (bool, error) {
-	return s.lookup(ctx, "store\x00"+org+"\x00"+store, func(v *fsm.View) (bool, error) {
-		_, ok, err := v.Store(org, store)
+	return s.lookup(ctx, "store\x00"+org+"\x00"+store, func() (bool, error) {
+		_, ok, err := s.State.Store(org, store)
 		return ok, err
 	})
 }

@@ -11,8 +11,8 @@ import (
 // lookup asks find of this node's state, and where it finds nothing once more
 // of the state at the leader's read index: what was made through another node a
 // moment ago works here at once. name identifies the question among the misses.
-func (s *server) lookup(ctx context.Context, name string, find func(*fsm.View) (bool, error)) (bool, error) {
-	found, err := s.inView(find)
+func (s *server) lookup(ctx context.Context, name string, find func() (bool, error)) (bool, error) {
+	found, err := find()
 	if err != nil || found || planted.Is(planted.LocalRefusal) {
 		return found, err
 	}
@@ -28,7 +28,7 @@ func (s *server) lookup(ctx context.Context, name string, find func(*fsm.View) (
 	if _, err := s.catchUp(ctx); err != nil {
 		return false, fmt.Errorf("looking up at the read index: %w", err)
 	}
-	found, err = s.inView(find)
+	found, err = find()
 	if err == nil && !found {
 		s.misses.add(name)
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -55,43 +56,43 @@ func (c *Clocks) Monotonic() time.Duration { return c.own.Monotonic() }
 // Wall is the median of the members' clocks, of those that are known; of two in
 // the middle their mean.
 func (c *Clocks) Wall() time.Time {
-	now, ahead := c.ahead()
+	var few [7]time.Duration // it is asked for with every sync: no garbage
+	ahead := few[:0]
+	now := c.ahead(func(_ string, by time.Duration) { ahead = append(ahead, by) })
 	return now.Add(median(ahead))
 }
 
-// ahead returns this node's own time, and by how much the others' clocks are
-// ahead of it, by id; this node itself is "".
-func (c *Clocks) ahead() (time.Time, map[string]time.Duration) {
+// ahead returns this node's own time, and tells by how much each clock is ahead of it,
+// by id; this node's own is "".
+func (c *Clocks) ahead(tell func(id string, by time.Duration)) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	wall, mono := c.own.Wall(), c.own.Monotonic()
 	wall = wall.Round(0) // its own monotonic reading would decide differences
-	ahead := map[string]time.Duration{"": 0}
+	tell("", 0)
 	for id, r := range c.others {
 		if mono-r.at <= maxClockAge {
-			ahead[id] = r.zero.Add(mono).Sub(wall)
+			tell(id, r.zero.Add(mono).Sub(wall))
 		}
 	}
-	return wall, ahead
+	return wall
 }
 
 // offsets are how far the members' clocks are from the median; this node is "".
 func (c *Clocks) offsets() map[string]time.Duration {
-	_, offsets := c.ahead()
-	middle := median(offsets)
+	offsets := map[string]time.Duration{}
+	c.ahead(func(id string, by time.Duration) { offsets[id] = by })
+	middle := median(slices.Collect(maps.Values(offsets)))
 	for id := range offsets {
 		offsets[id] -= middle
 	}
 	return offsets
 }
 
-func median(of map[string]time.Duration) time.Duration {
-	sorted := make([]time.Duration, 0, len(of))
-	for _, d := range of {
-		sorted = append(sorted, d)
-	}
-	slices.Sort(sorted)
-	below, above := sorted[(len(sorted)-1)/2], sorted[len(sorted)/2]
+// median is that of some, in any order, which it changes.
+func median(of []time.Duration) time.Duration {
+	slices.Sort(of)
+	below, above := of[(len(of)-1)/2], of[len(of)/2]
 	return below + (above-below)/2
 }
 

@@ -82,3 +82,34 @@ func benchmarkApply(b *testing.B, rounds int, make func(n int) *Sync) {
 	}
 	b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
 }
+
+// BenchmarkKey is the question that every request begins with.
+func BenchmarkKey(b *testing.B) {
+	r := newRig(b)
+	r.setUp(1)
+	ways := map[string]func() (bool, error){
+		"view": func() (found bool, err error) {
+			v, err := r.fsm.View()
+			if err != nil {
+				return false, err
+			}
+			defer v.Close()
+			_, found, err = v.Key(testKey)
+			return found, err
+		},
+		"latest": func() (found bool, err error) {
+			_, found, err = r.fsm.Key(testKey)
+			return found, err
+		},
+	}
+	for _, name := range []string{"view", "latest"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if found, err := ways[name](); !found || err != nil {
+					b.Fatal(found, err)
+				}
+			}
+		})
+	}
+}

@@ -48,7 +48,7 @@ func (v *View) Settings() (storage.Settings, bool, error) { return v.snapshot.Se
 func (v *View) Marks() (storage.Marks, error) { return v.snapshot.Marks() }
 
 // Key returns the API key with this id, revoked or not.
-func (v *View) Key(id string) (storage.Key, bool, error) { return readKey(v.snapshot, id) }
+func (v *View) Key(id string) (Key, bool, error) { return readKey(v.snapshot, id) }
 
 // JoinToken returns the token with this id, used or expired ones included.
 func (v *View) JoinToken(id string) (storage.JoinToken, bool, error) { return v.snapshot.JoinToken(id) }
@@ -68,12 +68,16 @@ func (v *View) CARotation() (storage.CARotation, error) { return v.snapshot.CARo
 func (v *View) Org(name string) (storage.Org, bool, error) { return v.snapshot.Org(name) }
 
 // Store returns a vector store of an organization; false where either is missing.
-func (v *View) Store(org, name string) (storage.Store, bool, error) {
-	o, found, err := v.snapshot.Org(org)
+func (v *View) Store(org, name string) (Store, bool, error) {
+	return readStore(v.snapshot, org, name)
+}
+
+func readStore(r storage.Reader, org, name string) (Store, bool, error) {
+	o, found, err := r.Org(org)
 	if err != nil || !found {
-		return storage.Store{}, false, err
+		return Store{}, false, err
 	}
-	return v.snapshot.Store(o.Num, name)
+	return r.Store(o.Num, name)
 }
 
 // Window is the rate window of an organization at clusterTime, or at the view's

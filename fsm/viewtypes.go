@@ -35,16 +35,22 @@ type TokenInfo struct {
 	storage.JoinToken
 }
 
+// Key is an API key.
+type Key = storage.Key
+
 // KeyInfo is an API key with its id.
 type KeyInfo struct {
 	ID string
-	storage.Key
+	Key
 }
+
+// Store is a vector store.
+type Store = storage.Store
 
 // StoreInfo is a vector store with its name.
 type StoreInfo struct {
 	Name string
-	storage.Store
+	Store
 }
 
 // SyncInfo is a sync of the history.
