@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
 
 	"pipesync/internal/durable"
@@ -39,7 +38,7 @@ func compactLog(dir string, fileBytes int64, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
-	free, err := freeBytes(path)
+	free, err := checkPages(path)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
@@ -71,17 +70,6 @@ func removeCompacted(path string) error {
 		return fmt.Errorf("removing what was left of a compaction of the log: %w", err)
 	}
 	return nil
-}
-
-// freeBytes are those of a log file that are in no use. The list of them is made
-// at each open: see BoltTuning.
-func freeBytes(path string) (int64, error) {
-	store, err := openMapped(raftboltdb.Options{Path: path, BoltOptions: BoltTuning()})
-	if err != nil {
-		return 0, err
-	}
-	free := int64(store.Stats().FreePageN) * int64(os.Getpagesize())
-	return free, store.Close()
 }
 
 func copyLog(from, to string) error { return mapped(func() error { return copyMapped(from, to) }) }

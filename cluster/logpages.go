@@ -58,22 +58,27 @@ type pages struct {
 	pageBytes uint64
 	count     uint64 // from here on there are none
 	seen      []bool
+	used      uint64 // of those that are seen
 }
 
-// checkPages makes sure that bbolt can open the file and find its way through it. A file
-// that isn't there or has nothing in it is none to check.
-func checkPages(path string) (err error) {
+// checkPages makes sure that bbolt can open the file and find its way through it, and says
+// how much of it is in no use. A file that isn't there or has nothing in it is none to check.
+//
+// As it opens the file bbolt walks through it on a goroutine of its own, where a page that
+// can't be read ends the process (see mapped). It looks at nothing there but what is read
+// here before: pages' heads and keys.
+func checkPages(path string) (freeBytes int64, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	info, err := file.Stat()
 	if err != nil || info.Size() == 0 {
-		return err
+		return 0, err
 	}
 	p := &pages{file: file, fileBytes: uint64(info.Size())}
 	meta, err := p.newestMeta()
@@ -83,10 +88,10 @@ func checkPages(path string) (err error) {
 	if err == nil {
 		err = p.check(order.Uint64(meta[metaRootAt:]), nil, nil, 0)
 	}
-	if err != nil {
-		return &rotError{"a page", err}
+	if err != nil && !unreadable(err) {
+		err = &rotError{"a page", err}
 	}
-	return nil
+	return int64((p.count - p.used) * p.pageBytes), err
 }
 
 // newestMeta is the one of the last commit. A crash leaves none half written: it is
@@ -99,6 +104,8 @@ func (p *pages) newestMeta() ([]byte, error) {
 		first, errFirst := p.meta(0)
 		second, errSecond := p.meta(1)
 		switch {
+		case unreadable(errFirst) || unreadable(errSecond):
+			return nil, errors.Join(errFirst, errSecond)
 		case errFirst != nil && errSecond != nil:
 			continue // it may be of another size
 		case errFirst != nil || errSecond != nil:
@@ -131,7 +138,7 @@ func (p *pages) counted(count uint64) error {
 	if has := p.fileBytes / p.pageBytes; count > has {
 		return fmt.Errorf("the file ends after %d of %d pages", has, count)
 	}
-	p.count, p.seen = count, make([]bool, count)
+	p.count, p.seen, p.used = count, make([]bool, count), metaPages
 	return nil
 }
 
@@ -141,7 +148,7 @@ func (p *pages) read(from, length uint64) ([]byte, error) {
 	}
 	b := make([]byte, length)
 	if _, err := p.file.ReadAt(b, int64(from)); err != nil {
-		return nil, err
+		return nil, &unreadableError{err}
 	}
 	return b, nil
 }
@@ -152,7 +159,7 @@ func (p *pages) check(id uint64, least, end []byte, level int) error {
 	if id < metaPages || id >= p.count || level > maxTreeLevels {
 		return fmt.Errorf("page %d is referred to, at level %d, and there are %d", id, level, p.count)
 	}
-	header, err := p.read(id*p.pageBytes, pageHeaderBytes)
+	header, err := p.read(id*p.pageBytes, p.pageBytes)
 	if err != nil {
 		return fmt.Errorf("page %d: %w", id, err)
 	}
@@ -169,7 +176,8 @@ func (p *pages) check(id uint64, least, end []byte, level int) error {
 		}
 		p.seen[page] = true
 	}
-	node := &treeNode{pages: p, id: id, from: id * p.pageBytes, length: own * p.pageBytes, kind: order.Uint16(header[8:])}
+	p.used += own
+	node := &treeNode{pages: p, id: id, from: id * p.pageBytes, length: own * p.pageBytes, head: header, kind: order.Uint16(header[8:])}
 	return node.check(int(order.Uint16(header[10:])), least, end, level)
 }
 
@@ -178,6 +186,7 @@ type treeNode struct {
 	pages        *pages
 	id           uint64
 	from, length uint64 // in the file
+	head         []byte // the first of it, which has been read
 	kind         uint16
 }
 
@@ -221,6 +230,9 @@ func (n *treeNode) check(count int, least, end []byte, level int) error {
 func (n *treeNode) read(at, length uint64) ([]byte, error) {
 	if at > n.length || length > n.length-at {
 		return nil, fmt.Errorf("page %d: bytes %d to %d of %d are referred to", n.id, at, at+length, n.length)
+	}
+	if end := at + length; end <= uint64(len(n.head)) {
+		return n.head[at:end:end], nil
 	}
 	return n.pages.read(n.from+at, length)
 }

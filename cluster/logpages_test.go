@@ -46,7 +46,7 @@ func pagedLog(t *testing.T, dir string) (path string, whole []byte, entries []*r
 func TestNoFlippedBitOfAPageMisleads(t *testing.T) {
 	dir := t.TempDir()
 	path, whole, entries := pagedLog(t, dir)
-	if err := checkPages(path); err != nil {
+	if _, err := checkPages(path); err != nil {
 		t.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -62,7 +62,7 @@ func TestNoFlippedBitOfAPageMisleads(t *testing.T) {
 			t.Fatal(err)
 		}
 		var rotten *rotError
-		if err := checkPages(path); err != nil {
+		if _, err := checkPages(path); err != nil {
 			if !errors.As(err, &rotten) || !strings.Contains(err.Error(), startCure) {
 				t.Fatalf("byte %d: %v", at, err)
 			}
@@ -120,10 +120,15 @@ func TestTornPagesAreRefused(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(checkPages(path), checkPages(path+"?")); err != nil {
-		t.Error("one that is to be made:", err)
+	for _, path := range []string{path, path + "?"} {
+		if free, err := checkPages(path); free != 0 || err != nil {
+			t.Errorf("one that is to be made: %d bytes are free, %v", free, err)
+		}
 	}
 }
+
+// freeApart is what opening a file itself may take of what is free in it.
+const freeApart = 64 << 10
 
 // Random logs of all sizes are what bbolt has made of them.
 func TestWholeLogsPass(t *testing.T) {
@@ -152,9 +157,23 @@ func TestWholeLogsPass(t *testing.T) {
 					}
 					first = cut + 1
 				}
-				if err := checkPages(filepath.Join(dir, logFileName)); err != nil {
+				if _, err := checkPages(filepath.Join(dir, logFileName)); err != nil {
 					t.Fatal(err)
 				}
+			}
+			if err := file.Close(); err != nil {
+				t.Fatal(err)
+			}
+			free, err := checkPages(filepath.Join(dir, logFileName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file, err = openBolt(dir); err != nil {
+				t.Fatal(err)
+			}
+			stats := file.(*mappedFile).Stats()
+			if counted := int64(stats.FreePageN+stats.PendingPageN) * int64(os.Getpagesize()); counted < free-freeApart || counted > free+freeApart {
+				t.Errorf("%d bytes are free, and %d by bbolt's count", free, counted)
 			}
 			if err := file.Close(); err != nil {
 				t.Fatal(err)

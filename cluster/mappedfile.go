@@ -3,9 +3,6 @@ package cluster
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"runtime/debug"
 	"sync/atomic"
 
@@ -46,23 +43,6 @@ func mapped(do func() error) (err error) {
 	return do()
 }
 
-// readWhole reads a file to its end, if there is one. While bbolt opens it, it walks
-// through all of it on a goroutine of its own, whose faults can't be made errors.
-func readWhole(path string) error {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, struct{ io.Reader }{file})
-	if err != nil {
-		err = &unreadableError{err}
-	}
-	return errors.Join(err, file.Close())
-}
-
 // mappedFile is bbolt's LogFile with errors for faults. After one, bbolt may be left with
 // locks that nobody lets go of any more: all that is to be done then is to end the process.
 type mappedFile struct {
@@ -72,10 +52,7 @@ type mappedFile struct {
 }
 
 func openMapped(options raftboltdb.Options) (f *mappedFile, err error) {
-	if err := readWhole(options.Path); err != nil {
-		return nil, err
-	}
-	if err := checkPages(options.Path); err != nil {
+	if _, err := checkPages(options.Path); err != nil {
 		return nil, err
 	}
 	f = &mappedFile{}
@@ -115,7 +92,7 @@ func (f *mappedFile) LastIndex() (index uint64, err error) {
 
 func (f *mappedFile) GetLog(index uint64, e *raft.Log) error {
 	return f.do(func() error {
-		if err := f.BoltStore.GetLog(index, e); err != nil {
+		if err := f.pages.entry(index, e); err != nil {
 			return err
 		}
 		return f.pages.read(e)
