@@ -46,6 +46,9 @@ type core struct {
 	simulation Simulation
 	reloading  sync.Mutex // see reload
 
+	snapshotting chan struct{} // has a token while a snapshot is taken
+	snapshotAt   time.Time     // when the last was, or this process began; of who has the token
+
 	// As configured; trailingBytes is 0 where it isn't.
 	snapshotBytes, trailingBytes int64
 
@@ -74,6 +77,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 		leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
 		snapshotBytes: cfg.SnapshotBytes, trailingBytes: cfg.TrailingBytes,
+		snapshotting: make(chan struct{}, 1), snapshotAt: time.Now(),
 		succession: newSuccession(), stopped: make(chan struct{}),
 	}
 	if err := durable.MakeDir(dir); err != nil {

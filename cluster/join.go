@@ -204,6 +204,7 @@ func (n *Node) serveJoin(ctx context.Context, c *core, term uint64, body []byte)
 		return nil, err
 	}
 	if !again {
+		c.snapshotForJoiner(ctx)
 		if err := c.put(ctx, p, id, addr, raft.Nonvoter); err != nil {
 			return nil, err
 		}

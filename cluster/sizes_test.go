@@ -25,7 +25,7 @@ func TestSizes(t *testing.T) {
 	}
 	c, err := m.running()
 	if err == nil {
-		err = c.snapshot(m.ctx(), 0)
+		err = c.snapshot(m.ctx())
 	}
 	if err != nil {
 		t.Fatal(err)

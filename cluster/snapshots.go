@@ -27,13 +27,15 @@ const (
 	leastTrailingEntries = 16
 	// firstTrailingEntries are kept until it is known how large entries are.
 	firstTrailingEntries = 10240
+	// joinersShare of the bytes that trigger a snapshot do so where a node joins: it
+	// is sent less of the log then.
+	joinersShare = 8
 )
 
 // snapshotByBytes takes a snapshot whenever so many bytes have been logged.
 func (c *core) snapshotByBytes(ctx context.Context) {
 	tick := time.NewTicker(snapshotCheckInterval)
 	defer tick.Stop()
-	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,25 +45,42 @@ func (c *core) snapshotByBytes(ctx context.Context) {
 		if c.store.metered.bytes.Load() < c.snapshotBytes {
 			continue
 		}
-		now := time.Now()
-		err := c.snapshot(ctx, now.Sub(last))
-		if err == nil {
-			last = now
-		} else if ctx.Err() == nil {
+		if err := c.snapshot(ctx); err != nil && ctx.Err() == nil {
 			c.logger.Warn("taking a snapshot", "error", err)
 		}
 	}
 }
 
-// snapshot takes one now, so long after the last one, and cuts the log behind it.
-// It is refused while the newest configuration has not been followed by an applied
-// entry.
-func (c *core) snapshot(ctx context.Context, since time.Duration) error {
+// snapshotForJoiner spares a node that is about to join, and has nothing yet, the log of
+// all that is in the state: applying it takes many times what a snapshot does. Without
+// one it joins as well.
+func (c *core) snapshotForJoiner(ctx context.Context) {
+	if c.store.metered.bytes.Load() < c.snapshotBytes/joinersShare {
+		return
+	}
+	if err := c.snapshot(ctx); err != nil && ctx.Err() == nil {
+		c.logger.Warn("taking a snapshot for a node that joins", "error", err)
+	}
+}
+
+// snapshot takes one now, and cuts the log behind it. It is refused while the newest
+// configuration has not been followed by an applied entry.
+func (c *core) snapshot(ctx context.Context) error {
+	select {
+	case c.snapshotting <- struct{}{}:
+		defer func() { <-c.snapshotting }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	now := time.Now()
 	bytes, entries := c.store.metered.bytes.Load(), c.store.metered.entries.Load()
 	trailing := c.simulation.TrailingEntries
 	if trailing == 0 {
-		trailing = trailingEntries(bytes, entries, since, c.trailingBytes)
+		trailing = trailingEntries(bytes, entries, now.Sub(c.snapshotAt), c.trailingBytes)
 	}
+	// The first entry goes in any case: Raft sends a snapshot only to whom it has none
+	// of the log to send from, and else all of the log.
+	trailing = min(trailing, max(c.raft.LastIndex(), 1)-1)
 	if err := c.reload(func(rc *raft.ReloadableConfig) { rc.TrailingLogs = trailing }); err != nil {
 		return err
 	}
@@ -73,6 +92,7 @@ func (c *core) snapshot(ctx context.Context, since time.Duration) error {
 			return err
 		}
 	}
+	c.snapshotAt = now
 	c.store.metered.bytes.Add(-bytes)
 	c.store.metered.entries.Add(-entries)
 	return nil

@@ -242,3 +242,25 @@ func TestRestartKeepsTheMeasureOfTheLog(t *testing.T) {
 		t.Errorf("after the replay %d bytes count as logged since the snapshot", got)
 	}
 }
+
+// A node that joins is sent what has come of the log, and not the log, once that has grown.
+func TestJoinerIsSentASnapshot(t *testing.T) {
+	t.Parallel()
+	leader := newMember(t, "n1", patient, func(c *Config) { c.SnapshotBytes = 64 << 10 })
+	leader.bootstrap()
+	const entries = 20
+	body := strings.Repeat("x", 64<<10/joinersShare/entries+1)
+	for range entries {
+		leader.mustPropose(body)
+	}
+	joiner := newMember(t, "n2", patient)
+	if err := joiner.Join(joiner.ctx(), leader.ports.peerAdvertise, testToken, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := joiner.read(); len(got) != entries {
+		t.Errorf("it has %d entries, want %d", len(got), entries)
+	}
+	if joiner.sm.restored() != 1 {
+		t.Errorf("it has restored %d snapshots, want 1", joiner.sm.restored())
+	}
+}
