@@ -51,15 +51,15 @@ type tableWriter struct {
 }
 
 func (w *tableWriter) Write(p []byte) (written int, err error) {
-	for w.err == nil && written < len(p) {
+	for err = w.err; err == nil && written < len(p); {
 		n := copy(w.buf[w.n:], p[written:])
 		w.n += n
 		written += n
 		if w.n == len(w.buf) {
-			w.flush()
+			err = w.flush()
 		}
 	}
-	return written, w.err
+	return written, err
 }
 
 // flush hands on what is buffered. What failed once is not tried again: it is not known
