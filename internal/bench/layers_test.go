@@ -36,11 +36,16 @@ func TestTracesAreRead(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v, %v, want %v", got, err, want)
 	}
+	want = append(want, plot.Stack{Samples: 24, Functions: []string{"(no stack)"}})
+	if got, err := parseTraces(strings.Replace(traces, "= 1205", "= 1229", 1)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
 	for name, broken := range map[string]string{
-		"samples that are no number":      strings.Replace(traces, "      1200 ", "       1 2 ", 1),
-		"another sum than it begins with": strings.Replace(traces, "  1200 ", "  1201 ", 1),
-		"no sum":                          strings.Replace(traces, "Total samples", "Samples", 1),
-		"nothing":                         "",
+		"samples that are no number":       strings.Replace(traces, "      1200 ", "       1 2 ", 1),
+		"a larger sum than it begins with": strings.Replace(traces, "  1200 ", "  1201 ", 1),
+		"a much smaller one":               strings.Replace(traces, "= 1205", "= 1230", 1),
+		"no sum":                           strings.Replace(traces, "Total samples", "Samples", 1),
+		"nothing":                          "",
 	} {
 		if got, err := parseTraces(broken); err == nil {
 			t.Errorf("%s: %v", name, got)
