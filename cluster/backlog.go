@@ -29,6 +29,7 @@ type backlog struct {
 	progress  *progress
 	max       int64
 	heard     *heard
+	hangUp    func() // closes all of Raft's connections to this node
 
 	entries []arrived // by index
 	skipped int       // restores that were seen
@@ -41,8 +42,8 @@ type arrived struct {
 	bytes int64
 }
 
-func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard *heard) *backlog {
-	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard}
+func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard *heard, hangUp func()) *backlog {
+	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp}
 }
 
 // run hands requests on until ctx is done. committed and applied are Raft's indexes.
@@ -97,6 +98,7 @@ func (b *backlog) pass(ctx context.Context, rpc raft.RPC) {
 	case *raft.AppendEntriesRequest:
 		b.progress.end.vouch(req, b.applied())
 	case *raft.InstallSnapshotRequest:
+		rpc.Reader = snapshotStream{rpc.Reader, b.hangUp}
 		if b.outgrown(ctx, req) {
 			decline(rpc, req)
 			return

@@ -23,7 +23,7 @@ type heldBack struct {
 func newHeldBack(t *testing.T) *heldBack {
 	h := &heldBack{t: t, from: make(chan raft.RPC), answers: make(chan raft.RPCResponse, 100)}
 	end := &snapshotEnd{log: raft.NewInmemStore(), snapshots: raft.NewDiscardSnapshotStore()}
-	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), end, nil), 100, &heard{})
+	h.b = newBacklog(h.from, newProgress(newBytelog(), newMeters(), end, nil), 100, &heard{}, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {

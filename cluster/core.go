@@ -66,6 +66,7 @@ type coreConfig struct {
 	sm     StateMachine
 	gate   Gate
 	meters *meters
+	hangUp func() // closes all of Raft's connections to this node
 }
 
 // startCore opens the log and starts Raft. A node whose bootstrap is pending
@@ -143,7 +144,7 @@ func (c *core) openTransport(cfg coreConfig, logger hclog.Logger) *numberedTrans
 	tc.Stream, tc.Logger = cfg.stream, logger
 	c.transport = raft.NewNetworkTransportWithConfig(tc)
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
-	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes, &c.heard)
+	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes, &c.heard, cfg.hangUp)
 	return &numberedTransport{
 		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
 		backlog: c.backlog, heartbeats: &c.heartbeats, heard: &c.heard,

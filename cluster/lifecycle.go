@@ -14,7 +14,7 @@ func (n *Node) enter(id identity) error {
 	if err := n.changeIdentity(func(now *identity) { *now = id }); err != nil {
 		return err
 	}
-	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, meters: n.meters, stream: &raftStream{
+	c, err := startCore(coreConfig{Config: n.cfg, id: id, sm: n.sm, gate: n.gate, meters: n.meters, hangUp: n.mux.closeRaft, stream: &raftStream{
 		connQueue: n.mux.raft, dialer: n.cfg.dialer(), clusterID: id.ClusterID, advertise: peerAddr(n.ports.peerAdvertise),
 	}})
 	if err != nil {
@@ -63,7 +63,7 @@ func (n *Node) exit() (bool, error) {
 	n.endMember()
 	n.unregisterCore()
 	err := errors.Join(c.shutdown(), g.stop(n.cfg.Logger))
-	n.mux.closeConns(func(pc *peerConn) bool { return pc.kind == kindRaft })
+	n.mux.closeRaft()
 	return true, err
 }
 

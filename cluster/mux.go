@@ -248,6 +248,11 @@ func (m *peerMux) closeUntrusted(store *certs.Store, clusterID string) {
 	})
 }
 
+// closeRaft ends all connections that carry Raft.
+func (m *peerMux) closeRaft() {
+	m.closeConns(func(c *peerConn) bool { return c.kind == kindRaft })
+}
+
 // closeConns ends every accepted connection for which which returns true.
 func (m *peerMux) closeConns(which func(*peerConn) bool) {
 	m.mu.Lock()

@@ -3,6 +3,8 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -262,5 +264,60 @@ func TestJoinerIsSentASnapshot(t *testing.T) {
 	}
 	if joiner.sm.restored() != 1 {
 		t.Errorf("it has restored %d snapshots, want 1", joiner.sm.restored())
+	}
+}
+
+// halted gives a little, and then nothing until it is closed.
+type halted struct {
+	begun bool
+	end   chan struct{}
+}
+
+func (h *halted) Read(p []byte) (int, error) {
+	if h.begun {
+		<-h.end
+		return 0, io.ErrUnexpectedEOF
+	}
+	h.begun = true
+	return min(len(p), 1000), nil
+}
+
+// A leader that hangs in the middle of a snapshot keeps nobody from the log, nor from
+// elections, for long.
+func TestSilentSnapshotIsGivenUp(t *testing.T) {
+	t.Parallel()
+	all := newCluster(t, 3)
+	leader := leaderOf(t, all)
+	follower := followerOf(all, leader)
+	leader.mustPropose("before")
+	follower.read()
+	c, err := leader.running()
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := &raft.InstallSnapshotRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(leader.name()), Addr: []byte(leader.ports.peerAdvertise)},
+		Term:      leader.Status().Term, LastLogIndex: 1 << 40, LastLogTerm: leader.Status().Term, Size: 1 << 20, SnapshotVersion: raft.SnapshotVersionMax,
+		Configuration: raft.EncodeConfiguration(raft.Configuration{Servers: c.servers()}),
+	}
+	snapshot := &halted{end: make(chan struct{})}
+	sent := make(chan error, 1)
+	go func() {
+		id := raft.ServerID(follower.name())
+		sent <- c.transport.InstallSnapshot(id, meant(id, raft.ServerAddress(follower.ports.peerAdvertise)), req, new(raft.InstallSnapshotResponse), snapshot)
+	}()
+	defer func() {
+		close(snapshot.end)
+		if err := <-sent; err == nil {
+			t.Error("the snapshot was taken for a whole one")
+		}
+	}()
+	eventually(t, "it takes the snapshot", func() bool {
+		begun, err := filepath.Glob(filepath.Join(follower.stateDir(), "snapshots", "*.tmp"))
+		return err == nil && len(begun) > 0
+	})
+	leader.mustPropose("meanwhile")
+	if got := follower.read(); len(got) != 2 {
+		t.Errorf("it reads %q", got)
 	}
 }
