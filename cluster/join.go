@@ -130,7 +130,8 @@ func (n *Node) becomeMember(ctx context.Context, peerAddr, token string, nonvote
 // askToJoin repeats the first step, which is idempotent, while its failure may
 // pass.
 func (n *Node) askToJoin(ctx context.Context, hop *hopClient, peerAddr string, body []byte, reply *joinReply) error {
-	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+	again := n.retries()
+	for {
 		raw, err := hop.send(ctx, hopRequest{addr: peerAddr, op: opJoin}, body)
 		if err == nil {
 			return json.Unmarshal(raw, reply)
@@ -138,7 +139,7 @@ func (n *Node) askToJoin(ctx context.Context, hop *hopClient, peerAddr string, b
 		if errors.Is(err, errUnreachable) || !(isRetriable(err) || errors.Is(err, ErrOutcomeUnknown)) {
 			return err
 		}
-		if !n.pause(ctx, delay) {
+		if !again.pause(ctx) {
 			return err
 		}
 	}
@@ -231,14 +232,15 @@ func (n *Node) useToken(ctx context.Context, c *core, term uint64, entry []byte)
 // settle brings this node up to date after each start, until ctx is done, and
 // finishes a join with step 3.
 func (n *Node) settle(ctx context.Context) {
-	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+	again := n.retries()
+	for {
 		err := n.catchUp(ctx)
 		if err == nil {
 			close(n.settled)
 			return
 		}
 		n.cfg.Logger.Debug("catching up", "error", err)
-		if !n.pause(ctx, delay) {
+		if !again.pause(ctx) {
 			return
 		}
 	}

@@ -10,9 +10,9 @@ const (
 	maxRetryDelay = 200 * time.Millisecond
 )
 
-// retries are the pauses between attempts at what only the leader can do. Each is twice
-// as long as the one before, up to maxRetryDelay. One ends at once when this node hears of
-// another leader, and they begin anew.
+// retries are the pauses between attempts at what takes a leader, or between looks for one.
+// Each is twice as long as the one before, up to maxRetryDelay. One ends at once when this
+// node hears of another leader, and they begin anew.
 type retries struct {
 	node  *Node
 	delay time.Duration

@@ -47,12 +47,13 @@ func (n *Node) transferLeadership(ctx context.Context, nodeID string) error {
 func (n *Node) awaitLeader(ctx context.Context, wanted, old string) bool {
 	ctx, cancel := context.WithTimeout(ctx, silentTimeouts*n.cfg.ElectionTimeout)
 	defer cancel()
-	for delay := minRetryDelay; ; delay = min(2*delay, maxRetryDelay) {
+	again := n.retries()
+	for {
 		leader := n.LeaderID()
 		if leader != "" && (leader == wanted || wanted == "" && leader != old) {
 			return true
 		}
-		if !n.pause(ctx, delay) {
+		if !again.pause(ctx) {
 			return false
 		}
 	}
