@@ -15,37 +15,42 @@ import (
 	"pipesync/internal/planted"
 )
 
-// A bucket has the first halves of its tags on a cache line of their own, so that a look
-// for what isn't there touches no other. Slots are filled one after the other, and again
-// from the first: the one that goes is the oldest.
+// A bucket has a part of each of its tags on a cache line of their own, so that a look
+// for what isn't there touches no other. A row has two buckets in which it may be: it is
+// put where there is room, and where there is none the oldest slot of the first goes.
 //
-//	+----------------+---------+----------+---------------------------------------+---------+
-//	| 8 x 8 of a tag | next u8 | 7 unused | 8 x ( 8 of a tag, length u8, 43 of a   | 24      |
-//	| 0: empty       |         |          |       value )                          | unused  |
-//	+----------------+---------+----------+---------------------------------------+---------+
+//	+--------------------+---------+---------------------------------------------+----------+
+//	| 12 x 4 of a tag    | next u8 | 12 x ( 5 of a tag, value 33: see pack )     | 7 unused |
+//	| 0: empty           |         |                                             |          |
+//	+--------------------+---------+---------------------------------------------+----------+
 const (
-	tagBytes        = 16
-	tagHalf         = tagBytes / 2
-	slotsPerBucket  = 8
-	bucketNext      = slotsPerBucket * tagHalf
-	bucketSlots     = bucketNext + 8
-	slotValue       = tagHalf + 1
-	slotBytes       = slotValue + fingerprintMaxBytes
+	slotsPerBucket  = 12
+	lineBytes       = 4
+	bucketNext      = slotsPerBucket * lineBytes
+	bucketSlots     = bucketNext + 1
+	restBytes       = 5
+	slotBytes       = restBytes + packedBytes
 	bucketBytes     = 512
 	generationBytes = 13 // of a fingerprint's key, before the id
 	// droppedMax bounds the generations of which it is known that rows are gone.
 	droppedMax = 1024
 )
 
-type tag [tagBytes]byte
+// tag is of one row: where it may be, and by what it is known there.
+type tag struct {
+	line          uint32 // never 0
+	rest          uint64 // of restBytes
+	first, second uint32 // buckets
+}
 
 // fingerprintTable has the fingerprints that were written or read last, in memory of
 // a fixed size outside of Go's heap. It is never behind the database: whoever commits
 // a batch holds mu until both have all of it, and so does whoever looks up ids.
 //
-// A row's tag are the 128 bits of SipHash-2-4 (Aumasson, Bernstein, 2012) over its key,
-// with a secret of this table: that two rows have the same is as unlikely as that two
-// contents have the same hash, and nobody can search for such a pair.
+// A row's tag are 72 bits of SipHash-2-4 (Aumasson, Bernstein, 2012) over its key, with a
+// secret of this table, beside those that name its buckets. A look compares it with 24 rows
+// at most, so that it takes another for its own once in 10^20 times; and nobody can search
+// for such a pair.
 type fingerprintTable struct {
 	mu      sync.Mutex
 	memory  []byte // of whole buckets
@@ -101,69 +106,106 @@ func (t *fingerprintTable) tag(key []byte) (g tag) {
 	t.hashed = binary.BigEndian.AppendUint32(t.hashed[:0], t.dropped[[generationBytes]byte(key)])
 	t.hashed = append(t.hashed, key...)
 	low, high := siphash.Hash128(t.secret[0], t.secret[1], t.hashed)
-	binary.LittleEndian.PutUint64(g[:], max(low, 1)) // 0 is an empty slot's
-	binary.LittleEndian.PutUint64(g[8:], high)
-	return g
+	return tag{
+		line:  max(uint32(low), 1),
+		rest:  low>>32 | high&0xff<<32,
+		first: t.bucketAt(high), second: t.bucketAt(bits.RotateLeft64(high, 32)),
+	}
 }
 
-func (t *fingerprintTable) bucket(g tag) []byte {
-	i, _ := bits.Mul64(binary.LittleEndian.Uint64(g[tagHalf:]), uint64(len(t.memory)/bucketBytes))
-	return t.memory[i*bucketBytes:][:bucketBytes]
+// bucketAt is named by the upper bits of a hash.
+func (t *fingerprintTable) bucketAt(hash uint64) uint32 {
+	i, _ := bits.Mul64(hash, uint64(len(t.memory)/bucketBytes))
+	return uint32(i)
+}
+
+func (t *fingerprintTable) bucket(i uint32) []byte {
+	return t.memory[int(i)*bucketBytes:][:bucketBytes]
 }
 
 // touch reads what a look for the row begins with.
-func (t *fingerprintTable) touch(g tag) { t.touched ^= t.bucket(g)[0] }
-
-// touchSlot reads what a put of the row is likely to need.
-func (t *fingerprintTable) touchSlot(g tag) {
-	bucket := t.bucket(g)
-	slot := slotOf(bucket, int(bucket[bucketNext]))
-	t.touched ^= bucket[0] ^ slot[0] ^ slot[slotBytes-1]
+func (t *fingerprintTable) touch(g tag) {
+	t.touched ^= t.bucket(g.first)[0] ^ t.bucket(g.second)[0]
 }
 
-// find returns the number of the row's slot in the bucket, or -1.
-func (g tag) find(bucket []byte) int {
-	half := binary.LittleEndian.Uint64(g[:])
-	for i := range slotsPerBucket {
-		if binary.LittleEndian.Uint64(bucket[i*tagHalf:]) == half && [tagHalf]byte(slotOf(bucket, i)) == [tagHalf]byte(g[tagHalf:]) {
-			return i
+// touchSlot reads what a look for the row goes on with, and a put if it isn't there.
+func (t *fingerprintTable) touchSlot(g tag) {
+	bucket, i := t.find(g)
+	if i < 0 {
+		bucket = t.bucket(g.first)
+		i = int(bucket[bucketNext])
+	}
+	t.touched ^= slotOf(bucket, i)[slotBytes-1]
+}
+
+// find returns the row's bucket and the number of its slot there, which is -1 where it has
+// none.
+func (t *fingerprintTable) find(g tag) (bucket []byte, slot int) {
+	for _, i := range [...]uint32{g.first, g.second} {
+		bucket = t.bucket(i)
+		for slot := range slotsPerBucket {
+			if lineOf(bucket, slot) == g.line && restOf(bucket, slot) == g.rest {
+				return bucket, slot
+			}
 		}
 	}
-	return -1
+	return nil, -1
+}
+
+func lineOf(bucket []byte, i int) uint32 { return binary.LittleEndian.Uint32(bucket[i*lineBytes:]) }
+
+func restOf(bucket []byte, i int) uint64 {
+	return binary.LittleEndian.Uint64(slotOf(bucket, i)) & (1<<(8*restBytes) - 1)
 }
 
 func slotOf(bucket []byte, i int) []byte { return bucket[bucketSlots+i*slotBytes:][:slotBytes] }
 
-// get returns the row's value, which holds until the next put; nil: not known.
-func (t *fingerprintTable) get(g tag) []byte {
-	bucket := t.bucket(g)
-	i := g.find(bucket)
+// get returns the row, if it is known.
+func (t *fingerprintTable) get(g tag) (f Fingerprint, known bool) {
+	bucket, i := t.find(g)
 	if i < 0 {
-		return nil
+		return f, false
 	}
-	slot := slotOf(bucket, i)
-	return slot[slotValue:][:slot[tagHalf]]
+	f.unpack((*[packedBytes]byte)(slotOf(bucket, i)[restBytes:]))
+	return f, true
 }
 
-// put remembers a value. Where the bucket is full, its oldest slot goes.
-func (t *fingerprintTable) put(g tag, value []byte) {
-	bucket := t.bucket(g)
-	i := g.find(bucket)
-	if i < 0 {
-		i = int(bucket[bucketNext])
-		bucket[bucketNext] = byte((i + 1) % slotsPerBucket)
-		copy(bucket[i*tagHalf:], g[:tagHalf])
-		copy(slotOf(bucket, i), g[tagHalf:])
+// put remembers a row. One that is too large for a slot is as unknown as one that was
+// never put.
+func (t *fingerprintTable) put(g tag, f *Fingerprint) {
+	if !f.packs() {
+		t.remove(g)
+		return
 	}
-	slot := slotOf(bucket, i)
-	slot[tagHalf] = byte(len(value))
-	copy(slot[slotValue:], value)
+	bucket, i := t.find(g)
+	if i < 0 {
+		bucket, i = t.vacate(g)
+		binary.LittleEndian.PutUint32(bucket[i*lineBytes:], g.line)
+		binary.LittleEndian.PutUint32(slotOf(bucket, i), uint32(g.rest))
+		slotOf(bucket, i)[restBytes-1] = byte(g.rest >> 32)
+	}
+	f.pack((*[packedBytes]byte)(slotOf(bucket, i)[restBytes:]))
+}
+
+// vacate finds a slot for a row that has none.
+func (t *fingerprintTable) vacate(g tag) (bucket []byte, slot int) {
+	for _, i := range [...]uint32{g.first, g.second} {
+		bucket = t.bucket(i)
+		for slot := range slotsPerBucket {
+			if lineOf(bucket, slot) == 0 {
+				return bucket, slot
+			}
+		}
+	}
+	bucket = t.bucket(g.first)
+	slot = int(bucket[bucketNext])
+	bucket[bucketNext] = byte((slot + 1) % slotsPerBucket)
+	return bucket, slot
 }
 
 func (t *fingerprintTable) remove(g tag) {
-	bucket := t.bucket(g)
-	if i := g.find(bucket); i >= 0 {
-		clear(bucket[i*tagHalf:][:tagHalf])
+	if bucket, i := t.find(g); i >= 0 {
+		clear(bucket[i*lineBytes:][:lineBytes])
 	}
 }
 
@@ -186,13 +228,17 @@ func (t *fingerprintTable) follow(ops batchrepr.Reader) error {
 	n := 0
 	for {
 		op, key, value, ok, err := ops.Next()
-		if err != nil || !ok {
-			t.takeUp(t.ahead[:n])
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return t.takeUp(t.ahead[:n])
 		}
 		switch {
 		case op == pebble.InternalKeyKindRangeDelete:
-			t.takeUp(t.ahead[:n]) // of which there may be rows that go
+			if err := t.takeUp(t.ahead[:n]); err != nil { // of which there may be rows that go
+				return err
+			}
 			n = 0
 			t.dropRange(key, value)
 			continue
@@ -203,26 +249,36 @@ func (t *fingerprintTable) follow(ops batchrepr.Reader) error {
 		}
 		t.ahead[n] = followed{tag: t.tag(key), key: key, value: value, hash: t.filters.hash(key), puts: op == pebble.InternalKeyKindSet}
 		if n++; n == chunkRows {
-			t.takeUp(t.ahead[:])
+			if err := t.takeUp(t.ahead[:]); err != nil {
+				return err
+			}
 			n = 0
 		}
 	}
 }
 
 // takeUp does what was written to rows, in order.
-func (t *fingerprintTable) takeUp(rows []followed) {
+func (t *fingerprintTable) takeUp(rows []followed) error {
+	for i := range rows {
+		t.touch(rows[i].tag)
+		t.touched ^= t.filters.touch(rows[i].hash)
+	}
 	for i := range rows {
 		t.touchSlot(rows[i].tag)
-		t.touched ^= t.filters.touch(rows[i].hash)
 	}
 	for i := range rows {
 		switch row := &rows[i]; {
 		case row.puts:
-			t.put(row.tag, row.value)
+			f, err := decodeFingerprint(row.key, row.value)
+			if err != nil {
+				return err
+			}
+			t.put(row.tag, &f)
 			t.filters.add(row.key, row.hash)
 		case !planted.Is(planted.StaleTable):
 			t.remove(row.tag)
 		}
 	}
 	clear(rows) // they are in a batch's memory
+	return nil
 }

@@ -35,7 +35,9 @@ func TestTableFollowsDatabase(t *testing.T) {
 			"put": inBatch(func(b *Batch, store StoreNum, ns NamespaceNum, gen Generation) {
 				for _, id := range rapid.SliceOfN(id, 1, 2*chunkRows).Draw(t, "ids") {
 					seq++
-					b.PutFingerprint(store, ns, gen, id, Fingerprint{Changed: Seq{Index: seq}})
+					f := fingerprint().Draw(t, "row")
+					f.SyncTimestamp = int64(seq)
+					b.PutFingerprint(store, ns, gen, id, f)
 				}
 			}),
 			"delete": inBatch(func(b *Batch, store StoreNum, ns NamespaceNum, gen Generation) {
@@ -123,28 +125,88 @@ func TestTableForgetsDrops(t *testing.T) {
 	}
 }
 
-func TestFingerprintsFitSlots(t *testing.T) {
-	largest := Fingerprint{Hash: Hash{1}, SyncTimestamp: math.MaxInt64, Changed: Seq{math.MaxUint64, math.MaxUint32}, Size: math.MaxUint32}
-	buried := largest
-	buried.Hash, buried.Size, buried.Tombstone, buried.BuriedAt = Hash{}, 0, true, math.MinInt64
-	if live, dead := len(encodeRow(largest)), len(encodeRow(buried)); live != fingerprintMaxBytes || dead > fingerprintMaxBytes {
-		t.Errorf("%d and %d bytes, at most %d", live, dead, fingerprintMaxBytes)
+// fingerprint is any, of which many are usual ones.
+func fingerprint() *rapid.Generator[Fingerprint] {
+	return rapid.Custom(func(t *rapid.T) Fingerprint {
+		f := Fingerprint{
+			SyncTimestamp: rapid.Int64().Draw(t, "timestamp"),
+			Changed: Seq{
+				Index:  rapid.OneOf(rapid.Uint64Range(0, 1<<40), rapid.Uint64()).Draw(t, "index"),
+				Offset: rapid.OneOf(rapid.Uint32Range(0, 1<<15), rapid.Uint32()).Draw(t, "offset"),
+			},
+		}
+		if f.Tombstone = rapid.Bool().Draw(t, "tombstone"); f.Tombstone {
+			f.BuriedAt = rapid.Int64().Draw(t, "buried")
+			return f
+		}
+		copy(f.Hash[:], rapid.SliceOfN(rapid.Byte(), len(f.Hash), len(f.Hash)).Draw(t, "hash"))
+		f.Size = rapid.OneOf(rapid.Uint32Range(0, 1<<16), rapid.Uint32()).Draw(t, "size")
+		return f
+	})
+}
+
+// A packed row is what it was, whatever was in the slot before.
+func TestPackedFingerprints(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := fingerprint().Filter(func(f Fingerprint) bool { return f.packs() }).Draw(t, "row")
+		packed := [packedBytes]byte(rapid.SliceOfN(rapid.Byte(), packedBytes, packedBytes).Draw(t, "before"))
+		want.pack(&packed)
+		var got Fingerprint
+		if got.unpack(&packed); got != want {
+			t.Errorf("%+v came back as %+v", want, got)
+		}
+	})
+	for _, usual := range []Fingerprint{
+		{SyncTimestamp: math.MaxInt64, Changed: Seq{1<<40 - 1, 1<<15 - 1}, Size: 1<<16 - 1},
+		{SyncTimestamp: math.MinInt64, Tombstone: true, BuriedAt: math.MinInt64},
+	} {
+		if !usual.packs() {
+			t.Errorf("%+v has no room in a slot", usual)
+		}
 	}
+}
+
+func numberedTag(table *fingerprintTable, i int) tag {
+	return table.tag(appendRecordKey(nil, kindFingerprint, 1, 1, 1, fmt.Sprint(i)))
 }
 
 func TestTableKeepsTheNewest(t *testing.T) {
 	table, err := newFingerprintTable(1, 1) // one bucket
 	check(t, err)
 	defer func() { check(t, table.close()) }()
-	tags := make([]tag, slotsPerBucket+3)
-	for i := range tags {
-		key := appendRecordKey(nil, kindFingerprint, 1, 1, 1, fmt.Sprint(i))
-		tags[i] = table.tag(key)
-		table.put(tags[i], key)
+	const rows = slotsPerBucket + 3
+	for i := range rows {
+		table.put(numberedTag(table, i), &Fingerprint{Size: uint32(i)})
 	}
-	for i, g := range tags {
-		if known := table.get(g) != nil; known != (i >= 3) {
-			t.Errorf("row %d of %d: known %v", i, len(tags), known)
+	for i := range rows {
+		if f, known := table.get(numberedTag(table, i)); known != (i >= 3) || known && f.Size != uint32(i) {
+			t.Errorf("row %d of %d: known %v, %+v", i, rows, known, f)
 		}
+	}
+}
+
+// A table that isn't full has nearly all rows, though some of the buckets are full, and one
+// that is has as many as fit.
+func TestTableFillsUp(t *testing.T) {
+	const slots = 1000 * slotsPerBucket
+	for rows, least := range map[int]int{
+		slots * 8 / 10: slots * 8 / 10 * 99 / 100,
+		slots * 3 / 2:  slots * 97 / 100,
+	} {
+		table, err := newFingerprintTable(1000*bucketBytes, 1)
+		check(t, err)
+		for i := range rows {
+			table.put(numberedTag(table, i), &Fingerprint{})
+		}
+		known := 0
+		for i := range rows {
+			if _, found := table.get(numberedTag(table, i)); found {
+				known++
+			}
+		}
+		if known < least {
+			t.Errorf("of %d rows in %d slots %d are known, want %d", rows, slots, known, least)
+		}
+		check(t, table.close())
 	}
 }

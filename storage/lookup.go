@@ -44,19 +44,21 @@ func newLookup(rs rows, prefix []byte, table *fingerprintTable) lookup {
 // table, the next of those that prepare was given.
 func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 	l.key = append(l.key[:l.prefix], id...)
-	value, err := l.value()
-	if err != nil {
-		return Fingerprint{}, false, readError(l.key, err)
+	if l.table == nil {
+		return l.read()
 	}
-	if value == nil {
+	next := &l.ahead[l.next]
+	l.next++
+	if !next.may {
 		return Fingerprint{}, false, nil
 	}
-	r := reader{b: value, what: "value"}
-	f.decode(&r)
-	if err := r.done(); err != nil {
-		return Fingerprint{}, false, readError(l.key, err)
+	if f, known := l.table.get(next.tag); known {
+		return f, true, nil
 	}
-	return f, true, nil
+	if f, found, err = l.read(); found {
+		l.table.put(next.tag, &f)
+	}
+	return f, found, err
 }
 
 // prepare is told the ids that come next, at most chunkRows. It is for those who have a
@@ -83,29 +85,28 @@ func (l *lookup) prepare(ids []string) {
 			t.touch(l.ahead[i].tag)
 		}
 	}
+	for i := range ids {
+		if l.ahead[i].may {
+			t.touchSlot(l.ahead[i].tag)
+		}
+	}
+}
+
+// read is at, from the database.
+func (l *lookup) read() (f Fingerprint, found bool, err error) {
+	value, err := l.value()
+	if err != nil {
+		return f, false, readError(l.key, err)
+	}
+	if value == nil {
+		return f, false, nil
+	}
+	f, err = decodeFingerprint(l.key, value)
+	return f, err == nil, err
 }
 
 // value is that of the row at l.key, or nil.
-func (l *lookup) value() ([]byte, error) {
-	if l.table == nil {
-		return l.read()
-	}
-	next := &l.ahead[l.next]
-	l.next++
-	if !next.may {
-		return nil, nil
-	}
-	if value := l.table.get(next.tag); value != nil {
-		return value, nil
-	}
-	value, err := l.read()
-	if value != nil {
-		l.table.put(next.tag, value)
-	}
-	return value, err
-}
-
-func (l *lookup) read() (value []byte, err error) {
+func (l *lookup) value() (value []byte, err error) {
 	if l.it == nil {
 		prefix := l.key[:l.prefix]
 		l.it, err = l.rows.src.NewIter(&pebble.IterOptions{

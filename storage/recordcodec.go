@@ -14,9 +14,6 @@ const flagTombstone byte = 1 << 0
 //	flags: bit 0 = tombstone; the others are 0
 //	index, offset: the seq of the last change
 
-// fingerprintMaxBytes is the longest that a fingerprint's value gets.
-const fingerprintMaxBytes = 1 + 1 + 8 + 8 + 4 + 16 + 5
-
 func (f Fingerprint) encode(w *writer) {
 	var flags byte
 	if f.Tombstone {
@@ -47,6 +44,16 @@ func (f *Fingerprint) decode(r *reader) {
 		copy(f.Hash[:], r.take(16))
 		f.Size = r.uvarint32()
 	}
+}
+
+// decodeFingerprint is decodeRow for those who have many.
+func decodeFingerprint(key, value []byte) (f Fingerprint, err error) {
+	r := reader{b: value, what: "value"}
+	f.decode(&r)
+	if err := r.done(); err != nil {
+		return Fingerprint{}, readError(key, err)
+	}
+	return f, nil
 }
 
 //	+---------+---------------+--------+

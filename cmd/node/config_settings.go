@@ -74,7 +74,7 @@ var settings = []setting{
 		pick: func(c *Config) any { return &c.Gossip.KeyFile }},
 	{key: "disk.min_free_bytes", usage: "free space below which this node takes no writes as leader (default: 1 GiB, or 5 % of the disk if less)",
 		pick: func(c *Config) any { return &c.Disk.MinFreeBytes }},
-	{key: "disk.cache_bytes", usage: "memory for what was read or written last of the state, some 180 bytes for each record that syncs name",
+	{key: "disk.cache_bytes", usage: "memory for what was read or written last of the state, some 100 bytes for each record that syncs name",
 		pick: func(c *Config) any { return &c.Disk.CacheBytes }},
 	{key: "raft.snapshot_bytes", usage: "log since the last snapshot at which this node takes the next",
 		pick: func(c *Config) any { return &c.Raft.SnapshotBytes }},
