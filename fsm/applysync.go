@@ -1,11 +1,8 @@
 package fsm
 
 import (
-	"cmp"
 	"fmt"
 	"math/bits"
-	"slices"
-	"strings"
 
 	"pipesync/storage"
 )
@@ -232,25 +229,3 @@ func (w *syncWriter) countOperations() {
 
 // firstGeneration is the first generation of a namespace; 0 means that it has none.
 const firstGeneration = 1
-
-// lastOperations returns, in the order of (namespace, id), the operation that
-// decides about each record: the last that names it.
-func (w *syncWriter) lastOperations() []uint32 {
-	ops, nsOf := w.entry.Operations, w.entry.nsOf
-	order := make([]uint32, len(ops))
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	slices.SortFunc(order, func(a, b uint32) int {
-		if c := cmp.Compare(nsOf[a], nsOf[b]); c != 0 {
-			return c
-		}
-		if c := strings.Compare(ops[a].ID, ops[b].ID); c != 0 {
-			return c
-		}
-		return cmp.Compare(b, a) // the last one first, so that Compact keeps it
-	})
-	return slices.CompactFunc(order, func(a, b uint32) bool {
-		return nsOf[a] == nsOf[b] && ops[a].ID == ops[b].ID
-	})
-}
