@@ -2,8 +2,10 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // bigSync is a full batch of records with 200 bytes of data.
@@ -81,6 +83,54 @@ func benchmarkApply(b *testing.B, rounds int, make func(n int) *Sync) {
 		r.applyLog(l)
 	}
 	b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
+}
+
+// BenchmarkApplyReconcile goes through 300,000 records that a refresh has removed: each entry
+// is what those behind it wait for.
+func BenchmarkApplyReconcile(b *testing.B) {
+	const batches = 60
+	r := &rig{t: b, dir: b.TempDir(), next: 10, wall: testWall}
+	r.opts = func(o *Options) { o.Bounds, o.CacheBytes = Bounds{}, 0 }
+	r.open()
+	b.Cleanup(r.close)
+	r.setUp(MaxRequestsPerWindow)
+	var each []time.Duration
+	for n := range b.N {
+		b.StopTimer()
+		for i := range batches {
+			r.mustApply(bigSync((n*batches+i)*MaxOperations, 1))
+		}
+		refresh := bigSync(0, n)
+		refresh.Mode = FullRefresh
+		r.mustApply(refresh)
+		due := inView(r, func(v *View) ([]*ReconcileSweep, error) { return v.ReconcileSweeps(1) })
+		b.StartTimer()
+		for !due[0].Done() {
+			if cmd := inView(r, func(v *View) (Command, error) { return due[0].Next(v, RequestID{}) }); cmd != nil {
+				l := r.entry(cmd)
+				began := time.Now()
+				r.applyLog(l)
+				each = append(each, time.Since(began))
+			}
+		}
+	}
+	slices.Sort(each)
+	b.ReportMetric(float64(each[len(each)/2].Microseconds()), "median-µs/entry")
+	b.ReportMetric(float64(len(each))/float64(b.N), "entries/op")
+}
+
+func inView[T any](r *rig, ask func(*View) (T, error)) T {
+	r.t.Helper()
+	v, err := r.fsm.View()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer v.Close()
+	answer, err := ask(v)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return answer
 }
 
 // BenchmarkKey is the question that every request begins with.

@@ -25,14 +25,15 @@ type Bounds struct {
 	// FlipRows are how many rows of old generations an entry that flips goes
 	// through at most.
 	FlipRows uint64
-	// ReconcileRows are how many rows a Reconcile goes through at most.
+	// ReconcileRows are how many rows a Reconcile goes through at most: whatever is
+	// applied behind one waits for that.
 	ReconcileRows int
 	// StaleChanges are how many changes that hold no longer make a change index worth
 	// sweeping.
 	StaleChanges uint64
 }
 
-var defaultBounds = Bounds{FlipRows: 5000, ReconcileRows: 2000, StaleChanges: 10_000}
+var defaultBounds = Bounds{FlipRows: 5000, ReconcileRows: 500, StaleChanges: 10_000}
 
 // goneRow is a row of an old generation whose id has none in a newer one.
 type goneRow struct {

@@ -22,8 +22,10 @@ type Pace struct {
 	// first deletions of a large refresh. It costs a look at the state.
 	Reconcile time.Duration
 	// Gap is left between two steps, so that upkeep never takes more than a fraction
-	// of what the cluster can do.
-	Gap time.Duration
+	// of what the cluster can do. ReconcileGap is that of reconciles, whose steps are
+	// small and many.
+	Gap          time.Duration
+	ReconcileGap time.Duration
 	// A mark is due after MarkEntries, or Mark of cluster time after the last one if
 	// there was any. Both bound how much is answered from a state that has gone wrong.
 	MarkEntries uint64
@@ -34,12 +36,13 @@ type Pace struct {
 
 // DefaultPace is a node's.
 var DefaultPace = Pace{
-	Collect:     10 * time.Minute,
-	Reconcile:   time.Second,
-	Gap:         100 * time.Millisecond,
-	MarkEntries: 1024,
-	Mark:        60 * time.Second,
-	Scrub:       24 * time.Hour,
+	Collect:      10 * time.Minute,
+	Reconcile:    time.Second,
+	Gap:          100 * time.Millisecond,
+	ReconcileGap: 25 * time.Millisecond,
+	MarkEntries:  1024,
+	Mark:         60 * time.Second,
+	Scrub:        24 * time.Hour,
 }
 
 // maxSweeps bounds one round; the next goes on with the others.
@@ -68,10 +71,10 @@ func (l Leader) Jobs() []Job {
 	marker := &marker{Leader: l}
 	jobs := []Job{{"marking the log", marker.run}}
 	for _, u := range []upkeep{
-		{doing: "collecting tombstones", every: l.Pace.Collect, due: dueTombstones},
-		{doing: "collecting changes", every: l.Pace.Collect, due: dueChanges},
-		{doing: "reconciling refreshes", every: l.Pace.Reconcile, due: dueReconciles},
-		{doing: "purging organizations", every: l.Pace.Reconcile, due: duePurges},
+		{doing: "collecting tombstones", every: l.Pace.Collect, gap: l.Pace.Gap, due: dueTombstones},
+		{doing: "collecting changes", every: l.Pace.Collect, gap: l.Pace.Gap, due: dueChanges},
+		{doing: "reconciling refreshes", every: l.Pace.Reconcile, gap: l.Pace.ReconcileGap, due: dueReconciles},
+		{doing: "purging organizations", every: l.Pace.Reconcile, gap: l.Pace.Gap, due: duePurges},
 	} {
 		u.Leader = l
 		jobs = append(jobs, Job{u.doing, u.run})
@@ -92,6 +95,7 @@ type upkeep struct {
 	Leader
 	doing string
 	every time.Duration
+	gap   time.Duration // between two steps
 	due   func(v *fsm.View, clusterTime int64) ([]sweep, error)
 }
 
@@ -144,7 +148,7 @@ func (u *upkeep) round(ctx context.Context) error {
 			if err := u.step(ctx, s); err != nil {
 				return err
 			}
-			if err := pause(ctx, u.Pace.Gap); err != nil {
+			if err := pause(ctx, u.gap); err != nil {
 				return err
 			}
 		}

@@ -53,7 +53,6 @@ func newCollecting(t *testing.T) *collecting {
 		Pace: DefaultPace,
 		Log:  slog.New(slog.DiscardHandler),
 	}}
-	c.Pace.Gap = 0
 	c.command(&fsm.Bootstrap{ClusterID: "c", Epoch: storage.Epoch{1}, Settings: storage.Settings{
 		Limits: storage.Limits{RequestsPerWindow: 100}, HistorySyncsMax: 100, WindowMillis: 1000, TombstoneRetentionSeconds: uint32(collectRetention / 1e9),
 	}})
@@ -155,7 +154,7 @@ func TestUpkeepStops(t *testing.T) {
 	cancel()
 	c := newCollecting(t)
 	c.now += 2 * collectRetention
-	c.Pace.Gap = time.Hour
+	c.gap = time.Hour
 	if err := c.round(ctx); !errors.Is(err, context.Canceled) || c.proposed != 1 {
 		t.Errorf("%v after %d proposals", err, c.proposed)
 	}
@@ -174,12 +173,13 @@ func TestUpkeepReconciles(t *testing.T) {
 	c.command(big)
 	c.command(&fsm.Sync{SyncID: "sync", Org: "org", KeyID: "key", Store: "vs", Mode: fsm.FullRefresh,
 		Operations: []fsm.Operation{{Action: fsm.Upsert, Namespace: "a", ID: "new"}}})
+	refreshed := storage.Seq{Index: c.index}
 	for _, want := range []bool{false, true} {
 		view, err := c.state.View()
 		if err != nil {
 			t.Fatal(err)
 		}
-		page, err := view.Changes("org", "vs", fsm.Cursor{Since: 1, After: storage.Seq{Index: c.index}}, 1)
+		page, err := view.Changes("org", "vs", fsm.Cursor{Since: 1, After: refreshed}, 1)
 		view.Close()
 		if err != nil || page.Reconciling == want || page.CaughtUp {
 			t.Fatalf("%+v, %v", page, err)
@@ -188,7 +188,7 @@ func TestUpkeepReconciles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c.proposed != 3 { // 5001 rows, the tombstone of newCollecting among them
+	if c.proposed != 11 { // 5001 rows, the tombstone of newCollecting among them
 		t.Errorf("%d proposals", c.proposed)
 	}
 }

@@ -42,7 +42,7 @@ const (
 var (
 	smallBounds = fsm.Bounds{FlipRows: 4, ReconcileRows: 3, StaleChanges: 30}
 	quickPace   = upkeep.Pace{
-		Collect: 10 * time.Second, Reconcile: time.Second, Gap: 20 * time.Millisecond,
+		Collect: 10 * time.Second, Reconcile: time.Second, Gap: 20 * time.Millisecond, ReconcileGap: 20 * time.Millisecond,
 		MarkEntries: 1024, Mark: 10 * time.Second, Scrub: time.Minute,
 	}
 )
