@@ -18,7 +18,7 @@ import (
 const (
 	// writersPause is that of the writers whose latency is watched.
 	writersPause = 20 * time.Millisecond
-	idleFor      = 10 * time.Second // they are watched before anything happens
+	idleFor      = 30 * time.Second // they are watched before anything happens
 )
 
 // watched is the latency of a writer of single operations through one node.
