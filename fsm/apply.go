@@ -60,6 +60,9 @@ func (f *FSM) applyEntry(l *raft.Log) ([]byte, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
+	if e, ok := cmd.(*syncEntry); ok {
+		defer e.release() // the batch and the result have copies
+	}
 	h := f.handle()
 	tx := &transaction{
 		db:     h.db,

@@ -36,8 +36,8 @@ func (o *oldRow) sameAs(op *Operation) bool {
 	return o.found && o.Tombstone == (op.Action == Delete) && o.Hash == op.Hash
 }
 
-func newNamespaceWriter(w *syncWriter, row storage.Namespace, last []uint32) *namespaceWriter {
-	return &namespaceWriter{syncWriter: w, row: row, last: last, old: make([]oldRow, len(last))}
+func newNamespaceWriter(w *syncWriter, row storage.Namespace, last []uint32, old []oldRow) *namespaceWriter {
+	return &namespaceWriter{syncWriter: w, row: row, last: last, old: old}
 }
 
 // read fills in n.old.
@@ -56,10 +56,11 @@ func (n *namespaceWriter) read() error {
 			return err
 		}
 	}
-	ids := make([]string, len(n.last))
-	for i, op := range n.last {
-		ids[i] = n.entry.Operations[op].ID
+	ids := n.entry.memory.ids[:0]
+	for _, op := range n.last {
+		ids = append(ids, n.entry.Operations[op].ID)
 	}
+	n.entry.memory.ids = ids
 	return n.db.Fingerprints(n.store, n.row.Num, n.row.Live, ids,
 		func(i int, f storage.Fingerprint, found bool) error {
 			n.old[i] = oldRow{f, found}

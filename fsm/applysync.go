@@ -97,13 +97,16 @@ func (w *syncWriter) plan(check *syncCheck) (Outcome, error) {
 	rows := check.namespaces
 	w.settleTimestamp(rows)
 	last := w.lastOperations()
+	memory := w.entry.memory
+	memory.old = zeroed(memory.old, len(last))
+	old := memory.old
 	for i := range rows {
 		n := 0
 		for n < len(last) && int(w.entry.nsOf[last[n]]) == i {
 			n++
 		}
-		w.parts = append(w.parts, newNamespaceWriter(w, rows[i], last[:n]))
-		last = last[n:]
+		w.parts = append(w.parts, newNamespaceWriter(w, rows[i], last[:n], old[:n]))
+		last, old = last[n:], old[n:]
 	}
 	outcome := OK
 	for i, part := range w.parts {

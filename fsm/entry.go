@@ -144,6 +144,21 @@ func Decode(body []byte) (Command, error) {
 	return cmd, nil
 }
 
+// Inspect is Decode for those who need to know only what a sync is about: its command is
+// nil. Of any other kind there is no outline.
+func Inspect(body []byte) (Command, Outline, error) {
+	cmd, err := decodeEntry(body)
+	if err != nil {
+		return nil, Outline{}, err
+	}
+	e, ok := cmd.(*syncEntry)
+	if !ok {
+		return cmd, Outline{}, nil
+	}
+	defer e.release()
+	return nil, e.Outline(), nil
+}
+
 // DecodeHeader reads what body says in plain bytes: of a sync its fields, of any
 // other kind what all entries share. It is cheap, and doesn't verify the checksum or the
 // operations. Errors match ErrCorrupt or ErrUnknownFormat.

@@ -13,6 +13,7 @@ type syncEntry struct {
 	names    []string // distinct namespaces, in the order of first use
 	nsOf     []uint32 // per operation, its index in names
 	rawBytes int      // length of the operations block when decompressed
+	memory   *syncMemory
 }
 
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
@@ -78,11 +79,13 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	raw, err := inflate(d.b, h.RawBytes)
+	m := syncMemories.Get().(*syncMemory)
+	raw, err := inflate(m.raw, d.b, h.RawBytes)
 	if err != nil {
 		return nil, err
 	}
-	e := &syncEntry{rawBytes: h.RawBytes, Sync: Sync{
+	m.raw = raw
+	e := &syncEntry{rawBytes: h.RawBytes, memory: m, Sync: Sync{
 		RequestID:    h.RequestID,
 		SyncID:       h.SyncID,
 		Org:          h.Org,
@@ -108,8 +111,9 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 	return e, rd.done()
 }
 
-// inflate decompresses block, which must hold exactly rawBytes.
-func inflate(block []byte, rawBytes int) ([]byte, error) {
+// inflate decompresses block, which must hold exactly rawBytes, into the memory of dst where
+// they have room.
+func inflate(dst, block []byte, rawBytes int) ([]byte, error) {
 	n, err := s2.DecodedLen(block)
 	if err != nil {
 		return nil, fmt.Errorf("%w: operations block: %w", ErrCorrupt, err)
@@ -117,7 +121,10 @@ func inflate(block []byte, rawBytes int) ([]byte, error) {
 	if n != rawBytes {
 		return nil, fmt.Errorf("%w: operations block holds %d bytes, the header says %d", ErrCorrupt, n, rawBytes)
 	}
-	raw, err := s2.Decode(make([]byte, rawBytes), block)
+	if cap(dst) < rawBytes {
+		dst = make([]byte, rawBytes)
+	}
+	raw, err := s2.Decode(dst[:rawBytes], block)
 	if err != nil {
 		return nil, fmt.Errorf("%w: operations block: %w", ErrCorrupt, err)
 	}
@@ -156,8 +163,9 @@ func (e *syncEntry) decodeOperations(d *decoder, n int, ids string) {
 		}
 		return
 	}
-	e.Operations = make([]Operation, n)
-	e.nsOf = make([]uint32, n)
+	m := e.memory
+	m.operations, m.nsOf = zeroed(m.operations, n), zeroed(m.nsOf, n)
+	e.Operations, e.nsOf = m.operations, m.nsOf
 	used := 0
 	for i := range e.Operations {
 		op := &e.Operations[i]

@@ -57,7 +57,7 @@ func goldenOperations(t testing.TB, name string) (count uint16, raw []byte) {
 	d := decoder{b: readGolden(t, name)[entryPrefixed:]}
 	var h Header
 	h.decodeSyncFields(&d)
-	raw, err := inflate(d.b, h.RawBytes)
+	raw, err := inflate(nil, d.b, h.RawBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

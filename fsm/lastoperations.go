@@ -16,11 +16,11 @@ type idOrder struct {
 // lastOperations returns, in the order of (namespace, id), the operation that
 // decides about each record: the last that names it.
 func (w *syncWriter) lastOperations() []uint32 {
-	ops := w.entry.Operations
-	order := make([]idOrder, len(ops))
+	ops, memory := w.entry.Operations, w.entry.memory
+	order := memory.order[:0]
 	shared := sharedBytes(ops)
 	for i := range ops {
-		order[i] = idOrder{w.entry.nsOf[i], uint32(i), beginOf(ops[i].ID[shared:])}
+		order = append(order, idOrder{w.entry.nsOf[i], uint32(i), beginOf(ops[i].ID[shared:])})
 	}
 	slices.SortFunc(order, func(a, b idOrder) int {
 		if a.ns != b.ns {
@@ -34,13 +34,14 @@ func (w *syncWriter) lastOperations() []uint32 {
 		}
 		return cmp.Compare(b.op, a.op) // the last one first
 	})
-	last := make([]uint32, 0, len(ops))
+	last := memory.last[:0]
 	for i, o := range order {
 		if i > 0 && o.ns == order[i-1].ns && o.begin == order[i-1].begin && ops[o.op].ID == ops[order[i-1].op].ID {
 			continue
 		}
 		last = append(last, o.op)
 	}
+	memory.order, memory.last = order, last
 	return last
 }
 

@@ -14,7 +14,7 @@ func TestLastOperations(t *testing.T) {
 		// Ids that share their beginning, that end in zeros, and that differ behind eight bytes.
 		begin := rapid.StringMatching(`[ab]{0,3}`).Draw(t, "begin")
 		id := rapid.StringMatching("(a|b|\x00|aaaaaaaa|aaaaaaaab){1,3}")
-		e := &syncEntry{}
+		e := &syncEntry{memory: new(syncMemory)}
 		newest := map[string]uint32{} // by namespace and id
 		for i := range rapid.IntRange(0, 60).Draw(t, "operations") {
 			ns := rapid.Uint32Range(0, 2).Draw(t, "namespace")
@@ -36,7 +36,7 @@ func TestLastOperations(t *testing.T) {
 }
 
 func BenchmarkLastOperations5000(b *testing.B) {
-	e := &syncEntry{nsOf: make([]uint32, MaxOperations)}
+	e := &syncEntry{memory: new(syncMemory), nsOf: make([]uint32, MaxOperations)}
 	for i := range MaxOperations {
 		e.Operations = append(e.Operations, Operation{ID: fmt.Sprintf("doc-%016x", uint64(i+1)*0x9e3779b97f4a7c15)})
 	}

@@ -19,7 +19,7 @@ import (
 // that match ErrBusy, ErrTerm, ErrState or ctx's own say nothing about body; any other
 // says why it can't be an entry.
 func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byte, release func(reply []byte), err error) {
-	command, err := fsm.Decode(body)
+	command, outline, err := fsm.Inspect(body)
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
@@ -31,11 +31,10 @@ func (g *Gate) Admit(ctx context.Context, term uint64, body []byte) (reply []byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("admitting: %w", err)
 	}
-	sync, ok := command.(*fsm.Sync)
-	if !ok {
+	if command != nil {
 		return g.admitOther(header, command)
 	}
-	return g.admitSync(ctx, t, header, sync.Outline())
+	return g.admitSync(ctx, t, header, outline)
 }
 
 // admitOther refuses what some member of the cluster may not know.
