@@ -42,6 +42,9 @@ func TestProfilesOfEachKindAreFetched(t *testing.T) {
 	if err := none.during(t.Context(), "any", nil)(load.Figures{Requests: 1}); err != nil || none.environment(0) != nil {
 		t.Errorf("profiles that nobody wants: %v", err)
 	}
+	if err := none.merge(t.Context()); err != nil {
+		t.Errorf("profiles that nobody wants: %v", err)
+	}
 }
 
 func TestRequestsOfAProfile(t *testing.T) {
@@ -102,6 +105,10 @@ func TestProfilesAreShown(t *testing.T) {
 	if _, err := fmt.Sscanf(last, "| all | %f | %f |", &leader, &followers); err != nil || leader <= 0 || math.Abs(followers-2*leader) > 0.01 {
 		t.Errorf("%v; the followers aren't two nodes like the leader in\n%s", err, table)
 	}
+	if err := p.merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkPGO(t, filepath.Join(p.dir, pgoName), "pipesync/internal/bench.busy")
 	if err := os.WriteFile(filepath.Join(p.dir, "broken"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

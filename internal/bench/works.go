@@ -149,8 +149,8 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 			}
 		}
 	}
-	if b.only != "" {
-		return all, nil
+	if err := b.profiler.merge(ctx); err != nil || b.only != "" {
+		return all, err
 	}
 	return all, b.measureFacts(ctx)
 }

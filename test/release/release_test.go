@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +172,10 @@ func archive(t *testing.T, text []byte, name string) {
 	}
 	if commit := strings.TrimSpace(command(t, ".", "git", "rev-parse", "HEAD")); told.Version != version || told.Commit != commit || told.Modified {
 		t.Errorf("the program says of itself %+v, want %s of %s", told, version, commit)
+	}
+	optimized := debug.BuildSetting{Key: "-pgo", Value: "default.pgo"}
+	if built := must(buildinfo.ReadFile(program))(t); !slices.Contains(built.Settings, optimized) {
+		t.Errorf("the program was built with %v, want %v", built.Settings, optimized)
 	}
 }
 
