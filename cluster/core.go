@@ -125,7 +125,9 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c.store.metered.measureFrom(newest.Index + 1)
+	if err := c.store.scan.begin(newest.Index, cfg.sm.Applied()); err != nil {
+		return nil, err
+	}
 	c.raft, err = newRaft(rc, c.progress, c.store, snapshots, numbered)
 	if failed := c.progress.started(); failed != nil {
 		return nil, fmt.Errorf("restoring the newest snapshot: %w; %s", failed, startCure)
@@ -133,7 +135,7 @@ func startCore(cfg coreConfig) (_ *core, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting raft: %w", err)
 	}
-	c.store.metered.measured()
+	c.store.scan.end()
 	c.run()
 	return c, nil
 }

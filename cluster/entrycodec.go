@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -17,6 +18,10 @@ const entriesBucket = "logs"
 // makes a new one for each entry that it reads, spends most of the time on that.
 var entryFormat = &codec.MsgpackHandle{}
 
+// commandTail is what an entry of the state machine's ends with: entryFormat has the fields of
+// a struct in the order of their names, and Type is the last.
+var commandTail = append([]byte("\xa4Type"), byte(raft.LogCommand))
+
 // entry is raft-boltdb's GetLog, but for the time that it takes.
 func (p *mappedPages) entry(index uint64, e *raft.Log) error {
 	defer metrics.MeasureSince([]string{"raft", "boltdb", "getLog"}, time.Now())
@@ -27,4 +32,15 @@ func (p *mappedPages) entry(index uint64, e *raft.Log) error {
 		}
 		return codec.NewDecoderBytes(stored, entryFormat).Decode(e)
 	})
+}
+
+// outline tells how many bytes an entry has as it is stored, and whether it is a command, by
+// its last bytes alone. Whatever can't be told like that is none.
+func (p *mappedPages) outline(index uint64) (storedBytes int64, command bool, err error) {
+	err = p.db.View(func(tx *bbolt.Tx) error {
+		stored := tx.Bucket([]byte(entriesBucket)).Get(binary.BigEndian.AppendUint64(nil, index))
+		storedBytes, command = int64(len(stored)), bytes.HasSuffix(stored, commandTail)
+		return nil
+	})
+	return storedBytes, command, err
 }

@@ -47,6 +47,7 @@ func openBolt(dir string) (LogFile, error) {
 type logStore struct {
 	file      LogFile
 	metered   *meteredLog
+	scan      *startScan
 	log       raft.LogStore
 	variables raft.StableStore
 	alarm     *rotAlarm
@@ -57,8 +58,9 @@ func newLogStore(file LogFile, fatal func(error), floor func() (uint64, error)) 
 	guard, alarm := newDiskGuard(fatal), &rotAlarm{fatal: fatal}
 	sealed := &sealedLog{LogStore: &guardedLog{file, guard}, alarm: alarm, floor: floor}
 	metered := &meteredLog{LogStore: sealed}
+	scan := newStartScan(NewLogCache(metered), file, metered)
 	return &logStore{
-		file: file, metered: metered, log: NewLogCache(metered), alarm: alarm,
+		file: file, metered: metered, scan: scan, log: scan, alarm: alarm,
 		variables: &sealedVariables{store: &guardedVariables{file, guard}, alarm: alarm},
 	}
 }
@@ -68,30 +70,19 @@ type meteredLog struct {
 	raft.LogStore
 	bytes   atomic.Int64 // appended since the last snapshot
 	entries atomic.Int64
-	measure atomic.Uint64 // the next entry to count when Raft reads it; 0: none
 }
 
-// measureFrom counts the entries from index on while Raft, which reads each of
-// them when it starts, does so: what an earlier process has appended behind the
-// last snapshot. measured ends that.
-func (l *meteredLog) measureFrom(index uint64) { l.measure.Store(index) }
-func (l *meteredLog) measured()                { l.measure.Store(0) }
-
-func (l *meteredLog) GetLog(index uint64, e *raft.Log) error {
-	err := l.LogStore.GetLog(index, e)
-	if err == nil && l.measure.CompareAndSwap(index, index+1) {
-		l.count([]*raft.Log{e})
-	}
-	return err
-}
-
-func (l *meteredLog) count(entries []*raft.Log) {
+func (l *meteredLog) count(entries ...*raft.Log) {
 	var n int64
 	for _, e := range entries {
 		n += entryBytes(e)
 	}
-	l.bytes.Add(n)
-	l.entries.Add(int64(len(entries)))
+	l.countBytes(n, len(entries))
+}
+
+func (l *meteredLog) countBytes(bytes int64, entries int) {
+	l.bytes.Add(bytes)
+	l.entries.Add(int64(entries))
 }
 
 func (l *meteredLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log{e}) }
@@ -100,6 +91,6 @@ func (l *meteredLog) StoreLogs(entries []*raft.Log) error {
 	if err := l.LogStore.StoreLogs(entries); err != nil {
 		return err
 	}
-	l.count(entries)
+	l.count(entries...)
 	return nil
 }

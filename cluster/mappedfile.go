@@ -99,6 +99,12 @@ func (f *mappedFile) GetLog(index uint64, e *raft.Log) error {
 	})
 }
 
+// outline implements outliner.
+func (f *mappedFile) outline(index uint64) (storedBytes int64, command bool, err error) {
+	err = f.do(func() (err error) { storedBytes, command, err = f.pages.outline(index); return err })
+	return storedBytes, command, err
+}
+
 func (f *mappedFile) StoreLog(e *raft.Log) error { return f.StoreLogs([]*raft.Log{e}) }
 
 func (f *mappedFile) StoreLogs(entries []*raft.Log) error {

@@ -184,6 +184,17 @@ func (f *FSM) View() (*View, error) {
 	return v, nil
 }
 
+// PrepareLookups has made in the background what lets syncs find fast which of their records
+// are there. The first sync does as well, and is slower until it is there.
+func (f *FSM) PrepareLookups() error {
+	h, err := f.acquire()
+	if err != nil {
+		return err
+	}
+	h.db.PrepareLookups()
+	return f.release(h)
+}
+
 // Close flushes the state and ends all waiters. Views that are open stay usable;
 // the directory is in use until the last of them is closed.
 func (f *FSM) Close() error {

@@ -198,7 +198,8 @@ func TestReadErrors(t *testing.T) {
 	}))
 	db = openTest(t, dbDir, Options{FS: disk, CacheBytes: 1}) // of what was read nothing stays
 	// Pebble's own reading in the background would call Fatal.
-	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete || !db.hasFilter() {
+	db.awaitFilter()
+	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete {
 		runtime.Gosched()
 	}
 	id := benchID(7)

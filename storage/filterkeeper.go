@@ -20,6 +20,7 @@ type filters struct {
 	complete *fingerprintFilter
 	building *fingerprintFilter
 	scanned  int           // keys that complete was made of
+	wanted   bool          // by whoever looks for fingerprints, or is about to
 	due      chan struct{} // of capacity 1
 }
 
@@ -52,10 +53,22 @@ func (f *filters) add(key []byte, hash uint64) {
 	// What was written again, or is gone, is counted as well: a new filter has fewer
 	// keys, unless all of them are still there. So one is made for each doubling.
 	if f.building == nil && f.complete.full() && f.complete.added >= 2*f.scanned {
-		select {
-		case f.due <- struct{}{}:
-		default:
-		}
+		f.makeDue()
+	}
+}
+
+// want has the first filter made.
+func (f *filters) want() {
+	if !f.wanted {
+		f.wanted = true
+		f.makeDue()
+	}
+}
+
+func (f *filters) makeDue() {
+	select {
+	case f.due <- struct{}{}:
+	default:
 	}
 }
 
@@ -69,20 +82,27 @@ func (f *filters) close() error {
 // mayHave is false only where there is no such row.
 func (f *filters) mayHave(hash uint64) bool { return f.complete == nil || f.complete.mayHave(hash) }
 
-// keepFilter makes a filter at once, and another whenever one is due, until stop is
-// closed. Without one everything goes on, slower: what can't be read is met by whoever
-// needs it.
+// keepFilter makes a filter whenever one is due, until stop is closed. Without one
+// everything goes on, slower: what can't be read is met by whoever needs it.
 func (db *DB) keepFilter(stop <-chan struct{}) {
 	for {
-		if err := db.buildFilter(stop); err != nil && !errors.Is(err, errClosing) {
-			db.events.log.Warn("no filter of fingerprints is made: syncs of new records are slower", "error", err)
-		}
 		select {
 		case <-db.table.filters.due:
 		case <-stop:
 			return
 		}
+		if err := db.buildFilter(stop); err != nil && !errors.Is(err, errClosing) {
+			db.events.log.Warn("no filter of fingerprints is made: syncs of new records are slower", "error", err)
+		}
 	}
+}
+
+// PrepareLookups has the filter of fingerprints made in the background, where there is none.
+// The first that looks for fingerprints does so as well, and doesn't wait for it.
+func (db *DB) PrepareLookups() {
+	db.table.mu.Lock()
+	defer db.table.mu.Unlock()
+	db.table.filters.want()
 }
 
 func (db *DB) buildFilter(stop <-chan struct{}) error {

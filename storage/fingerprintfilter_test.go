@@ -19,6 +19,13 @@ func (db *DB) hasFilter() bool {
 	return db.table.filters.complete != nil
 }
 
+func (db *DB) awaitFilter() {
+	db.PrepareLookups()
+	for !db.hasFilter() {
+		runtime.Gosched()
+	}
+}
+
 func TestFilterHasWhatWasAdded(t *testing.T) {
 	const keys = 20_480
 	f, err := newFingerprintFilter(keys * filterKeyBits / 8) // whole blocks
@@ -53,6 +60,7 @@ func TestFilterIsComplete(t *testing.T) {
 	check(t, db.Close())
 	db = openTest(t, dbDir, Options{FS: mem})
 	defer func() { check(t, db.Close()) }()
+	db.PrepareLookups()
 	var ids []string
 	for i := 0; !db.hasFilter() || i < 10; i++ {
 		ids = append(ids, fmt.Sprintf("new-%09d", i))
@@ -68,12 +76,28 @@ func TestFilterIsComplete(t *testing.T) {
 	}
 }
 
-// What isn't there isn't looked for.
-func TestFilterSparesReads(t *testing.T) {
+// No filter is made before somebody looks for a fingerprint.
+func TestFilterAwaitsLookups(t *testing.T) {
 	db := openMem(t)
+	fillRecords(t, db, 0, benchBatchRows)
+	if db.table.filters.wanted || len(db.table.filters.due) > 0 {
+		t.Error("a filter is made for a database that is only written to")
+	}
+	if n, err := countFingerprints(db, []string{benchID(0), "new"}); n != 1 || err != nil {
+		t.Errorf("without a filter: found %d, %v", n, err)
+	}
 	for !db.hasFilter() {
 		runtime.Gosched()
 	}
+	if n, err := countFingerprints(db, []string{benchID(0), "new"}); n != 1 || err != nil {
+		t.Errorf("with one: found %d, %v", n, err)
+	}
+}
+
+// What isn't there isn't looked for.
+func TestFilterSparesReads(t *testing.T) {
+	db := openMem(t)
+	db.awaitFilter()
 	key := appendRecordKey(nil, kindFingerprint, 1, 1, 1, "a")
 	check(t, db.pebble.Set(key, encodeRow(Fingerprint{}), pebble.NoSync)) // behind the filter's back
 	if n, err := countFingerprints(db, []string{"a"}); n != 0 || err != nil {
@@ -87,9 +111,7 @@ func TestFilterIsMadeAnew(t *testing.T) {
 	o.CacheBytes = cacheParts * filterBlockBytes // one block
 	db := openTest(t, dbDir, o)
 	defer func() { check(t, db.Close()) }()
-	for !db.hasFilter() {
-		runtime.Gosched()
-	}
+	db.awaitFilter()
 	first := db.table.filters.complete
 	made := func() bool {
 		db.table.mu.Lock()
@@ -122,7 +144,8 @@ func TestNoFilterOfWhatCantBeRead(t *testing.T) {
 	defer func() { check(t, db.Close()) }()
 	fillRecords(t, db, 0, benchBatchRows)
 	check(t, db.Flush())
-	for !db.hasFilter() || !db.pebble.Metrics().Table.InitialStatsCollectionComplete {
+	db.awaitFilter()
+	for !db.pebble.Metrics().Table.InitialStatsCollectionComplete {
 		runtime.Gosched()
 	}
 	before := db.table.filters.complete

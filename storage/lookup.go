@@ -65,6 +65,7 @@ func (l *lookup) at(id string) (f Fingerprint, found bool, err error) {
 // table.
 func (l *lookup) prepare(ids []string) {
 	t := l.table
+	t.filters.want()
 	l.next = 0
 	for i, id := range ids {
 		l.key = append(l.key[:l.prefix], id...)

@@ -54,7 +54,7 @@ func (a *app) serve(ctx context.Context, cfg Config, reread func() (Config, erro
 	if err := a.announce(n); err != nil {
 		return errors.Join(err, n.stop(err))
 	}
-	n.inBackground("telling the service manager", n.notifyReady)
+	n.inBackground("what waits for readiness", n.whenReady)
 	if a.hangups != nil {
 		c, stop := a.hangups()
 		defer stop()

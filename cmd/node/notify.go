@@ -11,9 +11,10 @@ import (
 // readyPoll is how often a node that starts looks whether it is ready.
 const readyPoll = 100 * time.Millisecond
 
-// notifyReady tells the service manager, if there is one that listens (sd_notify),
-// that this node has started: it serves, or waits to be told to join a cluster.
-func (n *node) notifyReady(ctx context.Context) {
+// whenReady tells the service manager, if there is one that listens (sd_notify), that this
+// node has started: it serves, or waits to be told to join a cluster. What need not be there
+// before is left until then.
+func (n *node) whenReady(ctx context.Context) {
 	for !n.cluster.Status().Ready {
 		if !n.isToldToForm() {
 			notify(n.log, "READY=1\nSTATUS=waits to be told to join: pipesync join PEER_ADDR")
@@ -29,6 +30,9 @@ func (n *node) notifyReady(ctx context.Context) {
 		}
 	}
 	notify(n.log, "READY=1\nSTATUS=serves")
+	if err := n.state.PrepareLookups(); err != nil {
+		n.log.Warn("preparing for syncs", "error", err)
+	}
 }
 
 // isToldToForm says whether this node belongs to a cluster, or will by itself.
