@@ -116,12 +116,23 @@ func (f *mappedFile) StoreLogs(entries []*raft.Log) error {
 	})
 }
 
+// DeleteRange cuts the beginning of the log in pieces. Where the process ends between two of
+// them, the log begins later than before, and has no gap.
 func (f *mappedFile) DeleteRange(first, last uint64) error {
 	return f.do(func() error {
-		if err := f.BoltStore.DeleteRange(first, last); err != nil {
+		oldest, err := f.BoltStore.FirstIndex()
+		if err != nil {
 			return err
 		}
-		return f.pages.giveBack()
+		if first > oldest { // its end: few entries, which nobody has committed
+			return errors.Join(f.BoltStore.DeleteRange(first, last), f.pages.giveBack())
+		}
+		for more := true; more; {
+			if more, err = f.pages.cut(last); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

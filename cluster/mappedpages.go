@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"encoding/binary"
+	"errors"
 	"reflect"
 	"sync/atomic"
 
@@ -13,6 +15,8 @@ import (
 const (
 	// givenBackBytes of the log may have been touched since its pages were given back.
 	givenBackBytes = 8 << 20
+	// cutBytes of the log are deleted at a time, and one entry.
+	cutBytes = 8 << 20
 	// aroundBytes are mapped beside what is touched: Linux does so with pages that it has
 	// in its cache anyway.
 	aroundBytes = 64 << 10
@@ -52,6 +56,25 @@ func (p *mappedPages) appended(entries []*raft.Log) error {
 
 // read is told of an entry that was read.
 func (p *mappedPages) read(e *raft.Log) error { return p.touch(entryBytes(e) + aroundBytes) }
+
+// cut deletes cutBytes of the entries up to one, the first first, and says whether there may
+// be more. To delete an entry is to read where it begins, for which the kernel may map all of it.
+func (p *mappedPages) cut(last uint64) (more bool, err error) {
+	err = p.db.Update(func(tx *bbolt.Tx) error {
+		entries, bytes := tx.Bucket([]byte(entriesBucket)).Cursor(), 0
+		for k, v := entries.First(); k != nil && binary.BigEndian.Uint64(k) <= last; k, v = entries.Next() {
+			if more = bytes >= cutBytes; more {
+				return nil
+			}
+			bytes += len(v)
+			if err := entries.Delete(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return more, errors.Join(err, p.giveBack())
+}
 
 func (p *mappedPages) touch(bytes int64) error {
 	if p.touched.Add(bytes) < givenBackBytes {

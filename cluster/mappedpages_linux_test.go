@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -85,4 +86,60 @@ func TestPagesOfTheLogAreGivenBack(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// While a log is cut most of it could be in memory at once: what the kernel says about the
+// process's peak knows.
+func TestCutOfTheLogIsInMemoryInPieces(t *testing.T) {
+	const (
+		entries = 128
+		size    = 1 << 20
+		most    = cutBytes + 32<<20
+	)
+	file, err := openBolt(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := file.(*mappedFile).pages.db
+	db.NoSync = true // for speed
+	data := make([]byte, size)
+	for i := range entries {
+		if err := file.StoreLog(&raft.Log{Index: uint64(i + 1), Data: data}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	debug.FreeOSMemory()
+	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
+		t.Fatal(err)
+	}
+	before := peakBytes(t)
+	if err := file.DeleteRange(1, entries-2); err != nil {
+		t.Fatal(err)
+	}
+	if more := peakBytes(t) - before; more > most {
+		t.Errorf("%d MiB more than before were in memory", more>>20)
+	}
+	first, err := file.FirstIndex()
+	if err != nil || first != entries-1 {
+		t.Errorf("the first entry is %d, %v", first, err)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func peakBytes(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmHWM")
+	return 0
 }
