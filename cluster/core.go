@@ -33,6 +33,7 @@ type core struct {
 	deliveries *deliveries
 	silences   silences
 	followers  *replication
+	sending    *snapshotSending
 	transport  *raft.NetworkTransport
 	backlog    *backlog
 	stream     *raftStream
@@ -74,7 +75,7 @@ type coreConfig struct {
 func startCore(cfg coreConfig) (_ *core, err error) {
 	dir := filepath.Join(cfg.DataDir, raftDirName)
 	c := &core{
-		answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication(),
+		answers: newAnswers(), deliveries: newDeliveries(), followers: newReplication(), sending: newSnapshotSending(),
 		leadership: newLeadership(cfg.gate), stream: cfg.stream,
 		self: raft.ServerID(cfg.id.NodeID), logger: cfg.Logger, simulation: cfg.Simulation,
 		snapshotBytes: cfg.SnapshotBytes, trailingBytes: cfg.TrailingBytes,
@@ -148,7 +149,7 @@ func (c *core) openTransport(cfg coreConfig, logger hclog.Logger) *numberedTrans
 	c.transport.TimeoutScale = snapshotBytesPerTimeout
 	c.backlog = newBacklog(c.transport.Consumer(), c.progress, cfg.maxUnappliedBytes, &c.heard, cfg.hangUp)
 	return &numberedTransport{
-		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers,
+		NetworkTransport: c.transport, answers: c.answers, deliveries: c.deliveries, followers: c.followers, sending: c.sending,
 		backlog: c.backlog, heartbeats: &c.heartbeats, heard: &c.heard,
 	}
 }
@@ -195,6 +196,7 @@ func (c *core) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	c.stop = cancel
 	c.leadership.raft, c.leadership.progress = c.raft, c.progress
+	c.sending.run(ctx, c.votes)
 	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex, c.raft.AppliedIndex) })
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.succession.run(ctx, c.raft) })

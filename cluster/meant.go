@@ -22,7 +22,7 @@ func (t *numberedTransport) RequestPreVote(id raft.ServerID, target raft.ServerA
 
 // InstallSnapshot implements raft.Transport.
 func (t *numberedTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return t.NetworkTransport.InstallSnapshot(id, meant(id, target), args, resp, data)
+	return t.NetworkTransport.InstallSnapshot(id, meant(id, target), args, resp, t.sending.to(id, data, args.Size))
 }
 
 // TimeoutNow implements raft.Transport.

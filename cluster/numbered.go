@@ -86,6 +86,7 @@ type numberedTransport struct {
 	answers    *answers
 	deliveries *deliveries
 	followers  *replication
+	sending    *snapshotSending
 	backlog    *backlog
 	heartbeats *flights // that are being handled: see SetHeartbeatHandler
 	heard      *heard
