@@ -69,7 +69,7 @@ func (f *FSM) open() error {
 	if f.snapshots, err = openSnapshots(f.disk, filepath.Join(f.opts.Dir, snapshotsName), f.opts.Logger); err != nil {
 		return err
 	}
-	h, system, err := f.openHandle(dir)
+	h, system, err := f.openHandle(dir, false)
 	if err != nil {
 		return err
 	}

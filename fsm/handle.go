@@ -24,11 +24,13 @@ type handle struct {
 	replaced bool
 }
 
-func (f *FSM) openHandle(dir string) (*handle, storage.System, error) {
+// openHandle opens a database; see storage.Options.Patient.
+func (f *FSM) openHandle(dir string, patient bool) (*handle, storage.System, error) {
 	db, err := storage.Open(dir, storage.Options{
 		Logger:     f.opts.Logger,
 		CacheBytes: f.opts.CacheBytes,
 		Fatal:      f.fatal,
+		Patient:    patient,
 
 		FS:            f.opts.FS,
 		MemtableBytes: f.opts.MemtableBytes,

@@ -101,7 +101,8 @@ func (f *FSM) clone(from *keptSnapshot, dir string) (*handle, storage.System, er
 	if err := cloneFiles(f.disk, from.files(), dir, header.Files); err != nil {
 		return nil, storage.System{}, fmt.Errorf("%s: %w", from.dir, err)
 	}
-	h, system, err := f.openHandle(dir)
+	// Who restores a snapshot gets the log behind it next, and is no leader: a filter can wait.
+	h, system, err := f.openHandle(dir, true)
 	if err != nil {
 		return nil, storage.System{}, err
 	}

@@ -21,6 +21,7 @@ type DB struct {
 	watch  io.Closer // of the disk's health
 
 	stop       chan struct{} // what is in the background
+	patient    bool
 	background sync.WaitGroup
 }
 
@@ -60,7 +61,7 @@ func Open(dir string, o Options) (*DB, error) {
 			dir, v, formatMajorVersion)
 		return nil, errors.Join(err, db.Close(), watch.Close(), table.close())
 	}
-	d := &DB{rows: rows{db, newRowCache(), latest}, pebble: db, table: table, events: ev, watch: watch, stop: make(chan struct{})}
+	d := &DB{rows: rows{db, newRowCache(), latest}, pebble: db, table: table, events: ev, watch: watch, stop: make(chan struct{}), patient: o.Patient}
 	d.background.Go(func() { d.keepFilter(d.stop) })
 	return d, nil
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -9,6 +10,13 @@ import (
 // filterChunkKeys are read before any of them is added, so that whoever commits waits
 // for no disk.
 const filterChunkKeys = 4096
+
+// Where a filter is made with pauses, one comes after each chunk, of so many times what the
+// chunk took, until they have had so much time.
+const (
+	filterPauses    = 3
+	maxFilterPauses = 3 * time.Second
+)
 
 var errClosing = errors.New("the database is being closed")
 
@@ -115,7 +123,7 @@ func (db *DB) buildFilter(stop <-chan struct{}) error {
 	t.filters.building = next
 	state := db.pebble.NewSnapshot() // nobody is committing
 	t.mu.Unlock()
-	scanned, err := t.scan(state, next, stop)
+	scanned, err := t.scan(state, next, newFilterPacing(db.patient), stop)
 	closeErr := state.Close()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -131,7 +139,7 @@ func (db *DB) buildFilter(stop <-chan struct{}) error {
 }
 
 // scan adds the keys of all fingerprints to a filter.
-func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, stop <-chan struct{}) (scanned int, err error) {
+func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, pauses *filterPacing, stop <-chan struct{}) (scanned int, err error) {
 	prefix := []byte{byte(kindFingerprint)}
 	it, err := state.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: appendPrefixEnd(nil, prefix)})
 	if err != nil {
@@ -139,17 +147,17 @@ func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, stop
 	}
 	defer closeIter(it, prefix, &err)
 	chunk := make([]uint64, 0, filterChunkKeys)
+	began := time.Now()
 	for more := it.First(); more || len(chunk) > 0; more = more && it.Next() {
 		if more {
 			if chunk = append(chunk, to.hash(it.Key())); len(chunk) < cap(chunk) {
 				continue
 			}
 		}
-		select {
-		case <-stop:
+		if stopped := pauses.after(time.Since(began), stop); stopped {
 			return 0, errClosing
-		default:
 		}
+		began = time.Now()
 		t.mu.Lock()
 		for _, hash := range chunk {
 			to.add(hash)
@@ -158,4 +166,33 @@ func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, stop
 		scanned, chunk = scanned+len(chunk), chunk[:0]
 	}
 	return scanned, nil
+}
+
+// filterPacing is the pauses of one filter.
+type filterPacing struct{ left time.Duration }
+
+func newFilterPacing(patient bool) *filterPacing {
+	if patient {
+		return &filterPacing{left: maxFilterPauses}
+	}
+	return &filterPacing{}
+}
+
+// after pauses for as long as is right after a chunk that took so long. It says whether stop
+// was closed by then.
+func (p *filterPacing) after(took time.Duration, stop <-chan struct{}) (stopped bool) {
+	pause := min(filterPauses*took, p.left)
+	p.left -= pause
+	over := time.NewTimer(pause)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-stop:
+	}
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
 }

@@ -85,6 +85,11 @@ type Options struct {
 	// must not return. Nil, or a Fatal that returns, means a panic.
 	Fatal func(error)
 
+	// Patient is for a database that is opened while others have better use for the
+	// processor: the filter that spares looks for what isn't there takes up to three
+	// seconds more.
+	Patient bool
+
 	// FS is for tests alone, which put one here that can crash or fail; nil means
 	// OSFS.
 	FS FS
