@@ -97,6 +97,24 @@ func BenchmarkFingerprints5000(b *testing.B) {
 	}
 }
 
+// BenchmarkRecord is the look-up that every read of a record does.
+func BenchmarkRecord(b *testing.B) {
+	db := openTemp(b, Options{})
+	fillRecords(b, db, 0, benchRecords)
+	if err := db.Flush(); err != nil {
+		b.Fatal(err)
+	}
+	s := db.Snapshot()
+	b.Cleanup(func() { _ = s.Close() })
+	rng := rand.New(rand.NewPCG(3, 4))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, found, err := s.Record(1, 1, 1, benchID(rng.IntN(benchRecords))); !found || err != nil {
+			b.Fatal(found, err)
+		}
+	}
+}
+
 // BenchmarkCommit5000 is what Apply writes for a sync of full size.
 func BenchmarkCommit5000(b *testing.B) {
 	db := openTemp(b, Options{})

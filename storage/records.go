@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -48,22 +49,16 @@ func (rs rows) fingerprints(prefix []byte, table *fingerprintTable, ids []string
 	return nil
 }
 
-func (rs rows) Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (
-	f Fingerprint, c Content, found bool, err error,
-) {
-	key := appendRecordKey(nil, kindContent, store, ns, gen, id)
-	// One iterator for both rows, so that they are of the same moment.
-	it, err := rs.src.NewIter(&pebble.IterOptions{UseL6Filters: true})
-	if err != nil {
-		return f, c, false, readError(key, err)
-	}
-	defer closeIter(it, key, &err)
-	found, err = seek(it, key, &c)
+// Record looks for the content first: only a live record has one. What is found in an upper
+// level isn't looked for below it, so that two looks cost less than an iterator over all
+// levels.
+func (rs rows) Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (f Fingerprint, c Content, found bool, err error) {
+	c, found, err = get[Content](rs, appendRecordKey(nil, kindContent, store, ns, gen, id))
 	if err != nil || !found {
 		return Fingerprint{}, Content{}, false, err
 	}
-	key = appendRecordKey(nil, kindFingerprint, store, ns, gen, id)
-	found, err = seek(it, key, &f)
+	key := appendRecordKey(nil, kindFingerprint, store, ns, gen, id)
+	f, found, err = get[Fingerprint](rs, key)
 	if err == nil && !found {
 		err = readError(key, errNoFingerprint)
 	}
@@ -73,19 +68,11 @@ func (rs rows) Record(store StoreNum, ns NamespaceNum, gen Generation, id string
 	return f, c, true, nil
 }
 
-// seek decodes the row at key, where there is one.
-func seek[T any, P decodable[T]](it *pebble.Iterator, key []byte, row P) (bool, error) {
-	if !it.SeekPrefixGE(key) {
-		if err := it.Error(); err != nil {
-			return false, readError(key, err)
-		}
-		return false, nil
-	}
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return false, readError(key, err)
-	}
-	return true, decodeRow[T, P](key, value, row)
+// Record of a DB is of one moment, as a Snapshot's.
+func (db *DB) Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (f Fingerprint, c Content, found bool, err error) {
+	s := db.Snapshot()
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Record(store, ns, gen, id)
 }
 
 func (rs rows) ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
