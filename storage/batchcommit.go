@@ -51,19 +51,23 @@ func (b *Batch) commit(within func(commit func() error) error) error {
 	return nil
 }
 
-// follow has the table do what the batch does to fingerprints, and returns what it does
-// to rows that may be in the cache. Those are in the batch's memory until Close. Nothing
-// of either is among contents and changes.
+// follow has the table do what the batch does to fingerprints, and its filter know of the
+// requests, and returns what the batch does to rows that may be in the cache. Those are in
+// its memory until Close. Nothing of either is among contents and changes.
 func (b *Batch) follow() (writes rowWrites, err error) {
 	if fingerprints := b.parts[0]; fingerprints != nil {
 		if err := b.db.table.follow(fingerprints.Reader()); err != nil {
 			return writes, err
 		}
 	}
+	writes.each = make([]rowWrite, 0, b.pebble.Count())
 	for r := b.pebble.Reader(); ; {
 		op, key, value, ok, err := r.Next()
 		if err != nil || !ok {
 			return writes, err
+		}
+		if op == pebble.InternalKeyKindSet && key[0] == byte(kindRequest) {
+			b.db.table.filters.add(key, b.db.table.filters.hash(key))
 		}
 		writes.add(op, key, value)
 	}

@@ -20,8 +20,12 @@ const (
 
 var errClosing = errors.New("the database is being closed")
 
-// filters are the filter of a database's fingerprints, and the next one while that is being
-// made: with what is there at some moment, and what is committed after. They are under
+// filteredKinds are those of the rows that every sync looks for, and that are missing where it
+// brings what is new: its records' fingerprints, and its request.
+var filteredKinds = [...]kind{kindFingerprint, kindRequest}
+
+// filters are the filter of a database's rows of filteredKinds, and the next one while that is
+// being made: with what is there at some moment, and what is committed after. They are under
 // the lock of the fingerprintTable.
 type filters struct {
 	size     int64 // in bytes, of each
@@ -138,9 +142,20 @@ func (db *DB) buildFilter(stop <-chan struct{}) error {
 	return errors.Join(err, closeErr)
 }
 
-// scan adds the keys of all fingerprints to a filter.
+// scan adds the keys of all rows of filteredKinds to a filter.
 func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, pauses *filterPacing, stop <-chan struct{}) (scanned int, err error) {
-	prefix := []byte{byte(kindFingerprint)}
+	for _, k := range filteredKinds {
+		n, err := t.scanKind(state, k, to, pauses, stop)
+		if err != nil {
+			return 0, err
+		}
+		scanned += n
+	}
+	return scanned, nil
+}
+
+func (t *fingerprintTable) scanKind(state pebble.Reader, k kind, to *fingerprintFilter, pauses *filterPacing, stop <-chan struct{}) (scanned int, err error) {
+	prefix := []byte{byte(k)}
 	it, err := state.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: appendPrefixEnd(nil, prefix)})
 	if err != nil {
 		return 0, corruption(err)

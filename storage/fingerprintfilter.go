@@ -12,8 +12,8 @@ const (
 )
 
 // fingerprintFilter is a Bloom filter in blocks (Putze, Sanders, Singler: Cache-, Hash-
-// and Space-Efficient Bloom Filters, 2007) over the keys of fingerprints. More keys than
-// it has room for only make it less sure. The seed is this process's: nobody outside can
+// and Space-Efficient Bloom Filters, 2007) over the keys of fingerprints and requests. More keys
+// than it has room for only make it less sure. The seed is this process's: nobody outside can
 // look for keys that set the same bits, and would only make it less sure if he could.
 type fingerprintFilter struct {
 	seed   maphash.Seed

@@ -57,14 +57,26 @@ func TestFilterIsComplete(t *testing.T) {
 	mem := vfs.NewMem()
 	db := openTest(t, dbDir, Options{FS: mem})
 	fillRecords(t, db, 0, 3*filterChunkKeys/2)
+	old := RequestID{0: 255}
+	write(t, db, func(b *Batch) { b.PutRequest(old, Request{}) })
 	check(t, db.Close())
 	db = openTest(t, dbDir, Options{FS: mem})
 	defer func() { check(t, db.Close()) }()
 	db.PrepareLookups()
 	var ids []string
+	requests := []RequestID{old}
 	for i := 0; !db.hasFilter() || i < 10; i++ {
 		ids = append(ids, fmt.Sprintf("new-%09d", i))
-		write(t, db, func(b *Batch) { b.PutFingerprint(1, 1, 1, ids[i], Fingerprint{}) })
+		requests = append(requests, RequestID{byte(i), byte(i >> 8), byte(i >> 16)})
+		write(t, db, func(b *Batch) {
+			b.PutFingerprint(1, 1, 1, ids[i], Fingerprint{})
+			b.PutRequest(requests[i+1], Request{})
+		})
+	}
+	for _, id := range requests {
+		if _, found, err := db.Request(id); !found || err != nil {
+			t.Errorf("request %x: found %t, %v", id, found, err)
+		}
 	}
 	if n, err := countFingerprints(db, ids); n != len(ids) || err != nil {
 		t.Errorf("of %d new ids found %d, %v", len(ids), n, err)
@@ -102,6 +114,10 @@ func TestFilterSparesReads(t *testing.T) {
 	check(t, db.pebble.Set(key, encodeRow(Fingerprint{}), pebble.NoSync)) // behind the filter's back
 	if n, err := countFingerprints(db, []string{"a"}); n != 0 || err != nil {
 		t.Errorf("found %d, %v", n, err)
+	}
+	check(t, db.pebble.Set(appendRequestKey(nil, RequestID{1}), encodeRow(Request{}), pebble.NoSync))
+	if _, found, err := db.Request(RequestID{1}); found || err != nil {
+		t.Errorf("the request is there: %t, %v", found, err)
 	}
 }
 

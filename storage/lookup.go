@@ -6,6 +6,19 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
+// Request of a DB isn't looked for where the filter says that there is none: it is another
+// for each sync.
+func (db *DB) Request(id RequestID) (Request, bool, error) {
+	key := appendRequestKey(nil, id)
+	db.table.mu.Lock()
+	may := db.table.filters.mayHave(db.table.filters.hash(key))
+	db.table.mu.Unlock()
+	if !may {
+		return Request{}, false, nil
+	}
+	return db.rows.Request(id)
+}
+
 // lookup finds the fingerprints of one generation by ascending ids.
 //
 // A refresh names most ids of its namespace, a load ids beyond its end: then the
