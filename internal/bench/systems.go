@@ -111,13 +111,14 @@ func (l *lab) peer(ctx context.Context, name string) (system, error) {
 }
 
 // buildPeer builds a driver in its own folder, which may be a module of its own: what
-// another system is made of is nothing that Pipesync depends on.
+// another system is made of is nothing that Pipesync depends on. It is compiled by the same
+// profile: what is as hot in it as in Pipesync gains by that too.
 func buildPeer(ctx context.Context, name, program string) error {
 	root, err := testcluster.ModuleRoot(ctx)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-pgo", filepath.Join(root, "cmd", "node", "default.pgo"), "-o", program, ".")
 	cmd.Dir = filepath.Join(root, "internal", "bench", name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if text, err := cmd.CombinedOutput(); err != nil {
