@@ -21,16 +21,17 @@ func scrubOf(t testing.TB, f *FSM) Scrub {
 }
 
 func TestScrubFindsWhatContradicts(t *testing.T) {
+	var a storage.Fingerprint // of the record a
 	for name, c := range map[string]struct {
 		spoil func(*storage.Batch)
 		want  []string
 	}{
 		"a fingerprint that is lost": {func(b *storage.Batch) { b.DeleteFingerprint(1, 1, 1, "a") },
-			[]string{"1 live fingerprints, and should have 2", "2 bytes by its fingerprints, and should have 4", "the digest"}},
-		"a content that is lost": {func(b *storage.Batch) { b.DeleteContent(1, 1, 1, "a") },
-			[]string{"1 contents, and should have 2", "2 bytes by its contents, and should have 4"}},
+			[]string{"1 live fingerprints, and should have 2", "2 bytes by its fingerprints, and should have 4", "3 bytes by its contents, and should have 4", "the digest"}},
+		"a content that is lost": {func(b *storage.Batch) { b.DeleteContent(1, 1, 1, a.Changed) },
+			[]string{"1 contents, and should have 2", "3 bytes by its contents, and should have 4"}},
 		"a content of another size": {func(b *storage.Batch) {
-			b.PutContent(1, 1, 1, "a", storage.Content{Data: []byte("1"), File: []byte("2"), SourceSystem: []byte("3"), CreatedAt: []byte("4"), UpdatedAt: []byte("5")})
+			b.PutContent(1, 1, 1, a.Changed, storage.Content{Data: []byte("1"), File: []byte("2"), SourceSystem: []byte("3"), CreatedAt: []byte("4"), UpdatedAt: []byte("5")})
 		}, []string{"8 bytes by its contents, and should have 4"}},
 		"a size in a fingerprint": {func(b *storage.Batch) {
 			b.PutFingerprint(1, 1, 1, "a", storage.Fingerprint{Hash: testHash("1"), Size: 7})
@@ -58,6 +59,7 @@ func TestScrubFindsWhatContradicts(t *testing.T) {
 			r.setUp(10)
 			r.mustApply(newSync(Incremental, upsert("n", "a", "1"), upsert("n", "b", "1"), remove("n", "c"), upsert("m", "a", "1")))
 			before := scrubOf(t, r.fsm)
+			must(t, r.fsm.current.db.Fingerprints(1, 1, 1, []string{"a"}, func(_ int, f storage.Fingerprint, _ bool) error { a = f; return nil }))
 			b := r.fsm.current.db.NewBatch()
 			c.spoil(b)
 			must(t, b.Commit())

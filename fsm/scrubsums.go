@@ -29,7 +29,7 @@ type namespaceID struct {
 type namespaceSum struct {
 	row                        storage.Namespace
 	live, tombstones, contents uint64
-	bytes, contentBytes        uint64 // sizes of records, by their fingerprints and by their contents
+	bytes, contentBytes        uint64 // sizes of records, by their fingerprints and by their ids and contents
 	digest                     digestSum
 }
 
@@ -78,6 +78,7 @@ func (r *rowSums) visitor() storage.Visitor {
 			}
 			t.live++
 			t.bytes += uint64(f.Size)
+			t.contentBytes += uint64(len(id))
 			t.digest.add(id, f.Hash)
 		},
 		Content: func(store storage.StoreNum, ns storage.NamespaceNum, gen storage.Generation, size uint64) {

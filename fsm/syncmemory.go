@@ -13,6 +13,8 @@ type syncMemory struct {
 	last  []uint32
 	old   []oldRow
 	ids   []string
+
+	contents []contentAt // of one namespace, that are to be written
 }
 
 var syncMemories = sync.Pool{New: func() any { return new(syncMemory) }}

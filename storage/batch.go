@@ -355,12 +355,12 @@ func (b *Batch) PutRequestHead(h SlotRange) {
 }
 
 func (b *Batch) PutFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint) {
-	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
+	b.key = appendFingerprintKey(b.key[:0], store, ns, gen, id)
 	put(b, f)
 }
 
 func (b *Batch) DeleteFingerprint(store StoreNum, ns NamespaceNum, gen Generation, id string) {
-	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, id)
+	b.key = appendFingerprintKey(b.key[:0], store, ns, gen, id)
 	b.delete()
 }
 
@@ -389,13 +389,14 @@ func (b *Batch) PutChangeHead(store StoreNum, h ChangeHead) {
 	put(b, h)
 }
 
-func (b *Batch) PutContent(store StoreNum, ns NamespaceNum, gen Generation, id string, c Content) {
-	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, id)
+// PutContent adds the content of the record whose fingerprint has changed then.
+func (b *Batch) PutContent(store StoreNum, ns NamespaceNum, gen Generation, changed Seq, c Content) {
+	b.key = appendContentKey(b.key[:0], store, ns, gen, changed)
 	put(b, c)
 }
 
-func (b *Batch) DeleteContent(store StoreNum, ns NamespaceNum, gen Generation, id string) {
-	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, id)
+func (b *Batch) DeleteContent(store StoreNum, ns NamespaceNum, gen Generation, changed Seq) {
+	b.key = appendContentKey(b.key[:0], store, ns, gen, changed)
 	b.delete()
 }
 
@@ -410,7 +411,7 @@ func (b *Batch) DropGeneration(store StoreNum, ns NamespaceNum, gen Generation) 
 // DropFingerprints removes those of the ids up to one, that included; "" is
 // behind all.
 func (b *Batch) DropFingerprints(store StoreNum, ns NamespaceNum, gen Generation, until string) {
-	b.key = appendRecordKey(b.key[:0], kindFingerprint, store, ns, gen, "")
+	b.key = appendGenerationKey(b.key[:0], kindFingerprint, store, ns, gen)
 	if until == "" {
 		b.dropPrefix()
 		return
@@ -420,7 +421,7 @@ func (b *Batch) DropFingerprints(store StoreNum, ns NamespaceNum, gen Generation
 }
 
 func (b *Batch) DropContents(store StoreNum, ns NamespaceNum, gen Generation) {
-	b.key = appendRecordKey(b.key[:0], kindContent, store, ns, gen, "")
+	b.key = appendGenerationKey(b.key[:0], kindContent, store, ns, gen)
 	b.dropPrefix()
 }
 

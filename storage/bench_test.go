@@ -37,8 +37,9 @@ func fillRecords(tb testing.TB, db *DB, from, to int) {
 		b := db.NewBatch()
 		for i := at; i < min(at+benchBatchRows, to); i++ {
 			id := benchID(i)
-			b.PutFingerprint(1, 1, 1, id, Fingerprint{SyncTimestamp: int64(i), Changed: Seq{Index: uint64(at), Offset: uint32(i - at)}})
-			b.PutContent(1, 1, 1, id, benchContent(rng))
+			changed := Seq{Index: uint64(at), Offset: uint32(i - at)}
+			b.PutFingerprint(1, 1, 1, id, Fingerprint{SyncTimestamp: int64(i), Changed: changed})
+			b.PutContent(1, 1, 1, changed, benchContent(rng))
 		}
 		b.SetSystem(&System{AppliedIndex: uint64(at)})
 		commit(tb, b)
@@ -129,8 +130,9 @@ func BenchmarkCommit5000(b *testing.B) {
 		}
 		batch := db.NewBatch()
 		for i, id := range ids {
-			batch.PutFingerprint(1, 1, 1, id, Fingerprint{Changed: Seq{Offset: uint32(i)}})
-			batch.PutContent(1, 1, 1, id, content)
+			changed := Seq{Index: uint64(n), Offset: uint32(i)}
+			batch.PutFingerprint(1, 1, 1, id, Fingerprint{Changed: changed})
+			batch.PutContent(1, 1, 1, changed, content)
 		}
 		commit(b, batch)
 	}
@@ -141,8 +143,8 @@ func BenchmarkChain5000(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	keys, rows := make([][]byte, 2*benchBatchRows), make([][]byte, 2*benchBatchRows)
 	for i := 0; i < len(keys); i += 2 {
-		keys[i] = appendRecordKey(nil, kindFingerprint, 1, 1, 1, benchID(i))
-		keys[i+1] = appendRecordKey(nil, kindContent, 1, 1, 1, benchID(i))
+		keys[i] = appendFingerprintKey(nil, 1, 1, 1, benchID(i))
+		keys[i+1] = appendContentKey(nil, 1, 1, 1, Seq{Index: 1, Offset: uint32(i)})
 		rows[i], rows[i+1] = encodeRow(Fingerprint{SyncTimestamp: 1}), encodeRow(benchContent(rng))
 	}
 	for b.Loop() {

@@ -31,7 +31,7 @@ func TestChain(t *testing.T) {
 		after(System{}, two, one),
 		after(System{}, one, one),
 		after(System{}, gone),
-		after(System{}, func(b *Batch) { b.DeleteContent(1, 2, 3, "i") }),
+		after(System{}, func(b *Batch) { b.DeleteContent(1, 2, 3, Seq{4, 5}) }),
 		after(System{}, func(b *Batch) { b.DropGeneration(1, 2, 3) }),
 		after(System{}, func(b *Batch) { b.DropGeneration(1, 2, 4) }),
 		after(System{}, func(b *Batch) { b.PutKey("o", Key{}) }),

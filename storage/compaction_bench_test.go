@@ -59,7 +59,7 @@ func loadRows(b *testing.B, db *DB, kinds []kind, rng *rand.Rand, from, to int) 
 				case kindFingerprint:
 					batch.PutFingerprint(1, 1, 1, id, Fingerprint{Changed: seq})
 				case kindContent:
-					batch.PutContent(1, 1, 1, id, benchContent(rng))
+					batch.PutContent(1, 1, 1, seq, benchContent(rng))
 				case kindChange:
 					batch.PutChange(1, seq, Change{Namespace: 1, ID: id})
 				}

@@ -15,15 +15,17 @@ func crashBatch(tb tester, db *DB, n uint64, pad []byte) {
 	tb.Helper()
 	write(tb, db, func(b *Batch) {
 		f := Fingerprint{Changed: Seq{Index: n}}
-		for _, id := range []string{"\x00", "middle", "\xff"} {
+		for i, id := range []string{"\x00", "middle", "\xff"} {
+			f := Fingerprint{Changed: Seq{Index: n, Offset: uint32(i)}}
+			b.DeleteContent(1, 1, 1, Seq{Index: n - 1, Offset: uint32(i)})
 			b.PutFingerprint(1, 1, 1, id, f)
-			b.PutContent(1, 1, 1, id, Content{Data: pad, SyncID: fmt.Sprint(n)})
+			b.PutContent(1, 1, 1, f.Changed, Content{Data: pad, SyncID: fmt.Sprint(n)})
 		}
 		b.PutFingerprint(1, 2, 1, fmt.Sprintf("%08d", n), f)
-		b.PutContent(1, 2, 1, fmt.Sprintf("%08d", n), Content{SyncID: fmt.Sprint(n)})
+		b.PutContent(1, 2, 1, f.Changed, Content{SyncID: fmt.Sprint(n)})
 		b.DropGeneration(1, 3, Generation(n-1))
 		b.PutFingerprint(1, 3, Generation(n), "flip", f)
-		b.PutContent(1, 3, Generation(n), "flip", Content{SyncID: fmt.Sprint(n)})
+		b.PutContent(1, 3, Generation(n), f.Changed, Content{SyncID: fmt.Sprint(n)})
 		b.PutWindowSlot(1, n, WindowSlot{At: int64(n)})
 		if n > 10 {
 			b.DeleteWindowSlot(1, n-10)

@@ -51,7 +51,8 @@ func TestDeleteAfterRewrites(t *testing.T) {
 		check(t, db.Flush())
 	}
 	write(t, db, func(b *Batch) {
-		b.DeleteContent(1, 1, 1, "id")
+		b.DeleteFingerprint(1, 1, 1, "id")
+		b.DeleteContent(1, 1, 1, changeOf("id"))
 		b.DeleteWindowSlot(1, 1)
 	})
 	check(t, db.Flush())

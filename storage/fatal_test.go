@@ -157,9 +157,8 @@ func TestFatalThatReturnsPanics(t *testing.T) {
 func TestUnreadableRow(t *testing.T) {
 	db := openMem(t)
 	const id = "customer-data"
-	check(t, db.pebble.Set(appendRecordKey(nil, kindFingerprint, 3, 4, 5, id), []byte{2}, pebble.NoSync))
-	check(t, db.pebble.Set(appendRecordKey(nil, kindContent, 3, 4, 5, id), encodeRow(Content{}), pebble.NoSync))
-	check(t, db.pebble.Set(appendRecordKey(nil, kindContent, 3, 4, 6, id), encodeRow(Content{}), pebble.NoSync))
+	check(t, db.pebble.Set(appendFingerprintKey(nil, 3, 4, 5, id), []byte{2}, pebble.NoSync))
+	check(t, db.pebble.Set(appendFingerprintKey(nil, 3, 4, 6, id), encodeRow(Fingerprint{}), pebble.NoSync))
 	check(t, db.pebble.Set(appendOrgKey(nil, id), nil, pebble.NoSync))
 	scanned := func(string, Fingerprint, Content) error { return nil }
 	for name, c := range map[string]struct {
@@ -172,8 +171,8 @@ func TestUnreadableRow(t *testing.T) {
 			"fingerprint row of store 3, namespace 4, generation 5"},
 		"Record":            {third(db.Record(3, 4, 5, id)), "version 2"},
 		"ScanRecords":       {db.ScanRecords(3, 4, 5, "", 1, scanned), "version 2"},
-		"Record, no F":      {third(db.Record(3, 4, 6, id)), "missing beside its content"},
-		"ScanRecords, no F": {db.ScanRecords(3, 4, 6, "", 1, scanned), "missing beside its content"},
+		"Record, no R":      {third(db.Record(3, 4, 6, id)), "missing beside its fingerprint"},
+		"ScanRecords, no R": {db.ScanRecords(3, 4, 6, "", 1, scanned), "missing beside its fingerprint"},
 	} {
 		if !errors.Is(c.err, ErrCorrupt) || !strings.Contains(fmt.Sprint(c.err), c.want) || strings.Contains(fmt.Sprint(c.err), id) {
 			t.Errorf("%s: error %v, want ErrCorrupt with %q and without the id", name, c.err, c.want)

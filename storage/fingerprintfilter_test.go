@@ -31,7 +31,7 @@ func TestFilterHasWhatWasAdded(t *testing.T) {
 	f, err := newFingerprintFilter(keys * filterKeyBits / 8) // whole blocks
 	check(t, err)
 	defer func() { check(t, f.close()) }()
-	hash := func(i int) uint64 { return f.hash(appendRecordKey(nil, kindFingerprint, 1, 1, 1, benchID(i))) }
+	hash := func(i int) uint64 { return f.hash(appendFingerprintKey(nil, 1, 1, 1, benchID(i))) }
 	for i := range keys {
 		if f.full() {
 			t.Fatalf("full with %d keys", i)
@@ -110,7 +110,7 @@ func TestFilterAwaitsLookups(t *testing.T) {
 func TestFilterSparesReads(t *testing.T) {
 	db := openMem(t)
 	db.awaitFilter()
-	key := appendRecordKey(nil, kindFingerprint, 1, 1, 1, "a")
+	key := appendFingerprintKey(nil, 1, 1, 1, "a")
 	check(t, db.pebble.Set(key, encodeRow(Fingerprint{}), pebble.NoSync)) // behind the filter's back
 	if n, err := countFingerprints(db, []string{"a"}); n != 0 || err != nil {
 		t.Errorf("found %d, %v", n, err)

@@ -167,7 +167,7 @@ func TestPackedFingerprints(t *testing.T) {
 }
 
 func numberedTag(table *fingerprintTable, i int) tag {
-	return table.tag(appendRecordKey(nil, kindFingerprint, 1, 1, 1, fmt.Sprint(i)))
+	return table.tag(appendFingerprintKey(nil, 1, 1, 1, fmt.Sprint(i)))
 }
 
 func TestTableKeepsTheNewest(t *testing.T) {

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -68,8 +70,15 @@ func write(tb tester, db *DB, fill func(*Batch)) {
 
 // putRecord adds both rows of a live record whose data is its id.
 func putRecord(b *Batch, store StoreNum, ns NamespaceNum, gen Generation, id string) {
-	b.PutFingerprint(store, ns, gen, id, Fingerprint{SyncTimestamp: int64(len(id))})
-	b.PutContent(store, ns, gen, id, Content{Data: []byte(id)})
+	changed := changeOf(id)
+	b.PutFingerprint(store, ns, gen, id, Fingerprint{SyncTimestamp: int64(len(id)), Changed: changed})
+	b.PutContent(store, ns, gen, changed, Content{Data: []byte(id)})
+}
+
+// changeOf is another for each id.
+func changeOf(id string) Seq {
+	h := sha256.Sum256([]byte(id))
+	return Seq{Index: binary.BigEndian.Uint64(h[:]), Offset: binary.BigEndian.Uint32(h[8:])}
 }
 
 // recordIDs lists a generation and checks that each record is the one that

@@ -221,22 +221,32 @@ func appendChangePrefix(dst []byte, store StoreNum) []byte {
 }
 
 func appendChangeKey(dst []byte, store StoreNum, seq Seq) []byte {
-	dst = binary.BigEndian.AppendUint64(appendChangePrefix(dst, store), seq.Index)
-	return binary.BigEndian.AppendUint32(dst, seq.Offset)
+	return appendSeq(appendChangePrefix(dst, store), seq)
 }
 
 func appendChangeHeadKey(dst []byte, store StoreNum) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, byte(kindChangeHead)), uint32(store))
 }
 
-// appendRecordKey makes the key of a fingerprint or content row. With an empty
-// id it is the prefix of all rows of that kind in the generation.
-func appendRecordKey(dst []byte, k kind, store StoreNum, ns NamespaceNum, gen Generation, id string) []byte {
+// appendGenerationKey is with what the keys of all rows of that kind in a generation begin:
+// fingerprints or contents.
+func appendGenerationKey(dst []byte, k kind, store StoreNum, ns NamespaceNum, gen Generation) []byte {
 	dst = append(dst, byte(k))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(store))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(ns))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(gen))
-	return append(dst, id...)
+	return binary.BigEndian.AppendUint32(dst, uint32(gen))
+}
+
+func appendFingerprintKey(dst []byte, store StoreNum, ns NamespaceNum, gen Generation, id string) []byte {
+	return append(appendGenerationKey(dst, kindFingerprint, store, ns, gen), id...)
+}
+
+func appendContentKey(dst []byte, store StoreNum, ns NamespaceNum, gen Generation, changed Seq) []byte {
+	return appendSeq(appendGenerationKey(dst, kindContent, store, ns, gen), changed)
+}
+
+func appendSeq(dst []byte, s Seq) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, s.Index), s.Offset)
 }
 
 // appendPrefixEnd appends the smallest key that is greater than every key
@@ -263,7 +273,7 @@ type rowKey struct {
 	hash  KeyHash
 	id    RequestID
 	name  string // of an organization, a store or a namespace, of a pipeline, or the id of a key, a join token, a sync or a record
-	at    Seq    // of a change
+	at    Seq    // of a change, or that a record has its content from
 }
 
 // parseKey is the inverse of the append functions.
@@ -303,9 +313,12 @@ func parseKey(key []byte) (rowKey, error) {
 		k.at = Seq{r.u64(), r.u32()}
 	case kindChangeHead:
 		k.store = StoreNum(r.u32())
-	case kindFingerprint, kindContent:
+	case kindFingerprint:
 		k.store, k.ns, k.gen = StoreNum(r.u32()), NamespaceNum(r.u32()), Generation(r.u32())
 		k.name = r.rest()
+	case kindContent:
+		k.store, k.ns, k.gen = StoreNum(r.u32()), NamespaceNum(r.u32()), Generation(r.u32())
+		k.at = Seq{r.u64(), r.u32()}
 	default:
 		r.fail("unknown kind 0x%02x", byte(k.kind))
 	}
@@ -382,7 +395,7 @@ func (k rowKey) String() string {
 	case kindFingerprint:
 		return fmt.Sprintf("fingerprint row of store %d, namespace %d, generation %d", k.store, k.ns, k.gen)
 	case kindContent:
-		return fmt.Sprintf("content row of store %d, namespace %d, generation %d", k.store, k.ns, k.gen)
+		return fmt.Sprintf("content row %d.%d of store %d, namespace %d, generation %d", k.at.Index, k.at.Offset, k.store, k.ns, k.gen)
 	}
 	return fmt.Sprintf("row of kind 0x%02x", byte(k.kind))
 }

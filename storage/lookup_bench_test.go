@@ -19,7 +19,6 @@ var lookupWays = []struct {
 	name string
 	read func(db *DB, ids []string) (int, error)
 }{
-	{"contents", readContents},
 	{"points", readPoints},
 	{"sorted", readSorted},
 	{"sorted-parallel", readSortedParallel},
@@ -109,24 +108,10 @@ func someIDs(number func(i int) int) []string {
 	return ids
 }
 
-// readContents reads the whole records, as if there were no fingerprints.
-func readContents(db *DB, ids []string) (found int, err error) {
-	for _, id := range ids {
-		_, ok, err := get[Content](db.rows, appendRecordKey(nil, kindContent, 1, 1, 1, id))
-		if err != nil {
-			return 0, err
-		}
-		if ok {
-			found++
-		}
-	}
-	return found, nil
-}
-
 // readPoints reads one fingerprint for each operation, in the order of the request.
 func readPoints(db *DB, ids []string) (found int, err error) {
 	for _, id := range ids {
-		_, ok, err := get[Fingerprint](db.rows, appendRecordKey(nil, kindFingerprint, 1, 1, 1, id))
+		_, ok, err := get[Fingerprint](db.rows, appendFingerprintKey(nil, 1, 1, 1, id))
 		if err != nil {
 			return 0, err
 		}

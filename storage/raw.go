@@ -44,7 +44,7 @@ type Visitor struct {
 	Usage       func(org OrgNum, store StoreNum, u Usage)
 	Namespace   func(store StoreNum, name string, n Namespace)
 	Fingerprint func(store StoreNum, ns NamespaceNum, gen Generation, id string, f Fingerprint)
-	// Content is told the size of the record: the bytes of its id and of its fields.
+	// Content is told the size of the record but for its id: the bytes of its fields.
 	Content func(store StoreNum, ns NamespaceNum, gen Generation, size uint64)
 }
 
@@ -82,7 +82,7 @@ func (v *Visitor) visit(key, value []byte) error {
 	case kindFingerprint:
 		return visitRow(key, value, func(f Fingerprint) { v.Fingerprint(k.store, k.ns, k.gen, k.name, f) })
 	case kindContent:
-		return visitRow(key, value, func(c Content) { v.Content(k.store, k.ns, k.gen, uint64(len(k.name))+c.size()) })
+		return visitRow(key, value, func(c Content) { v.Content(k.store, k.ns, k.gen, c.size()) })
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ type Reader interface {
 	// row. An error of visit stops it and is returned.
 	Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
 		visit func(i int, f Fingerprint, found bool) error) error
-	// Record is a live record: one with content.
+	// Record is a live record.
 	Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (Fingerprint, Content, bool, error)
 
 	// The scans visit at most limit rows in ascending order of the bytes of
@@ -103,7 +103,7 @@ type Reader interface {
 	// their seqs, beginning strictly after `after`, those included that hold no
 	// longer.
 	ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error
-	// ScanRecords visits live records: those with content.
+	// ScanRecords visits live records.
 	ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint, c Content) error) error
 }

@@ -1,19 +1,21 @@
 package storage
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// errNoFingerprint breaks the rule that content never stands alone.
-var errNoFingerprint = fmt.Errorf("missing beside its content: %w", ErrCorrupt)
+// errNoContent breaks the rule that a live record has content.
+var errNoContent = fmt.Errorf("missing beside its fingerprint: %w", ErrCorrupt)
 
 func (rs rows) Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids []string,
 	visit func(i int, f Fingerprint, found bool) error,
 ) error {
-	return rs.fingerprints(appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), nil, ids, visit)
+	return rs.fingerprints(appendGenerationKey(nil, kindFingerprint, store, ns, gen), nil, ids, visit)
 }
 
 // Fingerprints of a DB come from its table, where they are in it. Meanwhile nobody
@@ -23,7 +25,7 @@ func (db *DB) Fingerprints(store StoreNum, ns NamespaceNum, gen Generation, ids 
 ) error {
 	db.table.mu.Lock()
 	defer db.table.mu.Unlock()
-	return db.rows.fingerprints(appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), db.table, ids, visit)
+	return db.rows.fingerprints(appendGenerationKey(nil, kindFingerprint, store, ns, gen), db.table, ids, visit)
 }
 
 func (rs rows) fingerprints(prefix []byte, table *fingerprintTable, ids []string,
@@ -49,18 +51,17 @@ func (rs rows) fingerprints(prefix []byte, table *fingerprintTable, ids []string
 	return nil
 }
 
-// Record looks for the content first: only a live record has one. What is found in an upper
-// level isn't looked for below it, so that two looks cost less than an iterator over all
-// levels.
+// Record looks for two rows by their keys. What is found in an upper level isn't looked for
+// below it, so that two looks cost less than an iterator over all levels.
 func (rs rows) Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (f Fingerprint, c Content, found bool, err error) {
-	c, found, err = get[Content](rs, appendRecordKey(nil, kindContent, store, ns, gen, id))
-	if err != nil || !found {
+	f, found, err = get[Fingerprint](rs, appendFingerprintKey(nil, store, ns, gen, id))
+	if err != nil || !found || f.Tombstone {
 		return Fingerprint{}, Content{}, false, err
 	}
-	key := appendRecordKey(nil, kindFingerprint, store, ns, gen, id)
-	f, found, err = get[Fingerprint](rs, key)
+	key := appendContentKey(nil, store, ns, gen, f.Changed)
+	c, found, err = get[Content](rs, key)
 	if err == nil && !found {
-		err = readError(key, errNoFingerprint)
+		err = readError(key, errNoContent)
 	}
 	if err != nil {
 		return Fingerprint{}, Content{}, false, err
@@ -78,42 +79,84 @@ func (db *DB) Record(store StoreNum, ns NamespaceNum, gen Generation, id string)
 func (rs rows) ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 	visit func(id string, f Fingerprint, c Content) error,
 ) (err error) {
-	contents, err := rs.prefixIter(appendRecordKey(nil, kindContent, store, ns, gen, ""), after)
+	fingerprints, err := rs.prefixIter(appendGenerationKey(nil, kindFingerprint, store, ns, gen), after)
 	if err != nil {
 		return err
 	}
-	prefix := appendRecordKey(nil, kindFingerprint, store, ns, gen, "")
-	defer closeIter(contents, prefix, &err)
-	fingerprints := newLookup(rs, prefix, nil)
-	// A clone, so that both read the same moment.
-	fingerprints.it, err = contents.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
+	defer closeIter(fingerprints, appendGenerationKey(nil, kindFingerprint, store, ns, gen), &err)
+	contents, err := contentsBeside(fingerprints, store, ns, gen)
+	if err != nil {
+		return err
+	}
+	defer contents.close(&err)
+	for ok := fingerprints.First(); ok && limit > 0; ok = fingerprints.Next() {
+		value, err := fingerprints.ValueAndErr()
+		if err != nil {
+			return readError(fingerprints.Key(), err)
+		}
+		f, err := decodeFingerprint(fingerprints.Key(), value)
+		if err != nil {
+			return err
+		}
+		if f.Tombstone {
+			continue
+		}
+		c, err := contents.at(f.Changed)
+		if err != nil {
+			return err
+		}
+		if err := visit(string(fingerprints.Key()[contents.prefix:]), f, c); err != nil {
+			return err
+		}
+		limit--
+	}
+	return nil
+}
+
+// contents finds those of one generation. Where ids ascend as records were written, so do
+// their contents, and the next is a step away, which costs a tenth of a seek.
+type contents struct {
+	it     *pebble.Iterator
+	key    []byte // looked for
+	prefix int    // bytes of key before the seq
+	wasted int    // steps that led elsewhere
+}
+
+// contentsBeside reads the same moment as an iterator over the fingerprints.
+func contentsBeside(fingerprints *pebble.Iterator, store StoreNum, ns NamespaceNum, gen Generation) (*contents, error) {
+	prefix := appendGenerationKey(nil, kindContent, store, ns, gen)
+	it, err := fingerprints.Clone(pebble.CloneOptions{IterOptions: &pebble.IterOptions{
 		LowerBound: prefix,
 		UpperBound: appendPrefixEnd(nil, prefix),
 	}})
 	if err != nil {
-		return readError(prefix, err)
+		return nil, readError(prefix, err)
 	}
-	defer fingerprints.close(&err)
-	for ok := contents.First(); ok && limit > 0; ok, limit = contents.Next(), limit-1 {
-		value, err := contents.ValueAndErr()
-		if err != nil {
-			return readError(contents.Key(), err)
-		}
-		var c Content
-		if err := decodeRow(contents.Key(), value, &c); err != nil {
-			return err
-		}
-		id := string(contents.Key()[len(prefix):])
-		f, found, err := fingerprints.at(id)
-		if err == nil && !found {
-			err = readError(prefix, errNoFingerprint)
-		}
-		if err != nil {
-			return err
-		}
-		if err := visit(id, f, c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return &contents{it: it, key: bytes.Clone(prefix), prefix: len(prefix)}, nil
 }
+
+func (c *contents) at(changed Seq) (content Content, err error) {
+	c.key = appendSeq(c.key[:c.prefix], changed)
+	if !c.find() {
+		// What isn't found may be what couldn't be read.
+		return content, readError(c.key, cmp.Or(c.it.Error(), errNoContent))
+	}
+	value, err := c.it.ValueAndErr()
+	if err != nil {
+		return content, readError(c.key, err)
+	}
+	err = decodeRow(c.key, value, &content)
+	return content, err
+}
+
+func (c *contents) find() bool {
+	if c.wasted < stepsWastedMax && c.it.Valid() {
+		if c.it.Next() && bytes.Equal(c.it.Key(), c.key) {
+			return true
+		}
+		c.wasted++
+	}
+	return c.it.SeekGE(c.key) && bytes.Equal(c.it.Key(), c.key)
+}
+
+func (c *contents) close(err *error) { closeIter(c.it, c.key[:c.prefix], err) }

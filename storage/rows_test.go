@@ -97,10 +97,10 @@ func writeRows(tb tester, db *DB) {
 		b.PutRequestHead(aRequestHead)
 		b.PutIdempotencyHead(1, anIdempotencyHead)
 		b.PutFingerprint(1, 2, 3, "live", aFingerprint)
-		b.PutContent(1, 2, 3, "live", aContent)
+		b.PutContent(1, 2, 3, aFingerprint.Changed, aContent)
 		b.PutFingerprint(1, 2, 3, "dead", aTombstone)
-		b.PutContent(1, 2, 3, "dead", aContent)
-		b.DeleteContent(1, 2, 3, "dead")
+		b.PutContent(1, 2, 3, aTombstone.Changed, aContent)
+		b.DeleteContent(1, 2, 3, aTombstone.Changed)
 		b.SetSystem(&aSystem)
 	})
 }

@@ -1,6 +1,9 @@
 package storage
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // sample is one row in its encoded form.
 type sample struct {
@@ -118,12 +121,12 @@ func samples() []sample {
 		{"deleted org", appendDeletedOrgKey(nil, 2), encodeRow(empty{})},
 		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(Change{Namespace: 4, ID: record})},
 		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Rows: 0x0102030405060708, Horizon: f.Changed})},
-		{"fingerprint", appendRecordKey(nil, kindFingerprint, 3, 4, 5, record), encodeRow(f)},
-		{"fingerprint tombstone", appendRecordKey(nil, kindFingerprint, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
-		{"content", appendRecordKey(nil, kindContent, 3, 4, 5, record), encodeRow(content)},
-		{"content absent", appendRecordKey(nil, kindContent, 3, 4, 5, "a"), encodeRow(Content{})},
-		{"content empty", appendRecordKey(nil, kindContent, 3, 4, 5, "b"), encodeRow(Content{Data: []byte{}, SourceSystem: []byte{}})},
-		{"content long", appendRecordKey(nil, kindContent, 0xffffffff, 0xfffffffe, 0xfffffffd, "c"), encodeRow(long)},
+		{"fingerprint", appendFingerprintKey(nil, 3, 4, 5, record), encodeRow(f)},
+		{"fingerprint tombstone", appendFingerprintKey(nil, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
+		{"content", appendContentKey(nil, 3, 4, 5, f.Changed), encodeRow(content)},
+		{"content absent", appendContentKey(nil, 3, 4, 5, Seq{1, 0}), encodeRow(Content{})},
+		{"content empty", appendContentKey(nil, 3, 4, 5, Seq{1, 1}), encodeRow(Content{Data: []byte{}, SourceSystem: []byte{}})},
+		{"content long", appendContentKey(nil, 0xffffffff, 0xfffffffe, 0xfffffffd, Seq{math.MaxUint64, math.MaxUint32}), encodeRow(long)},
 	}
 }
 
@@ -270,7 +273,9 @@ func (k rowKey) rebuild() []byte {
 		return appendChangeKey(nil, k.store, k.at)
 	case kindChangeHead:
 		return appendChangeHeadKey(nil, k.store)
+	case kindContent:
+		return appendContentKey(nil, k.store, k.ns, k.gen, k.at)
 	default:
-		return appendRecordKey(nil, k.kind, k.store, k.ns, k.gen, k.name)
+		return appendFingerprintKey(nil, k.store, k.ns, k.gen, k.name)
 	}
 }

@@ -82,7 +82,7 @@ func (rs rows) ScanStores(org OrgNum, after string, limit int, visit func(name s
 func (rs rows) ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 	visit func(id string, f Fingerprint) error,
 ) error {
-	return scan(rs, appendRecordKey(nil, kindFingerprint, store, ns, gen, ""), after, limit, visit)
+	return scan(rs, appendGenerationKey(nil, kindFingerprint, store, ns, gen), after, limit, visit)
 }
 
 func (rs rows) ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error {

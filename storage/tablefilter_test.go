@@ -39,7 +39,7 @@ func TestTableFilter(t *testing.T) {
 	}
 	found := 0
 	for i := range 1000 {
-		if mayContain(filter, appendRecordKey(nil, kindFingerprint, 1, 1, 1, benchID(i))) {
+		if mayContain(filter, appendFingerprintKey(nil, 1, 1, 1, benchID(i))) {
 			found++
 		}
 	}

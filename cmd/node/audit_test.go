@@ -101,9 +101,13 @@ func loseRecord(t *testing.T, database, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lost, _, found, err := db.Record(1, 1, 1, id)
+	if err != nil || !found {
+		t.Fatalf("record %s: %t, %v", id, found, err)
+	}
 	b := db.NewBatch()
 	b.DeleteFingerprint(1, 1, 1, id)
-	b.DeleteContent(1, 1, 1, id)
+	b.DeleteContent(1, 1, 1, lost.Changed)
 	for _, err := range []error{b.Commit(), b.Close(), db.Close()} {
 		if err != nil {
 			t.Fatal(err)

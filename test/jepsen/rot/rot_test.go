@@ -50,8 +50,9 @@ func newNode(t *testing.T) *node {
 		b := db.NewBatch()
 		for row := range 500 {
 			id := fmt.Sprintf("%d-%04d", i, row)
-			b.PutFingerprint(1, 1, 1, id, storage.Fingerprint{})
-			b.PutContent(1, 1, 1, id, storage.Content{Data: bytes.Repeat([]byte(id), 10)})
+			changed := storage.Seq{Index: i, Offset: uint32(row)}
+			b.PutFingerprint(1, 1, 1, id, storage.Fingerprint{Changed: changed})
+			b.PutContent(1, 1, 1, changed, storage.Content{Data: bytes.Repeat([]byte(id), 10)})
 		}
 		b.SetSystem(&storage.System{AppliedIndex: i})
 		must(t, errors.Join(b.Commit(), b.Close(), db.Flush()))
