@@ -57,7 +57,7 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	o.requests, o.failovers = wholeMerge, 20
+	o.requests, o.failovers = halfMerge, 20
 	if *quick {
 		o.existing, o.requests, o.repetitions, o.minutes, o.failovers = o.existing/10, quickRequests, 1, 0, 5
 	}

@@ -62,39 +62,34 @@ type ratio struct {
 
 func newReport(o options, m machine, results []*result, facts []fact) *report {
 	r := &report{Machine: m, Existing: o.existing, Repetitions: o.repetitions, TLS: o.tls, Facts: facts}
+	ours := map[string]rate{} // by work
+	for _, result := range results {
+		if result.system == pipesyncName {
+			ours[result.work.name] = newRate(result.repetitions)
+		}
+	}
 	for _, w := range works {
+		if _, measured := ours[w.name]; !measured {
+			continue
+		}
 		line := workLine{Work: w.name, Rates: map[string]rate{}}
 		for _, result := range results {
 			if result.work.name == w.name {
 				line.Rates[result.system] = newRate(result.repetitions)
 			}
 		}
-		ours, measured := line.Rates[pipesyncName]
-		if !measured {
-			continue
-		}
 		for _, a := range w.peer {
-			if other, has := r.other(line, a); has {
-				line.Ratios = append(line.Ratios, a.ratio(ours, other))
+			other, has := line.Rates[a.name]
+			if a.to == "" {
+				other, has = ours[a.name]
+			}
+			if has {
+				line.Ratios = append(line.Ratios, a.ratio(ours[w.name], other))
 			}
 		}
 		r.Works = append(r.Works, line)
 	}
 	return r
-}
-
-// other is the rate that a work is held against.
-func (r *report) other(line workLine, a against) (other rate, has bool) {
-	if a.to != "" {
-		other, has = line.Rates[a.name]
-		return other, has
-	}
-	for _, earlier := range r.Works {
-		if earlier.Work == a.name {
-			return earlier.Rates[pipesyncName], true
-		}
-	}
-	return rate{}, false
 }
 
 func (a against) ratio(ours, other rate) ratio {
