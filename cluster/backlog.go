@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/hashicorp/raft"
 )
@@ -26,6 +27,7 @@ type backlog struct {
 	to        chan raft.RPC
 	committed func() uint64
 	applied   func() uint64
+	state     func() raft.RaftState
 	progress  *progress
 	max       int64
 	heard     *heard
@@ -34,6 +36,9 @@ type backlog struct {
 	entries []arrived // by index
 	skipped int       // restores that were seen
 	held    *raft.RPC // at most one: see take
+
+	// heartbeats is held for reading while Raft handles one, and by handOver.
+	heartbeats sync.RWMutex
 }
 
 // arrived is an entry that went to Raft. What is applied is dropped.
@@ -46,9 +51,10 @@ func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard 
 	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp}
 }
 
-// run hands requests on until ctx is done. committed and applied are Raft's indexes.
-func (b *backlog) run(ctx context.Context, committed, applied func() uint64) {
-	b.committed, b.applied = committed, applied
+// run hands requests on until ctx is done. committed and applied are Raft's indexes,
+// state is its state.
+func (b *backlog) run(ctx context.Context, committed, applied func() uint64, state func() raft.RaftState) {
+	b.committed, b.applied, b.state = committed, applied, state
 	for {
 		var progressed <-chan struct{}
 		if b.held != nil {
@@ -103,7 +109,15 @@ func (b *backlog) pass(ctx context.Context, rpc raft.RPC) {
 			decline(rpc, req)
 			return
 		}
+	case *raft.TimeoutNowRequest:
+		b.handOver(ctx, rpc)
+		return
 	}
+	b.give(ctx, rpc)
+}
+
+// give returns when Raft's main loop has taken rpc, or ctx is done.
+func (b *backlog) give(ctx context.Context, rpc raft.RPC) {
 	select {
 	case b.to <- rpc:
 	case <-ctx.Done():

@@ -17,6 +17,7 @@ type heldBack struct {
 	b         *backlog
 	from      chan raft.RPC
 	committed atomic.Uint64
+	candidate atomic.Bool
 	answers   chan raft.RPCResponse
 }
 
@@ -28,10 +29,17 @@ func newHeldBack(t *testing.T) *heldBack {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.b.run(ctx, h.committed.Load, h.committed.Load)
+		h.b.run(ctx, h.committed.Load, h.committed.Load, h.state)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	return h
+}
+
+func (h *heldBack) state() raft.RaftState {
+	if h.candidate.Load() {
+		return raft.Candidate
+	}
+	return raft.Follower
 }
 
 // send sends entries of 60 bytes each; none is a commit index alone.

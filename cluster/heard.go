@@ -9,9 +9,9 @@ import (
 // heard is who has shown itself to be the leader of the latest term, by its requests.
 //
 // Raft (1.8.0) names the leader of the last term in the next where a heartbeat of it comes
-// late: to a candidate that leadership was handed to, before its term begins; or to a
-// member that votes, since heartbeats are handled beside Raft's main loop, which begins the
-// next term after the heartbeat's was found to be the current one.
+// late to a member that votes: heartbeats are handled beside Raft's main loop, which begins
+// the next term after the heartbeat's was found to be the current one. handOver spares
+// candidates that leadership is handed to from the same.
 type heard struct {
 	mu   sync.Mutex
 	term uint64
