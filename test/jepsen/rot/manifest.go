@@ -40,14 +40,17 @@ func ManifestRecord(dir string, rng *rand.Rand) (Place, error) {
 	})
 }
 
-// ManifestTail is the last record of the manifest.
+// ManifestTail is the last record of the manifest. Without it the manifest is a whole one, of
+// an older state: what is noticed are the tables of that which are there no longer.
 func ManifestTail(dir string, _ *rand.Rand) (Place, error) {
-	return inManifest(dir, func(records []Place) (int, error) {
+	p, err := inManifest(dir, func(records []Place) (int, error) {
 		if len(records) == 0 {
 			return 0, ErrNothing
 		}
 		return len(records) - 1, nil
 	})
+	p.Told = "a file has rotted"
+	return p, err
 }
 
 func inManifest(dir string, choose func([]Place) (int, error)) (Place, error) {
