@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/hashicorp/raft"
 )
@@ -37,8 +36,9 @@ type backlog struct {
 	skipped int       // restores that were seen
 	held    *raft.RPC // at most one: see take
 
-	// heartbeats is held for reading while Raft handles one, and by handOver.
-	heartbeats sync.RWMutex
+	// heartbeats has an element while Raft handles one, and during handOver. It is no lock, so
+	// that a simulated clock goes on while somebody waits for it.
+	heartbeats chan struct{}
 }
 
 // arrived is an entry that went to Raft. What is applied is dropped.
@@ -48,7 +48,7 @@ type arrived struct {
 }
 
 func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard *heard, hangUp func()) *backlog {
-	return &backlog{from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp}
+	return &backlog{from: from, to: make(chan raft.RPC), heartbeats: make(chan struct{}, 1), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp}
 }
 
 // run hands requests on until ctx is done. committed and applied are Raft's indexes,

@@ -25,8 +25,8 @@ var errStands = errors.New("this node stands for election already")
 // A candidate would have the flag without a new term, and take its leader from entries as
 // well. It is left alone: the leader tries again.
 func (b *backlog) handOver(ctx context.Context, rpc raft.RPC) {
-	b.heartbeats.Lock()
-	defer b.heartbeats.Unlock()
+	b.heartbeats <- struct{}{}
+	defer func() { <-b.heartbeats }()
 	if b.state() == raft.Candidate {
 		rpc.Respond(nil, errStands)
 		return

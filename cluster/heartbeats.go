@@ -13,8 +13,8 @@ func (t *numberedTransport) SetHeartbeatHandler(handle func(raft.RPC)) {
 			return
 		}
 		defer t.heartbeats.end()
-		t.backlog.heartbeats.RLock()
-		defer t.backlog.heartbeats.RUnlock()
+		t.backlog.heartbeats <- struct{}{}
+		defer func() { <-t.backlog.heartbeats }()
 		t.heard.note(rpc)
 		handle(rpc)
 	})
