@@ -111,10 +111,16 @@ func newRate(repetitions []load.Figures) rate {
 	}
 	rates := of(load.Figures.RecordsPerSecond)
 	return rate{
-		Median: load.Percentile(rates, 50), Lowest: rates[0], Highest: rates[len(rates)-1],
-		P50: load.Percentile(of(func(f load.Figures) float64 { return f.P50 }), 50),
-		P99: load.Percentile(of(func(f load.Figures) float64 { return f.P99 }), 50),
+		Median: median(rates), Lowest: rates[0], Highest: rates[len(rates)-1],
+		P50: median(of(func(f load.Figures) float64 { return f.P50 })),
+		P99: median(of(func(f load.Figures) float64 { return f.P99 })),
 	}
+}
+
+// median of sorted values, of which there is at least one; of an even number the mean of
+// the two in the middle.
+func median(sorted []float64) float64 {
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // lookAround describes this machine and the tree in the working directory.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,6 +36,30 @@ func measured(t *testing.T, inserted int) *report {
 		{singles, pipesyncName, []load.Figures{figures(500, 2)}},
 		{singles, ceilingName, []load.Figures{figures(1000, 1)}},
 	}, []fact{atMost(3, "restart", 4, "s"), {Name: "refresh", Value: 35, Unit: "s"}})
+}
+
+func TestMedianOfAnEvenNumber(t *testing.T) {
+	for _, c := range []struct {
+		sorted []float64
+		want   float64
+	}{
+		{[]float64{3}, 3}, {[]float64{3, 5}, 4}, {[]float64{1, 3, 50}, 3}, {[]float64{1, 3, 5, 50}, 4},
+	} {
+		if got := median(c.sorted); got != c.want {
+			t.Errorf("median of %v: %v, want %v", c.sorted, got, c.want)
+		}
+	}
+}
+
+// TestWorksGoToAndFro has each work come before each other as often as behind it.
+func TestWorksGoToAndFro(t *testing.T) {
+	there, back := inTurn(0), inTurn(1)
+	slices.Reverse(back)
+	for _, other := range [][]work{there, back, inTurn(2)} {
+		if !slices.EqualFunc(other, works, func(a, b work) bool { return a.name == b.name }) {
+			t.Errorf("works %v", other)
+		}
+	}
 }
 
 func TestReportHasMediansAndRatios(t *testing.T) {

@@ -14,9 +14,7 @@ const (
 	recordBytes     = 200
 	batchOperations = 5000
 	// A work of batches has halfMerge requests: half as many fresh records as Pebble's first
-	// level takes before it is merged, with Pipesync's settings. With an odd number of works
-	// that bring fresh ones, each bears its share of merges in one repetition or the next.
-	// Quick runs have fewer.
+	// level takes before it is merged, with Pipesync's settings. Quick runs have fewer.
 	halfMerge, quickRequests = 60, 30
 	// Systems are filled by so many clients, so many requests at a time.
 	loadClients, loadRequests = 2, 20
@@ -131,7 +129,7 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	}
 	var all []*result
 	for repetition := range b.repetitions {
-		for _, w := range works {
+		for _, w := range inTurn(repetition) {
 			if !strings.HasPrefix(w.name, b.only) {
 				continue
 			}
@@ -155,6 +153,17 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 		return all, err
 	}
 	return all, b.measureFacts(ctx)
+}
+
+// inTurn are the works in the order of a repetition: every other one has them the other way
+// round. What a work leaves to be done behind it, merges of Pebble's first level above all,
+// meets the one that comes next, which isn't to be the same each time.
+func inTurn(repetition int) []work {
+	ordered := slices.Clone(works)
+	if repetition%2 == 1 {
+		slices.Reverse(ordered)
+	}
+	return ordered
 }
 
 // do has a system do a work, and waits until it rests.
