@@ -26,6 +26,7 @@ type backlog struct {
 	to        chan raft.RPC
 	committed func() uint64
 	applied   func() uint64
+	term      func() uint64
 	state     func() raft.RaftState
 	progress  *progress
 	max       int64
@@ -39,6 +40,9 @@ type backlog struct {
 	// heartbeats has an element while Raft handles one, and during handOver. It is no lock, so
 	// that a simulated clock goes on while somebody waits for it.
 	heartbeats chan struct{}
+	turned     chan raft.RPC // heartbeats that Raft's main loop is to handle
+	began      chan struct{} // closed when run begins
+	ended      chan struct{} // closed when run ends
 }
 
 // arrived is an entry that went to Raft. What is applied is dropped.
@@ -48,13 +52,18 @@ type arrived struct {
 }
 
 func newBacklog(from <-chan raft.RPC, progress *progress, maxBytes int64, heard *heard, hangUp func()) *backlog {
-	return &backlog{from: from, to: make(chan raft.RPC), heartbeats: make(chan struct{}, 1), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp}
+	return &backlog{
+		from: from, to: make(chan raft.RPC), progress: progress, max: maxBytes, heard: heard, hangUp: hangUp,
+		heartbeats: make(chan struct{}, 1), turned: make(chan raft.RPC), began: make(chan struct{}), ended: make(chan struct{}),
+	}
 }
 
 // run hands requests on until ctx is done. committed and applied are Raft's indexes,
-// state is its state.
-func (b *backlog) run(ctx context.Context, committed, applied func() uint64, state func() raft.RaftState) {
-	b.committed, b.applied, b.state = committed, applied, state
+// term and state are its own.
+func (b *backlog) run(ctx context.Context, committed, applied, term func() uint64, state func() raft.RaftState) {
+	b.committed, b.applied, b.term, b.state = committed, applied, term, state
+	close(b.began)
+	defer close(b.ended)
 	for {
 		var progressed <-chan struct{}
 		if b.held != nil {
@@ -72,6 +81,8 @@ func (b *backlog) run(ctx context.Context, committed, applied func() uint64, sta
 			return
 		case rpc := <-b.from:
 			b.take(ctx, rpc)
+		case rpc := <-b.turned:
+			b.give(ctx, rpc)
 		case <-progressed:
 		}
 	}

@@ -17,7 +17,8 @@ type heldBack struct {
 	b         *backlog
 	from      chan raft.RPC
 	committed atomic.Uint64
-	candidate atomic.Bool
+	raftState atomic.Uint32
+	term      atomic.Uint64
 	answers   chan raft.RPCResponse
 }
 
@@ -29,17 +30,14 @@ func newHeldBack(t *testing.T) *heldBack {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		h.b.run(ctx, h.committed.Load, h.committed.Load, h.state)
+		h.b.run(ctx, h.committed.Load, h.committed.Load, h.term.Load, h.state)
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	return h
 }
 
 func (h *heldBack) state() raft.RaftState {
-	if h.candidate.Load() {
-		return raft.Candidate
-	}
-	return raft.Follower
+	return raft.RaftState(h.raftState.Load())
 }
 
 // send sends entries of 60 bytes each; none is a commit index alone.

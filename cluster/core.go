@@ -197,7 +197,7 @@ func (c *core) run() {
 	c.stop = cancel
 	c.leadership.raft, c.leadership.progress = c.raft, c.progress
 	c.sending.run(ctx, c.votes)
-	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex, c.raft.AppliedIndex, c.raft.State) })
+	c.wg.Go(func() { c.backlog.run(ctx, c.raft.CommitIndex, c.raft.AppliedIndex, c.raft.CurrentTerm, c.raft.State) })
 	c.wg.Go(func() { c.leadership.run(ctx) })
 	c.wg.Go(func() { c.succession.run(ctx, c.raft) })
 	c.wg.Go(func() { c.snapshotByBytes(ctx) })

@@ -40,7 +40,7 @@ func TestHandingOverWaitsForHeartbeats(t *testing.T) {
 // A candidate would keep the leader of its term into the next.
 func TestNobodyHandsOverToACandidate(t *testing.T) {
 	h := newHeldBack(t)
-	h.candidate.Store(true)
+	h.raftState.Store(uint32(raft.Candidate))
 	h.from <- raft.RPC{Command: &raft.TimeoutNowRequest{}, RespChan: h.answers}
 	select {
 	case rpc := <-h.b.to:
