@@ -16,7 +16,6 @@ import (
 type options struct {
 	binary      string
 	existing    int // records that the works find
-	requests    int // of a work of batches
 	repetitions int
 	failovers   int
 	minutes     int // of each steady load
@@ -57,9 +56,9 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	o.requests, o.failovers = halfMerge, 20
+	o.failovers = 20
 	if *quick {
-		o.existing, o.requests, o.repetitions, o.minutes, o.failovers = o.existing/10, quickRequests, 1, 0, 5
+		o.existing, o.repetitions, o.minutes, o.failovers = o.existing/10, 1, 0, 5
 	}
 	switch {
 	case flags.NArg() > 0:

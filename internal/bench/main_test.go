@@ -14,11 +14,11 @@ func TestQuickIsATenth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.existing != 100_000 || o.requests != quickRequests || o.repetitions != 1 || o.minutes != 0 || o.failovers != 5 || o.only != "reads" {
+	if o.existing != 100_000 || o.repetitions != 1 || o.minutes != 0 || o.failovers != 5 || o.only != "reads" {
 		t.Errorf("%+v", o)
 	}
 	whole, err := parse(nil, io.Discard)
-	if err != nil || whole.existing != 1_000_000 || whole.requests != halfMerge || whole.repetitions != 4 || whole.failovers != 20 {
+	if err != nil || whole.existing != 1_000_000 || whole.repetitions != 4 || whole.failovers != 20 {
 		t.Errorf("%+v, %v", whole, err)
 	}
 }

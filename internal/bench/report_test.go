@@ -53,9 +53,9 @@ func TestMedianOfAnEvenNumber(t *testing.T) {
 
 // TestWorksGoToAndFro has each work come before each other as often as behind it.
 func TestWorksGoToAndFro(t *testing.T) {
-	there, back := inTurn(0), inTurn(1)
+	there, back := inTurn(works, 0), inTurn(works, 1)
 	slices.Reverse(back)
-	for _, other := range [][]work{there, back, inTurn(2)} {
+	for _, other := range [][]work{there, back, inTurn(works, 2)} {
 		if !slices.EqualFunc(other, works, func(a, b work) bool { return a.name == b.name }) {
 			t.Errorf("works %v", other)
 		}

@@ -13,9 +13,10 @@ import (
 const (
 	recordBytes     = 200
 	batchOperations = 5000
-	// A work of batches has halfMerge requests: half as many fresh records as Pebble's first
-	// level takes before it is merged, with Pipesync's settings. Quick runs have fewer.
-	halfMerge, quickRequests = 60, 30
+	// A work of batches has so many requests. In the four repetitions of a whole run they
+	// bring as many fresh records as Pebble's first level takes before it is merged, with
+	// Pipesync's settings, so that each work bears its share of merges.
+	batchRequests = 30
 	// Systems are filled by so many clients, so many requests at a time.
 	loadClients, loadRequests = 2, 20
 )
@@ -51,21 +52,24 @@ const (
 	inserts            = "inserts of 5000, 1 client"
 )
 
-// Batches go to followers where nothing else is said, which is the harder half. What is
-// done to the records that are there comes before there are more.
-var works = []work{
-	{"updates of 5000, 1 client", batch(load.Update, 1, halfMerge, load.Followers), []against{
+// A group has all its repetitions before the next one begins, so that what is done to the
+// records that are there comes before there are more. Batches go to followers where nothing
+// else is said, which is the harder half.
+var groups = [][]work{{
+	{"updates of 5000, 1 client", batch(load.Update, 1, batchRequests, load.Followers), []against{
 		{name: ceilingName, to: load.Leader, least: 0.4}, {name: etcdName, to: load.Leader, least: 1.5},
 	}},
-	{"re-push of 5000, 1 client", batch(load.Repush, 1, halfMerge, load.Followers), []against{{name: inserts, least: 1.2}}},
-	{insertsToTheLeader, batch(load.Fresh, 1, halfMerge, load.Leader), nil},
-	{inserts, batch(load.Fresh, 1, halfMerge, load.Followers), []against{
+	{"re-push of 5000, 1 client", batch(load.Repush, 1, batchRequests, load.Followers), []against{{name: inserts, least: 1.2}}},
+}, {
+	{insertsToTheLeader, batch(load.Fresh, 1, batchRequests, load.Leader), nil},
+	{inserts, batch(load.Fresh, 1, batchRequests, load.Followers), []against{
 		{name: ceilingName, to: load.Leader, least: 0.6}, {name: etcdName, to: load.Leader, least: 2},
 		{name: insertsToTheLeader, least: 1 / 1.1, latency: true},
 	}},
-	{"inserts of 5000, 8 clients", batch(load.Fresh, 8, halfMerge, load.Spread), []against{
+	{"inserts of 5000, 8 clients", batch(load.Fresh, 8, batchRequests, load.Spread), []against{
 		{name: ceilingName, to: load.Leader, least: 0.6}, {name: etcdName, to: load.Leader, least: 4},
 	}},
+}, {
 	{"1 operation, 1 client", single(load.Fresh, 1, 1000, load.Leader), []against{
 		{name: ceilingName, to: load.Leader, least: 1 / 1.5, latency: true}, {name: etcdName, to: load.Leader},
 	}},
@@ -78,7 +82,10 @@ var works = []work{
 	{"reads, 64 clients on followers", single(load.Read, 64, 8000, load.Followers), []against{
 		{name: etcdName, to: load.Followers, least: 1.5},
 	}},
-}
+}}
+
+// works are those of all groups.
+var works = slices.Concat(groups...)
 
 // result is what one system has shown of one work, a repetition each.
 type result struct {
@@ -120,32 +127,27 @@ func newBench(ctx context.Context, l *lab) (*bench, error) {
 	return b, nil
 }
 
-// measure fills all systems, and has each do each work, in turn, and then all of it again,
-// so that whatever else the machine does meets them all alike. Then comes what Pipesync
-// alone is measured at.
+// measure fills all systems, and has each do each work of a group, in turn, and then all of
+// it again, so that whatever else the machine does meets them all alike. Then comes what
+// Pipesync alone is measured at.
 func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	if err := b.fill(ctx); err != nil {
 		return nil, err
 	}
 	var all []*result
-	for repetition := range b.repetitions {
-		for _, w := range inTurn(repetition) {
-			if !strings.HasPrefix(w.name, b.only) {
-				continue
-			}
-			for _, s := range b.systems {
-				j, takes := w.jobFor(s.name)
-				if !takes {
+	for _, group := range groups {
+		for repetition := range b.repetitions {
+			for _, w := range inTurn(group, repetition) {
+				if !strings.HasPrefix(w.name, b.only) {
 					continue
 				}
-				if j.Operations == batchOperations {
-					j.Requests = b.requests
-				}
-				figures, err := b.do(ctx, w, s, j, repetition)
+				done, err := b.inEach(ctx, w, repetition)
 				if err != nil {
-					return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
+					return nil, err
 				}
-				all = add(all, w, s.name, figures)
+				for system, figures := range done {
+					all = add(all, w, system, figures)
+				}
 			}
 		}
 	}
@@ -155,11 +157,28 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	return all, b.measureFacts(ctx)
 }
 
-// inTurn are the works in the order of a repetition: every other one has them the other way
-// round. What a work leaves to be done behind it, merges of Pebble's first level above all,
-// meets the one that comes next, which isn't to be the same each time.
-func inTurn(repetition int) []work {
-	ordered := slices.Clone(works)
+// inEach has the systems that take a work do it, one after the other.
+func (b *bench) inEach(ctx context.Context, w work, repetition int) (map[string]load.Figures, error) {
+	done := map[string]load.Figures{}
+	for _, s := range b.systems {
+		j, takes := w.jobFor(s.name)
+		if !takes {
+			continue
+		}
+		figures, err := b.do(ctx, w, s, j, repetition)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
+		}
+		done[s.name] = figures
+	}
+	return done, nil
+}
+
+// inTurn are a group's works in the order of a repetition: every other one has them the other
+// way round. What a work leaves to be done behind it, merges of Pebble's first level above
+// all, meets the one that comes next, which isn't to be the same each time.
+func inTurn(group []work, repetition int) []work {
+	ordered := slices.Clone(group)
 	if repetition%2 == 1 {
 		slices.Reverse(ordered)
 	}
