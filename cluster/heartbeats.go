@@ -1,6 +1,10 @@
 package cluster
 
-import "github.com/hashicorp/raft"
+import (
+	"github.com/hashicorp/raft"
+
+	"pipesync/internal/planted"
+)
 
 // SetHeartbeatHandler implements raft.Transport. Raft has heartbeats pass its main loop by:
 // handle runs on the connection's goroutine, which Raft doesn't wait for when it stops. It
@@ -28,7 +32,7 @@ func (t *numberedTransport) SetHeartbeatHandler(handle func(raft.RPC)) {
 // applies (hashicorp/raft issue 695).
 func (b *backlog) heartbeat(rpc raft.RPC, handle func(raft.RPC)) {
 	b.heartbeats <- struct{}{}
-	beside := b.tellsNothing(rpc)
+	beside := b.tellsNothing(rpc) || planted.Is(planted.HeartbeatsBeside)
 	if beside {
 		handle(rpc)
 	}

@@ -64,4 +64,6 @@ const (
 	HastyRotation Bug = "hasty-rotation"
 	// LocalRefusal refuses a key that this node doesn't know without asking the leader.
 	LocalRefusal Bug = "local-refusal"
+	// HeartbeatsBeside has Raft handle each heartbeat beside its main loop.
+	HeartbeatsBeside Bug = "heartbeats-beside"
 )

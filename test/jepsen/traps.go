@@ -82,6 +82,8 @@ var unseen = map[planted.Bug]string{
 		"which is half of the time that an election takes to begin; a leader that stands still in between has to take up a read before it",
 	planted.CommitAhead: "appends to a disk have to fail again and again, without that the process ends, between the moment in which a " +
 		"former leader has stored the new term and the first entry of it",
+	planted.HeartbeatsBeside: "the first that a former leader's main loop hears of after a heartbeat of the new term has to be a proposal: " +
+		"ten minutes of pauses of a leader didn't have it, one of the runs of 21 minutes with everything else did",
 }
 
 // chooseTraps picks those to try: all, those of one bug, or so many of the day. Samples of

@@ -24,6 +24,7 @@ var (
 	rot         = suite{pkg: "cluster", tests: "^TestNoFlippedBitIsServed$|^TestMisplacedEntriesAreRot$"}
 	reads       = suite{pkg: "cluster", tests: "^TestDeposedLeaderGivesNoReadIndex$|^TestReadsNeverGoBack$"}
 	commits     = suite{pkg: "cluster", tests: "^TestNothingBeyondTheRequestIsCommitted$"}
+	newTerms    = suite{pkg: "cluster", tests: "^TestWhoHearsOfANewTermAppendsNothingOfIt$"}
 	hops        = suite{pkg: "cluster", tests: "^TestHopFailures$"}
 	peers       = suite{pkg: "cluster", tests: "^TestWhoIsRefusedAtThePeerPort$"}
 	rotation    = suite{pkg: "cluster", tests: "^TestGossipKeysRotate$"}
@@ -59,4 +60,5 @@ var traps = []trap{
 	{planted.ReusableToken, model},
 	{planted.HastyRotation, rotation},
 	{planted.LocalRefusal, edge},
+	{planted.HeartbeatsBeside, newTerms},
 }
