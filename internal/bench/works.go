@@ -141,12 +141,9 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 				if !strings.HasPrefix(w.name, b.only) {
 					continue
 				}
-				done, err := b.inEach(ctx, w, repetition)
-				if err != nil {
+				var err error
+				if all, err = b.inEach(ctx, w, repetition, all); err != nil {
 					return nil, err
-				}
-				for system, figures := range done {
-					all = add(all, w, system, figures)
 				}
 			}
 		}
@@ -157,9 +154,9 @@ func (b *bench) measure(ctx context.Context) ([]*result, error) {
 	return all, b.measureFacts(ctx)
 }
 
-// inEach has the systems that take a work do it, one after the other.
-func (b *bench) inEach(ctx context.Context, w work, repetition int) (map[string]load.Figures, error) {
-	done := map[string]load.Figures{}
+// inEach has the systems that take a work do it, one after the other, and adds what they
+// have shown to all.
+func (b *bench) inEach(ctx context.Context, w work, repetition int, all []*result) ([]*result, error) {
 	for _, s := range b.systems {
 		j, takes := w.jobFor(s.name)
 		if !takes {
@@ -169,9 +166,9 @@ func (b *bench) inEach(ctx context.Context, w work, repetition int) (map[string]
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", s.name, w.name, err)
 		}
-		done[s.name] = figures
+		all = add(all, w, s.name, figures)
 	}
-	return done, nil
+	return all, nil
 }
 
 // inTurn are a group's works in the order of a repetition: every other one has them the other
