@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -29,11 +30,14 @@ func BenchmarkCompactions(b *testing.B) {
 		{"fingerprints", []kind{kindFingerprint}},
 		{"contents", []kind{kindContent}},
 		{"changes", []kind{kindChange}},
-		{"records", []kind{kindFingerprint, kindContent, kindChange}},
+		{"records", recordKinds},
 	} {
 		b.Run(c.name, func(b *testing.B) { benchCompactions(b, c.kinds) })
 	}
+	b.Run("updates", benchUpdateCompactions)
 }
+
+var recordKinds = []kind{kindFingerprint, kindContent, kindChange}
 
 func benchCompactions(b *testing.B, kinds []kind) {
 	for b.Loop() {
@@ -49,24 +53,60 @@ func benchCompactions(b *testing.B, kinds []kind) {
 	}
 }
 
+// benchUpdateCompactions gives each of the records before other content, twice, and deletes
+// none: that is left to who collects changes.
+func benchUpdateCompactions(b *testing.B) {
+	const updates = 2 * compactionsBefore
+	for b.Loop() {
+		db := openTemp(b, Options{})
+		rng := rand.New(rand.NewPCG(1, 2))
+		loadRows(b, db, recordKinds, rng, 0, compactionsBefore)
+		restCompactions(db)
+		before, cpu := writtenBytes(db), processorNanos(b)
+		for at := 0; at < updates; at += benchBatchRows {
+			batch := db.NewBatch()
+			for i := range benchBatchRows {
+				// A step that has no factor in common with their number comes to all records.
+				id, seq := benchID((at+i)*7919%compactionsBefore), Seq{Index: uint64(compactionsBefore + at), Offset: uint32(i)}
+				addRecord(batch, recordKinds, rng, id, seq)
+			}
+			commit(b, batch)
+		}
+		restCompactions(db)
+		b.ReportMetric(float64(processorNanos(b)-cpu)/1e3/updates, "cpu-µs/record")
+		b.ReportMetric(float64(writtenBytes(db)-before)/updates, "written-B/record")
+	}
+}
+
 func loadRows(b *testing.B, db *DB, kinds []kind, rng *rand.Rand, from, to int) {
 	for at := from; at < to; at += benchBatchRows {
 		batch := db.NewBatch()
 		for i := range benchBatchRows {
-			id, seq := benchID(at+i), Seq{Index: uint64(at), Offset: uint32(i)}
-			for _, k := range kinds {
-				switch k {
-				case kindFingerprint:
-					batch.PutFingerprint(1, 1, 1, id, Fingerprint{Changed: seq})
-				case kindContent:
-					batch.PutContent(1, 1, 1, seq, benchContent(rng))
-				case kindChange:
-					batch.PutChange(1, seq, Change{Namespace: 1, ID: id})
-				}
-			}
+			addRecord(batch, kinds, rng, benchID(at+i), Seq{Index: uint64(at), Offset: uint32(i)})
 		}
 		commit(b, batch)
 	}
+}
+
+func addRecord(batch *Batch, kinds []kind, rng *rand.Rand, id string, seq Seq) {
+	for _, k := range kinds {
+		switch k {
+		case kindFingerprint:
+			batch.PutFingerprint(1, 1, 1, id, benchFingerprint(rng, seq))
+		case kindContent:
+			batch.PutContent(1, 1, 1, seq, benchContent(rng))
+		case kindChange:
+			batch.PutChange(1, seq, Change{Namespace: 1, ID: id})
+		}
+	}
+}
+
+// benchFingerprint has a hash that can't be compressed, as hashes can't.
+func benchFingerprint(rng *rand.Rand, seq Seq) Fingerprint {
+	f := Fingerprint{Changed: seq, Size: benchRecordSize}
+	binary.NativeEndian.PutUint64(f.Hash[:], rng.Uint64())
+	binary.NativeEndian.PutUint64(f.Hash[8:], rng.Uint64())
+	return f
 }
 
 // restCompactions returns once nothing is flushed or compacted any more.

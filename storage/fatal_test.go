@@ -186,6 +186,12 @@ func TestReadErrors(t *testing.T) {
 	mem := vfs.NewMem()
 	db := openTest(t, dbDir, Options{FS: mem})
 	fillRecords(t, db, 0, benchBatchRows)
+	b := db.NewBatch()
+	for _, name := range []string{"a", "z"} { // on both sides of what is looked for
+		b.PutOrg(name, Org{})
+		b.PutWindowSlot(1, uint64(name[0]-'a'), WindowSlot{})
+	}
+	commit(t, b)
 	check(t, db.Close())
 
 	var broken atomic.Bool

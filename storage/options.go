@@ -143,6 +143,7 @@ func PebbleTuning() *pebble.Options {
 		MemTableStopWritesThreshold: memtableStopCount,
 	}
 	po.Experimental.L0CompactionConcurrency = l0SecondCompaction
+	po.Experimental.SpanPolicyFunc = oneKindOfRecords
 	for i := range po.Levels {
 		po.Levels[i].BlockSize = blockBytes
 		po.Levels[i].IndexBlockSize = indexBlockBytes
