@@ -163,3 +163,49 @@ func BenchmarkKey(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkApplyChangeCollect goes through the change index of 300,000 records all of which
+// were updated once, in another order: each entry is what those behind it wait for.
+func BenchmarkApplyChangeCollect(b *testing.B) {
+	const batches = 60
+	r := &rig{t: b, dir: b.TempDir(), next: 10, wall: testWall}
+	r.opts = func(o *Options) { o.Bounds, o.CacheBytes = Bounds{}, 0 }
+	r.open()
+	b.Cleanup(r.close)
+	r.setUp(MaxRequestsPerWindow)
+	var each, looks []time.Duration
+	for n := range b.N {
+		b.StopTimer()
+		for version := range 2 {
+			for i := range batches {
+				s := bigSync(0, 2*n+version)
+				for k := range s.Operations {
+					number := i*MaxOperations + k
+					if version == 1 {
+						number = k*batches + i
+					}
+					s.Operations[k].ID = idOf(number)
+				}
+				r.mustApply(s)
+			}
+		}
+		due := inView(r, func(v *View) ([]*ChangeSweep, error) { return v.ChangeSweeps(1) })
+		b.StartTimer()
+		for !due[0].Done() {
+			began := time.Now()
+			cmd := inView(r, func(v *View) (Command, error) { return due[0].Next(v, RequestID{}) })
+			looks = append(looks, time.Since(began))
+			if cmd != nil {
+				l := r.entry(cmd)
+				began := time.Now()
+				r.applyLog(l)
+				each = append(each, time.Since(began))
+			}
+		}
+	}
+	slices.Sort(each)
+	slices.Sort(looks)
+	b.ReportMetric(float64(each[len(each)/2].Microseconds()), "median-µs/entry")
+	b.ReportMetric(float64(looks[len(looks)/2].Microseconds()), "median-µs/look")
+	b.ReportMetric(float64(len(each))/float64(b.N), "entries/op")
+}

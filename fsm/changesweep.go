@@ -14,23 +14,30 @@ type ChangeSweep struct {
 	done  bool
 }
 
-// ChangeSweeps returns at most limit sweeps that are due. A store is due when a
-// third of its change index holds no longer, so that each entry that is removed
-// costs three that are read.
+// ChangeSweeps returns at most limit sweeps that are due. A store is due when half of its
+// change index holds no longer, so that each entry that is removed costs two that are
+// read, or when half of the bytes of its contents are superseded. While a generation is
+// retired, the changes of its records hold still, and there is no telling.
 func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 	var due []*ChangeSweep
-	least := v.fsm.opts.Bounds.StaleChanges
+	least := v.fsm.opts.Bounds
 	err := v.eachStore(func(store storage.StoreNum) error {
-		head, err := v.snapshot.ChangeHead(store)
-		if err != nil || head.Rows < least {
+		if pending, err := anyRetired(v.snapshot, store, 0); err != nil || pending {
 			return err
 		}
-		var hold uint64
+		head, err := v.snapshot.ChangeHead(store)
+		if err != nil {
+			return err
+		}
+		var hold, live, superseded uint64
 		err = v.snapshot.ScanNamespaces(store, "", scanAll, func(_ string, row storage.Namespace) error {
 			hold += row.Count + row.Tombstones
+			live += row.Bytes
+			superseded += row.SupersededBytes
 			return nil
 		})
-		if err != nil || head.Rows < hold+max(least, hold/2) {
+		stale := head.Rows - hold
+		if err != nil || stale < max(least.StaleChanges, hold) && superseded < max(least.SupersededBytes, live) {
 			return err
 		}
 		due = append(due, &ChangeSweep{store: store})

@@ -31,9 +31,11 @@ type Bounds struct {
 	// StaleChanges are how many changes that hold no longer make a change index worth
 	// sweeping.
 	StaleChanges uint64
+	// SupersededBytes of contents are worth that, too.
+	SupersededBytes uint64
 }
 
-var defaultBounds = Bounds{FlipRows: 5000, ReconcileRows: 500, StaleChanges: 10_000}
+var defaultBounds = Bounds{FlipRows: 5000, ReconcileRows: 500, StaleChanges: 10_000, SupersededBytes: 64 << 20}
 
 // goneRow is a row of an old generation whose id has none in a newer one.
 type goneRow struct {
@@ -74,6 +76,7 @@ func (w *storeWriter) flip(row *storage.Namespace, timestamp int64, old oldRows)
 	gen := row.Live
 	row.Live, row.Next = row.Next, row.Next+1
 	row.Tombstones, row.BuriedSince = 0, 0
+	row.Superseded, row.SupersededBytes = 0, 0
 	row.MaxTS, row.Floor = timestamp, timestamp
 	switch {
 	case gen == 0:

@@ -13,7 +13,7 @@ import (
 func smallRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), next: 10, wall: testWall, opts: func(o *Options) {
-		o.Bounds = Bounds{FlipRows: 1, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges}
+		o.Bounds = Bounds{FlipRows: 1, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges, SupersededBytes: defaultBounds.SupersededBytes}
 	}}
 	r.open()
 	t.Cleanup(r.close)

@@ -40,7 +40,7 @@ const (
 const testStoreMade = 12
 
 // testBounds are small enough for a few records to be over them.
-var testBounds = Bounds{FlipRows: 4, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges}
+var testBounds = Bounds{FlipRows: 4, ReconcileRows: 2, StaleChanges: defaultBounds.StaleChanges, SupersededBytes: defaultBounds.SupersededBytes}
 
 // fatalCall is what the rig's Fatal panics with.
 type fatalCall struct{ err error }

@@ -115,10 +115,10 @@ func (r *rowSums) compare(complain func(format string, args ...any)) {
 			got, want uint64
 		}{
 			{"live fingerprints", t.live, t.row.Count},
-			{"contents", t.contents, t.row.Count},
+			{"contents", t.contents, t.row.Count + t.row.Superseded},
 			{"tombstones", t.tombstones, t.row.Tombstones},
 			{"bytes by its fingerprints", t.bytes, t.row.Bytes},
-			{"bytes by its contents", t.contentBytes, t.row.Bytes},
+			{"bytes by its contents", t.contentBytes, t.row.Bytes + t.row.SupersededBytes},
 		} {
 			if f.got != f.want {
 				complain("namespace %d of store %d has %d %s, and should have %d", id.ns, id.store, f.got, f.what, f.want)

@@ -218,6 +218,7 @@ func TestReadErrors(t *testing.T) {
 		"ScanOrgs":     db.ScanOrgs("", 1, func(string, Org) error { visited++; return nil }),
 		"ScanRecords":  db.ScanRecords(1, 1, 1, "", 1, func(string, Fingerprint, Content) error { visited++; return nil }),
 		"Fingerprints": db.Fingerprints(1, 1, 1, []string{id}, func(int, Fingerprint, bool) error { visited++; return nil }),
+		"ContentSizes": db.ContentSizes(1, 1, 1, []Seq{{0, 7}}, func(Seq, uint64) { visited++ }),
 	} {
 		if !errors.Is(err, syscall.EIO) {
 			t.Errorf("%s: error %v, want EIO", name, err)

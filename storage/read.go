@@ -72,6 +72,11 @@ type Reader interface {
 	// Record is a live record.
 	Record(store StoreNum, ns NamespaceNum, gen Generation, id string) (Fingerprint, Content, bool, error)
 
+	// ContentSizes visits each of the seqs, which must ascend, that a content of the
+	// generation belongs to, with the bytes of its fields.
+	ContentSizes(store StoreNum, ns NamespaceNum, gen Generation, seqs []Seq,
+		visit func(changed Seq, bytes uint64)) error
+
 	// The scans visit at most limit rows in ascending order of the bytes of
 	// their name or id, beginning strictly after `after` ("" is before all).
 	// An error of visit stops them and is returned.

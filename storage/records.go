@@ -2,7 +2,6 @@ package storage
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -113,6 +112,28 @@ func (rs rows) ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, afte
 	return nil
 }
 
+func (rs rows) ContentSizes(store StoreNum, ns NamespaceNum, gen Generation, seqs []Seq,
+	visit func(changed Seq, bytes uint64),
+) (err error) {
+	prefix := appendGenerationKey(nil, kindContent, store, ns, gen)
+	it, err := rs.prefixIter(prefix, "")
+	if err != nil {
+		return err
+	}
+	c := newContents(it, prefix)
+	defer c.close(&err)
+	for _, seq := range seqs {
+		content, found, err := c.find(seq)
+		if err != nil {
+			return err
+		}
+		if found {
+			visit(seq, content.size())
+		}
+	}
+	return nil
+}
+
 // contents finds those of one generation. Where ids ascend as records were written, so do
 // their contents, and the next is a step away, which costs a tenth of a seek.
 type contents struct {
@@ -132,24 +153,41 @@ func contentsBeside(fingerprints *pebble.Iterator, store StoreNum, ns NamespaceN
 	if err != nil {
 		return nil, readError(prefix, err)
 	}
-	return &contents{it: it, key: bytes.Clone(prefix), prefix: len(prefix)}, nil
+	return newContents(it, prefix), nil
 }
 
-func (c *contents) at(changed Seq) (content Content, err error) {
-	c.key = appendSeq(c.key[:c.prefix], changed)
-	if !c.find() {
-		// What isn't found may be what couldn't be read.
-		return content, readError(c.key, cmp.Or(c.it.Error(), errNoContent))
+// newContents takes an iterator over the rows that begin with prefix.
+func newContents(it *pebble.Iterator, prefix []byte) *contents {
+	return &contents{it: it, key: bytes.Clone(prefix), prefix: len(prefix)}
+}
+
+// at is the content that a record has.
+func (c *contents) at(changed Seq) (Content, error) {
+	content, found, err := c.find(changed)
+	if err == nil && !found {
+		err = readError(c.key, errNoContent)
 	}
-	value, err := c.it.ValueAndErr()
-	if err != nil {
-		return content, readError(c.key, err)
-	}
-	err = decodeRow(c.key, value, &content)
 	return content, err
 }
 
-func (c *contents) find() bool {
+func (c *contents) find(changed Seq) (content Content, found bool, err error) {
+	c.key = appendSeq(c.key[:c.prefix], changed)
+	if !c.move() {
+		if err := c.it.Error(); err != nil { // what isn't found may be what couldn't be read
+			return content, false, readError(c.key, err)
+		}
+		return content, false, nil
+	}
+	value, err := c.it.ValueAndErr()
+	if err != nil {
+		return content, false, readError(c.key, err)
+	}
+	err = decodeRow(c.key, value, &content)
+	return content, err == nil, err
+}
+
+// move moves the iterator to the row at c.key and tells whether there is one.
+func (c *contents) move() bool {
 	if c.wasted < stepsWastedMax && c.it.Valid() {
 		if c.it.Next() && bytes.Equal(c.it.Key(), c.key) {
 			return true

@@ -226,6 +226,8 @@ func (n Namespace) encode(w *writer) {
 	w.i64(n.BuriedSince)
 	w.u64(n.Bytes)
 	w.u32(uint32(n.Org))
+	w.u64(n.Superseded)
+	w.u64(n.SupersededBytes)
 }
 
 func (n *Namespace) decode(r *reader) {
@@ -247,6 +249,8 @@ func (n *Namespace) decode(r *reader) {
 	n.BuriedSince = r.i64()
 	n.Bytes = r.u64()
 	n.Org = OrgNum(r.u32())
+	n.Superseded = r.u64()
+	n.SupersededBytes = r.u64()
 }
 
 //	+---------+-------------+-----------+----------------+----------------+-----------+

@@ -183,6 +183,10 @@ type Namespace struct {
 	// buried before BuriedSince, in cluster time.
 	Tombstones  uint64
 	BuriedSince int64
+	// Superseded are the contents of generation Live whose records have others since, and
+	// SupersededBytes those of their fields. They stay until their changes are collected.
+	Superseded      uint64
+	SupersededBytes uint64
 }
 
 // Fingerprint is the dense row of a record (F), read by every decision.

@@ -112,7 +112,7 @@ func samples() []sample {
 			Num: 4, Live: 5, Next: 6, Count: 1_100_000, Digest: Digest(fill(16, 0x80)), LastIndex: 77,
 			UpdatedAt: 1_700_000_000_000_000_004, MaxTS: 1_700_000_000_000_000_005, Floor: -6, Horizon: 7,
 			Refreshed: true, RefreshDigest: Digest(fill(16, 0xc0)), Tombstones: 12, BuriedSince: 60_000_000_008,
-			Bytes: 330_000_000, Org: 2,
+			Bytes: 330_000_000, Org: 2, Superseded: 100_001, SupersededBytes: 31_000_000,
 		})},
 		{"namespace deleted", appendNamespaceKey(nil, 3, "d"), encodeRow(Namespace{Num: 5, Live: 2, Next: 3, Deleted: true})},
 		{"namespace bare", appendNamespaceKey(nil, 3, "n"), encodeRow(Namespace{Num: 5, Live: 1, Next: 2})},

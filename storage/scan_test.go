@@ -179,3 +179,34 @@ func TestScanChangesMatchesModel(t *testing.T) {
 		}
 	})
 }
+
+// TestContentSizes: of those seqs that there are contents of, whatever lies between them.
+func TestContentSizes(t *testing.T) {
+	db := openMem(t)
+	b := db.NewBatch()
+	var seqs, there []Seq
+	for i := range uint32(100) {
+		seq := Seq{Index: uint64(i / 10), Offset: i % 10}
+		if i%3 != 0 {
+			b.PutContent(1, 1, 1, seq, Content{Data: make([]byte, i), SyncID: "not counted"})
+		}
+		b.PutContent(1, 1, 2, seq, Content{})
+		if i < 20 || i%7 == 0 { // neighbours, and then others
+			seqs = append(seqs, seq)
+			if i%3 != 0 {
+				there = append(there, seq)
+			}
+		}
+	}
+	commit(t, b)
+	var visited []Seq
+	check(t, db.ContentSizes(1, 1, 1, seqs, func(changed Seq, bytes uint64) {
+		visited = append(visited, changed)
+		if want := changed.Index*10 + uint64(changed.Offset); bytes != want {
+			t.Errorf("%v has %d bytes, want %d", changed, bytes, want)
+		}
+	}))
+	if !slices.Equal(visited, there) {
+		t.Errorf("visited %v, want %v", visited, there)
+	}
+}

@@ -15,9 +15,13 @@ import (
 
 // Pace is how often there is something to do.
 type Pace struct {
-	// Collect is how often the leader looks for tombstones and changes that are
-	// due. They are due for a good while, so that little hangs on it.
+	// Collect is how often the leader looks for tombstones that are due. They are due
+	// for a good while, so that little hangs on it.
 	Collect time.Duration
+	// Changes is how often it looks for changes that are due, and for the contents that
+	// came with them: what it costs is a look at each namespace, and what is superseded
+	// until then takes disk.
+	Changes time.Duration
 	// Reconcile is how long whoever follows the changes may have to wait for the
 	// first deletions of a large refresh. It costs a look at the state.
 	Reconcile time.Duration
@@ -37,6 +41,7 @@ type Pace struct {
 // DefaultPace is a node's.
 var DefaultPace = Pace{
 	Collect:      10 * time.Minute,
+	Changes:      time.Minute,
 	Reconcile:    time.Second,
 	Gap:          100 * time.Millisecond,
 	ReconcileGap: 25 * time.Millisecond,
@@ -72,7 +77,7 @@ func (l Leader) Jobs() []Job {
 	jobs := []Job{{"marking the log", marker.run}}
 	for _, u := range []upkeep{
 		{doing: "collecting tombstones", every: l.Pace.Collect, gap: l.Pace.Gap, due: dueTombstones},
-		{doing: "collecting changes", every: l.Pace.Collect, gap: l.Pace.Gap, due: dueChanges},
+		{doing: "collecting changes", every: l.Pace.Changes, gap: l.Pace.Gap, due: dueChanges},
 		{doing: "reconciling refreshes", every: l.Pace.Reconcile, gap: l.Pace.ReconcileGap, due: dueReconciles},
 		{doing: "purging organizations", every: l.Pace.Reconcile, gap: l.Pace.Gap, due: duePurges},
 	} {

@@ -40,9 +40,9 @@ const (
 // So are these: a few records are over the bounds, and the leader has always
 // something to collect.
 var (
-	smallBounds = fsm.Bounds{FlipRows: 4, ReconcileRows: 3, StaleChanges: 30}
+	smallBounds = fsm.Bounds{FlipRows: 4, ReconcileRows: 3, StaleChanges: 30, SupersededBytes: 1 << 10}
 	quickPace   = upkeep.Pace{
-		Collect: 10 * time.Second, Reconcile: time.Second, Gap: 20 * time.Millisecond, ReconcileGap: 20 * time.Millisecond,
+		Collect: 10 * time.Second, Changes: 10 * time.Second, Reconcile: time.Second, Gap: 20 * time.Millisecond, ReconcileGap: 20 * time.Millisecond,
 		MarkEntries: 1024, Mark: 10 * time.Second, Scrub: time.Minute,
 	}
 )
