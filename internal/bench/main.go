@@ -43,7 +43,7 @@ func parse(args []string, progress io.Writer) (o options, err error) {
 	flags.SetOutput(progress)
 	flags.StringVar(&o.binary, "binary", "", "a pipesync to measure instead of building one")
 	flags.IntVar(&o.existing, "existing", 1_000_000, "records that are there before the first request that is measured")
-	flags.IntVar(&o.repetitions, "repetitions", 4, "of each work, the systems in turn; every other one has the works the other way round")
+	flags.IntVar(&o.repetitions, "repetitions", 6, "of each work, the systems in turn, and the works in another order each time")
 	flags.IntVar(&o.minutes, "minutes", 10, "of 8 clients, and of entries of 16 MiB, for the memory and the elections")
 	flags.StringVar(&o.only, "work", "", "the works, or curves, whose names begin so, and nothing else")
 	flags.BoolVar(&o.curves, "curves", false, "measure Pipesync's cost as work grows: 15 minutes")

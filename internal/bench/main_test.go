@@ -18,7 +18,7 @@ func TestQuickIsATenth(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	whole, err := parse(nil, io.Discard)
-	if err != nil || whole.existing != 1_000_000 || whole.repetitions != 4 || whole.failovers != 20 {
+	if err != nil || whole.existing != 1_000_000 || whole.repetitions != 6 || whole.failovers != 20 {
 		t.Errorf("%+v, %v", whole, err)
 	}
 }

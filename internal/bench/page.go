@@ -15,9 +15,9 @@ func (r *report) page() string {
 Written by `+"`./scripts/bench --save`"+`: three processes of Pipesync, three of etcd (its embed package), and the bare ceiling, which is three
 replicas of hashicorp/raft, raft-boltdb and Pebble in one process, with Pipesync's settings, that write blindly the same bytes, without
 HTTP, keys, limits, TLS or reads. All of them on one machine, and each work is done by one after the other, then all works of its group
-again: %d repetitions, every other one with the works the other way round, of which the medians count. Records have %d bytes of data, and there are %d of them before the first request that is
+again: %d repetitions, each with the works in another order, of which the medians count. Records have %d bytes of data, and there are %d of them before the first request that is
 measured. Requests to Pipesync go through HTTP, keys and limits. A work of
-batches has %d of them, in four repetitions what Pebble's first level takes before it is merged. Each system's compactions, or whatever else it
+batches has %d of them, in all repetitions more than Pebble's first level takes before it is merged. Each system's compactions, or whatever else it
 goes on with, have ended before the next system is measured.
 
 Rates depend on the machine, ratios less: `+"`./scripts/bench --check`"+` fails where one of them is a quarter below the one here.

@@ -13,8 +13,8 @@ import (
 const (
 	recordBytes     = 200
 	batchOperations = 5000
-	// A work of batches has so many requests. In the four repetitions of a whole run they
-	// bring as many fresh records as Pebble's first level takes before it is merged, with
+	// A work of batches has so many requests. In the six repetitions of a whole run they
+	// bring more fresh records than Pebble's first level takes before it is merged, with
 	// Pipesync's settings, so that each work bears its share of merges.
 	batchRequests = 30
 	// Systems are filled by so many clients, so many requests at a time.
@@ -171,11 +171,14 @@ func (b *bench) inEach(ctx context.Context, w work, repetition int, all []*resul
 	return all, nil
 }
 
-// inTurn are a group's works in the order of a repetition: every other one has them the other
-// way round. What a work leaves to be done behind it, merges of Pebble's first level above
-// all, meets the one that comes next, which isn't to be the same each time.
+// inTurn are a group's works in the order of a repetition. What a work leaves to be done
+// behind it, merges of Pebble's first level above all, meets the one that comes next, which
+// isn't to be the same each time, nor to have the same place: every other repetition has the
+// works the other way round, and every second one begins with another. Six have three works
+// in each order that there is.
 func inTurn(group []work, repetition int) []work {
-	ordered := slices.Clone(group)
+	first := repetition / 2 % len(group)
+	ordered := slices.Concat(group[first:], group[:first])
 	if repetition%2 == 1 {
 		slices.Reverse(ordered)
 	}
