@@ -24,6 +24,7 @@ func (c *ChangeCollect) apply(tx *transaction) error {
 	if err != nil {
 		return err
 	}
+	var gone []storage.Seq
 	var in []*changedNamespace // in the order of their first entries
 	seqs := map[*changedNamespace][]storage.Seq{}
 	for i := range list {
@@ -33,12 +34,15 @@ func (c *ChangeCollect) apply(tx *transaction) error {
 		if list[i].holds() {
 			continue
 		}
-		w.removeChange(list[i].seq)
+		gone = append(gone, list[i].seq)
 		ns := list[i].namespace
 		if seqs[ns] == nil {
 			in = append(in, ns)
 		}
 		seqs[ns] = append(seqs[ns], list[i].seq)
+	}
+	if err := w.removeChanges(c.After, gone); err != nil {
+		return err
 	}
 	for _, ns := range in {
 		if err := w.removeContents(ns, seqs[ns]); err != nil {

@@ -88,8 +88,12 @@ type syncWriter struct {
 func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter, error) {
 	w := &syncWriter{entry: e, usage: check.usage, flipRows: tx.bounds.FlipRows}
 	var err error
-	w.storeWriter, err = tx.write(check.store, len(e.Operations))
-	return w, err
+	if w.storeWriter, err = tx.write(check.store, len(e.Operations)); err != nil {
+		return nil, err
+	}
+	w.changes = zeroed(e.memory.changes, len(e.Operations))
+	e.memory.changes = w.changes
+	return w, nil
 }
 
 // plan reads what the operations would overwrite, and decides about the sync.

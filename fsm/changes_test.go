@@ -157,8 +157,8 @@ func TestChangeSweep(t *testing.T) {
 	must(t, err)
 	head, err := v.snapshot.ChangeHead(store.Num)
 	must(t, err)
-	if head.Rows != MaxOperations || commands != 2*MaxOperations/MaxCollectRows {
-		t.Errorf("%d rows are left after %d commands", head.Rows, commands)
+	if head.Entries != MaxOperations || commands != 2*MaxOperations/MaxCollectRows {
+		t.Errorf("%d rows are left after %d commands", head.Entries, commands)
 	}
 	if got := due(); len(got) != 0 {
 		t.Errorf("%d sweeps are due again", len(got))

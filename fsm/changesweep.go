@@ -36,7 +36,7 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 			superseded += row.SupersededBytes
 			return nil
 		})
-		stale := head.Rows - hold
+		stale := head.Entries - hold
 		if err != nil || stale < max(least.StaleChanges, hold) && superseded < max(least.SupersededBytes, live) {
 			return err
 		}

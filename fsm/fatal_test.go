@@ -97,7 +97,7 @@ func TestStorageErrorInApplyDies(t *testing.T) {
 	r := newRig(t)
 	r.setUp(10)
 	b := r.fsm.current.db.NewBatch()
-	b.PutChange(1, storage.Seq{Index: 1}, storage.Change{Namespace: 77, ID: "a"})
+	b.PutChanges(1, storage.Seq{Index: 1}, []storage.ChangeAt{{Change: storage.Change{Namespace: 77, ID: "a"}}})
 	must(t, b.Commit())
 	must(t, b.Close())
 	l := r.entry(&ChangeCollect{Store: 1, Until: storage.Seq{Index: 5}})

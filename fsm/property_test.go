@@ -378,7 +378,7 @@ func compareChanges(t failer, v *View, m *model) {
 		t.Fatalf("%v", err)
 	}
 	head, err := v.snapshot.ChangeHead(store.Num)
-	if want := (storage.ChangeHead{Rows: uint64(len(m.changes)), Horizon: m.horizon}); err != nil || head != want {
+	if want := (storage.ChangeHead{Entries: uint64(len(m.changes)), Horizon: m.horizon}); err != nil || head != want {
 		t.Fatalf("change head %+v, %v, want %+v", head, err, want)
 	}
 	page, err := v.Changes(testOrg, testStore, Cursor{}, 1000)

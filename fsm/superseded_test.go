@@ -81,7 +81,9 @@ func TestSupersededContents(t *testing.T) {
 // of the live records, and more than a bound.
 func TestChangeSweepIsDueByBytes(t *testing.T) {
 	r := &rig{t: t, dir: t.TempDir(), next: 10, wall: testWall}
-	r.opts = func(o *Options) { o.Bounds = Bounds{FlipRows: 1, ReconcileRows: 2, StaleChanges: 1000, SupersededBytes: 40} }
+	r.opts = func(o *Options) {
+		o.Bounds = Bounds{FlipRows: 1, ReconcileRows: 2, StaleChanges: 1000, SupersededBytes: 40}
+	}
 	r.open()
 	t.Cleanup(r.close)
 	r.setUp(1000)

@@ -1,6 +1,10 @@
 package fsm
 
-import "sync"
+import (
+	"sync"
+
+	"pipesync/storage"
+)
 
 // syncMemory is what a decoded sync is in, and what deciding about it takes, two
 // megabytes for a full batch. Whoever is done with the sync releases it for the next one.
@@ -15,6 +19,7 @@ type syncMemory struct {
 	ids   []string
 
 	contents []contentAt // of one namespace, that are to be written
+	changes  []storage.ChangeAt
 }
 
 var syncMemories = sync.Pool{New: func() any { return new(syncMemory) }}

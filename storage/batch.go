@@ -364,13 +364,15 @@ func (b *Batch) DeleteFingerprint(store StoreNum, ns NamespaceNum, gen Generatio
 	b.delete()
 }
 
-func (b *Batch) PutChange(store StoreNum, seq Seq, c Change) {
-	b.key = appendChangeKey(b.key[:0], store, seq)
-	put(b, c)
+// PutChanges writes a row of changes of the Raft entry at row.Index, at least one and
+// ChangesInRow at most, in the order of their offsets, none of which is beyond row.Offset.
+func (b *Batch) PutChanges(store StoreNum, row Seq, list []ChangeAt) {
+	b.key = appendChangeKey(b.key[:0], store, row)
+	put(b, changes(list))
 }
 
-func (b *Batch) DeleteChange(store StoreNum, seq Seq) {
-	b.key = appendChangeKey(b.key[:0], store, seq)
+func (b *Batch) DeleteChanges(store StoreNum, row Seq) {
+	b.key = appendChangeKey(b.key[:0], store, row)
 	b.delete()
 }
 

@@ -65,11 +65,10 @@ func benchUpdateCompactions(b *testing.B) {
 		before, cpu := writtenBytes(db), processorNanos(b)
 		for at := 0; at < updates; at += benchBatchRows {
 			batch := db.NewBatch()
-			for i := range benchBatchRows {
+			addRecords(batch, recordKinds, rng, uint64(compactionsBefore+at), benchBatchRows, func(i int) string {
 				// A step that has no factor in common with their number comes to all records.
-				id, seq := benchID((at+i)*7919%compactionsBefore), Seq{Index: uint64(compactionsBefore + at), Offset: uint32(i)}
-				addRecord(batch, recordKinds, rng, id, seq)
-			}
+				return benchID((at + i) * 7919 % compactionsBefore)
+			})
 			commit(b, batch)
 		}
 		restCompactions(db)
@@ -81,22 +80,29 @@ func benchUpdateCompactions(b *testing.B) {
 func loadRows(b *testing.B, db *DB, kinds []kind, rng *rand.Rand, from, to int) {
 	for at := from; at < to; at += benchBatchRows {
 		batch := db.NewBatch()
-		for i := range benchBatchRows {
-			addRecord(batch, kinds, rng, benchID(at+i), Seq{Index: uint64(at), Offset: uint32(i)})
-		}
+		addRecords(batch, kinds, rng, uint64(at), benchBatchRows, func(i int) string { return benchID(at + i) })
 		commit(b, batch)
 	}
 }
 
-func addRecord(batch *Batch, kinds []kind, rng *rand.Rand, id string, seq Seq) {
-	for _, k := range kinds {
-		switch k {
-		case kindFingerprint:
-			batch.PutFingerprint(1, 1, 1, id, benchFingerprint(rng, seq))
-		case kindContent:
-			batch.PutContent(1, 1, 1, seq, benchContent(rng))
-		case kindChange:
-			batch.PutChange(1, seq, Change{Namespace: 1, ID: id})
+// addRecords adds the rows of so many records of one Raft entry.
+func addRecords(batch *Batch, kinds []kind, rng *rand.Rand, index uint64, n int, id func(i int) string) {
+	var row []ChangeAt
+	for i := range n {
+		seq := Seq{index, uint32(i)}
+		for _, k := range kinds {
+			switch k {
+			case kindFingerprint:
+				batch.PutFingerprint(1, 1, 1, id(i), benchFingerprint(rng, seq))
+			case kindContent:
+				batch.PutContent(1, 1, 1, seq, benchContent(rng))
+			case kindChange:
+				row = append(row, ChangeAt{seq.Offset, Change{Namespace: 1, ID: id(i)}})
+				if len(row) == ChangesInRow || i == n-1 {
+					batch.PutChanges(1, seq, row)
+					row = row[:0]
+				}
+			}
 		}
 	}
 }

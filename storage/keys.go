@@ -86,7 +86,7 @@ var orgKinds = [...]kind{
 //	+------+-----------+--------+
 //	| kind | store u32 |                                           change head
 //	+------+-----------+-----------+------------+
-//	| kind | store u32 | index u64 | offset u32 |                  change
+//	| kind | store u32 | index u64 | offset u32 |                  changes
 //	+------+-----------+-----------+---+--------+
 //	| kind | store u32 | namespace u32 |                           namespace name
 //	+------+-----------+---------------+----------------+
@@ -273,7 +273,7 @@ type rowKey struct {
 	hash  KeyHash
 	id    RequestID
 	name  string // of an organization, a store or a namespace, of a pipeline, or the id of a key, a join token, a sync or a record
-	at    Seq    // of a change, or that a record has its content from
+	at    Seq    // of a row of changes, or that a record has its content from
 }
 
 // parseKey is the inverse of the append functions.

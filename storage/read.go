@@ -104,10 +104,12 @@ type Reader interface {
 		visit func(store StoreNum, ns NamespaceNum, gen Generation) error) error
 	// ChangeHead is zero where there is no such store.
 	ChangeHead(store StoreNum) (ChangeHead, error)
-	// ScanChanges visits at most limit change rows of a store in the order of
-	// their seqs, beginning strictly after `after`, those included that hold no
-	// longer.
+	// ScanChanges visits at most limit changes of a store in the order of their seqs,
+	// beginning strictly after `after`, those included that hold no longer.
 	ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error
+	// ScanChangeRows visits the rows, of ChangesInRow changes at most, that have all
+	// which are strictly after `after`, and maybe some before.
+	ScanChangeRows(store StoreNum, after Seq, visit func(row Seq, list []ChangeAt) error) error
 	// ScanRecords visits live records.
 	ScanRecords(store StoreNum, ns NamespaceNum, gen Generation, after string, limit int,
 		visit func(id string, f Fingerprint, c Content) error) error

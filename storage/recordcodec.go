@@ -56,20 +56,42 @@ func decodeFingerprint(key, value []byte) (f Fingerprint, err error) {
 	return f, nil
 }
 
-//	+---------+---------------+--------+
-//	| version | namespace u32 | id str |
-//	+---------+---------------+--------+
+// changes are those of one row.
+type changes []ChangeAt
 
-func (c Change) encode(w *writer) {
+//	+---------+----------+-------------------------------+-------------------+--------+
+//	| version | count u8 | offset − one more than that   | namespace uvarint | id str |   the last three
+//	|         |          | of the one before, uvarint    |                   |        |   for each change
+//	+---------+----------+-------------------------------+-------------------+--------+
+
+func (list changes) encode(w *writer) {
 	w.u8(rowVersion)
-	w.u32(uint32(c.Namespace))
-	w.str(c.ID)
+	w.u8(byte(len(list)))
+	next := uint32(0)
+	for i := range list {
+		c := &list[i]
+		w.uvarint(uint64(c.Offset - next))
+		w.uvarint(uint64(c.Namespace))
+		w.str(c.ID)
+		next = c.Offset + 1
+	}
 }
 
-func (c *Change) decode(r *reader) {
+func (list *changes) decode(r *reader) {
 	r.version(rowVersion)
-	c.Namespace = NamespaceNum(r.u32())
-	c.ID = r.str()
+	n := r.u8()
+	if n == 0 || n > ChangesInRow {
+		r.fail("%d changes", n)
+	}
+	for next := uint64(0); n > 0 && r.err == nil; n-- {
+		offset, ns := next+r.uvarint(), r.uvarint()
+		c := ChangeAt{uint32(offset), Change{NamespaceNum(ns), r.str()}}
+		if offset < next || uint64(c.Offset) != offset || uint64(c.Namespace) != ns {
+			r.fail("a number is too large")
+		}
+		*list = append(*list, c)
+		next = offset + 1
+	}
 }
 
 //	+---------+-----------+
@@ -86,20 +108,20 @@ func (g *Retired) decode(r *reader) {
 	g.After = r.str()
 }
 
-//	+---------+----------+-------------------+--------------------+
-//	| version | rows u64 | horizon index u64 | horizon offset u32 |
-//	+---------+----------+-------------------+--------------------+
+//	+---------+-------------+-------------------+--------------------+
+//	| version | entries u64 | horizon index u64 | horizon offset u32 |
+//	+---------+-------------+-------------------+--------------------+
 
 func (h ChangeHead) encode(w *writer) {
 	w.u8(rowVersion)
-	w.u64(h.Rows)
+	w.u64(h.Entries)
 	w.u64(h.Horizon.Index)
 	w.u32(h.Horizon.Offset)
 }
 
 func (h *ChangeHead) decode(r *reader) {
 	r.version(rowVersion)
-	h.Rows = r.u64()
+	h.Entries = r.u64()
 	h.Horizon = Seq{r.u64(), r.u32()}
 }
 

@@ -200,13 +200,24 @@ type Fingerprint struct {
 	BuriedAt int64
 }
 
-// Change is an entry of a store's change index (C), by (store, seq): the record
-// that changed then. It holds only as long as that record's fingerprint has the
-// same seq; what has changed again has a later entry.
+// Change is an entry of a store's change index (C): the record that changed at a
+// seq. It holds only as long as that record's fingerprint has the same seq; what has
+// changed again has a later entry.
 type Change struct {
 	Namespace NamespaceNum
 	ID        string
 }
+
+// ChangeAt is a change of a Raft entry that is known beside it.
+type ChangeAt struct {
+	Offset uint32
+	Change
+}
+
+// ChangesInRow is how many changes are in a row at most: of one Raft entry, in the order
+// of their offsets, by (store, seq). Seq is that of the last of them, or of one behind it
+// that was collected.
+const ChangesInRow = 64
 
 // Retired is a generation that is no longer live and whose fingerprints are still
 // there, by (store, namespace, generation): those of ids up to After are done
@@ -217,7 +228,7 @@ type Retired struct {
 
 // ChangeHead is what is known of a store's change index as a whole.
 type ChangeHead struct {
-	Rows uint64 // change rows, those included that hold no longer
+	Entries uint64 // those included that hold no longer
 	// Horizon is the newest seq of a tombstone that was collected; zero: none.
 	Horizon Seq
 }

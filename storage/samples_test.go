@@ -119,8 +119,11 @@ func samples() []sample {
 		{"namespace name", appendNamespaceNameKey(nil, 3, 4), encodeRow(namespaceName("articles/de"))},
 		{"retired", appendRetiredKey(nil, 3, 4, 5), encodeRow(Retired{After: record})},
 		{"deleted org", appendDeletedOrgKey(nil, 2), encodeRow(empty{})},
-		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(Change{Namespace: 4, ID: record})},
-		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Rows: 0x0102030405060708, Horizon: f.Changed})},
+		{"change", appendChangeKey(nil, 3, f.Changed), encodeRow(changes{
+			{7, Change{Namespace: 4, ID: record}}, {8, Change{Namespace: 4, ID: "next"}}, {4999, Change{Namespace: 1 << 20, ID: "last"}},
+		})},
+		{"change single", appendChangeKey(nil, 3, Seq{Index: 9}), encodeRow(changes{{0, Change{Namespace: 4, ID: record}}})},
+		{"change head", appendChangeHeadKey(nil, 3), encodeRow(ChangeHead{Entries: 0x0102030405060708, Horizon: f.Changed})},
 		{"fingerprint", appendFingerprintKey(nil, 3, 4, 5, record), encodeRow(f)},
 		{"fingerprint tombstone", appendFingerprintKey(nil, 3, 4, 5, "\x00\xff"), encodeRow(tombstone)},
 		{"content", appendContentKey(nil, 3, 4, 5, f.Changed), encodeRow(content)},
@@ -190,7 +193,7 @@ func recodeRow(k kind, value []byte) ([]byte, error) {
 	case kindRetired:
 		return recode[Retired](value)
 	case kindChange:
-		return recode[Change](value)
+		return recode[changes](value)
 	case kindChangeHead:
 		return recode[ChangeHead](value)
 	case kindFingerprint:

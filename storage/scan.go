@@ -1,6 +1,11 @@
 package storage
 
-import "github.com/cockroachdb/pebble/v2"
+import (
+	"errors"
+	"math"
+
+	"github.com/cockroachdb/pebble/v2"
+)
 
 // prefixIter gives an iterator over the keys that start with prefix, or, where
 // after isn't empty, over those of them that are greater than prefix‖after.
@@ -86,11 +91,43 @@ func (rs rows) ScanFingerprints(store StoreNum, ns NamespaceNum, gen Generation,
 }
 
 func (rs rows) ScanChanges(store StoreNum, after Seq, limit int, visit func(seq Seq, c Change) error) error {
+	if limit <= 0 {
+		return nil
+	}
+	err := rs.ScanChangeRows(store, after, func(row Seq, list []ChangeAt) error {
+		for i := range list {
+			seq := Seq{row.Index, list[i].Offset}
+			if seq.Compare(after) <= 0 {
+				continue
+			}
+			if err := visit(seq, list[i].Change); err != nil {
+				return err
+			}
+			if limit--; limit == 0 {
+				return errScanned
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errScanned) {
+		return nil
+	}
+	return err
+}
+
+// errScanned ends a scan that has visited as many as it may.
+var errScanned = errors.New("the limit is reached")
+
+func (rs rows) ScanChangeRows(store StoreNum, after Seq, visit func(row Seq, list []ChangeAt) error) error {
 	prefix := appendChangePrefix(nil, store)
 	from := string(appendChangeKey(nil, store, after)[len(prefix):])
-	return scan(rs, prefix, from, limit, func(seq string, c Change) error {
-		r := reader{b: []byte(seq), what: "key"}
-		return visit(Seq{r.u64(), r.u32()}, c)
+	return scan(rs, prefix, from, math.MaxInt, func(rest string, list changes) error {
+		r := reader{b: []byte(rest), what: "key"}
+		row := Seq{r.u64(), r.u32()}
+		if err := r.done(); err != nil {
+			return err
+		}
+		return visit(row, list)
 	})
 }
 

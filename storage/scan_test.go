@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -146,14 +147,27 @@ func TestScanChangesMatchesModel(t *testing.T) {
 		store += 2 // the rows of earlier rounds stay behind as neighbours
 		seqs := rapid.SliceOfNDistinct(anySeq, 0, 30, rapid.ID).Draw(t, "seqs")
 		b := db.NewBatch()
+		rows := map[uint64][]ChangeAt{} // by index
 		for _, seq := range seqs {
-			b.PutChange(store, seq, Change{Namespace: NamespaceNum(seq.Offset), ID: fmt.Sprint(seq)})
-			b.PutChange(store+1, seq, Change{})
-			gone := Seq{seq.Index, seq.Offset ^ 7}
-			b.PutChange(store, gone, Change{})
-			b.DeleteChange(store, gone)
+			rows[seq.Index] = append(rows[seq.Index], ChangeAt{seq.Offset, Change{Namespace: NamespaceNum(seq.Offset), ID: fmt.Sprint(seq)}})
 		}
-		b.PutChangeHead(store, ChangeHead{Rows: uint64(len(seqs))})
+		for index, list := range rows {
+			slices.SortFunc(list, func(a, b ChangeAt) int { return cmp.Compare(a.Offset, b.Offset) })
+			for len(list) > 0 {
+				n := rapid.IntRange(1, min(3, len(list))).Draw(t, "in a row")
+				row := Seq{index, list[n-1].Offset}
+				if n == len(list) && rapid.Bool().Draw(t, "one behind it is gone") {
+					row.Offset = math.MaxUint32
+				}
+				b.PutChanges(store, row, list[:n])
+				b.PutChanges(store+1, row, list[:n])
+				list = list[n:]
+			}
+			gone := Seq{index - 1, 77}
+			b.PutChanges(store, gone, []ChangeAt{{77, Change{ID: "gone"}}})
+			b.DeleteChanges(store, gone)
+		}
+		b.PutChangeHead(store, ChangeHead{Entries: uint64(len(seqs))})
 		commit(t, b)
 		bound := rapid.OneOf(rapid.Just(Seq{}), anySeq).Draw(t, "after")
 		limit := rapid.SampledFrom([]int{0, 1, 2, 7, 1000}).Draw(t, "limit")
@@ -174,7 +188,7 @@ func TestScanChangesMatchesModel(t *testing.T) {
 		if err != nil || !slices.Equal(got, want) {
 			t.Fatalf("scanned %v, %v, want %v", got, err, want)
 		}
-		if head, err := db.ChangeHead(store); err != nil || head.Rows != uint64(len(seqs)) {
+		if head, err := db.ChangeHead(store); err != nil || head.Entries != uint64(len(seqs)) {
 			t.Fatalf("head %+v, %v", head, err)
 		}
 	})

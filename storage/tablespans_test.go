@@ -12,9 +12,7 @@ func TestTablesHaveOneKindOfRecords(t *testing.T) {
 	for n := range uint64(3) {
 		b := db.NewBatch()
 		b.PutUsage(1, 1, Usage{Records: n}) // has a key before all of those
-		for i := range uint32(100) {
-			addRecord(b, recordKinds, rng, benchID(int(i)), Seq{n, i})
-		}
+		addRecords(b, recordKinds, rng, n, 100, benchID)
 		b.PutHistory(1, n, History{}) // and one behind
 		commit(t, b)
 		check(t, db.Flush())
