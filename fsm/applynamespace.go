@@ -1,9 +1,6 @@
 package fsm
 
 import (
-	"cmp"
-	"slices"
-
 	"pipesync/internal/planted"
 	"pipesync/storage"
 )
@@ -321,23 +318,15 @@ func (n *namespaceWriter) put(g storage.Generation, i uint32, seq storage.Seq) {
 		Changed:       seq,
 		Size:          op.size(),
 	})
-	n.entry.memory.contents = append(n.entry.memory.contents, contentAt{i, seq})
-}
-
-// contentAt is operation op's content, which belongs to a seq.
-type contentAt struct {
-	op  uint32
-	seq storage.Seq
+	n.entry.memory.contents.add(i, seq)
 }
 
 // putContents writes the contents in the order of their operations: that is that of their
 // keys, while records come in the order of ids, and Pebble takes up what ascends faster.
 func (n *namespaceWriter) putContents(g storage.Generation) {
-	contents := n.entry.memory.contents
-	slices.SortFunc(contents, func(a, b contentAt) int { return cmp.Compare(a.op, b.op) })
-	for _, c := range contents {
-		op := &n.entry.Operations[c.op]
-		n.batch.PutContent(n.store, n.row.Num, g, c.seq, storage.Content{
+	n.entry.memory.contents.take(func(i uint32, seq storage.Seq) {
+		op := &n.entry.Operations[i]
+		n.batch.PutContent(n.store, n.row.Num, g, seq, storage.Content{
 			Data:         op.Data,
 			File:         op.File,
 			SourceSystem: op.SourceSystem,
@@ -345,6 +334,5 @@ func (n *namespaceWriter) putContents(g storage.Generation) {
 			UpdatedAt:    op.UpdatedAt,
 			SyncID:       n.entry.SyncID,
 		})
-	}
-	n.entry.memory.contents = contents[:0]
+	})
 }

@@ -93,6 +93,7 @@ func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter
 	}
 	w.changes = zeroed(e.memory.changes, len(e.Operations))
 	e.memory.changes = w.changes
+	e.memory.contents.prepare(len(e.Operations))
 	return w, nil
 }
 

@@ -7,42 +7,57 @@ import (
 	"strings"
 )
 
-// idOrder is what mostly decides where an operation comes in the order of ids.
-type idOrder struct {
-	ns, op uint32
-	begin  uint64 // the id's bytes behind those with which all ids begin, as a number
-}
+// opBits are of the number of an operation.
+const opBits = 13
+
+const _ = uint(1<<opBits - MaxOperations) // there is room for all
 
 // lastOperations returns, in the order of (namespace, id), the operation that
 // decides about each record: the last that names it.
 func (w *syncWriter) lastOperations() []uint32 {
 	ops, memory := w.entry.Operations, w.entry.memory
-	order := memory.order[:0]
-	shared := sharedBytes(ops)
-	for i := range ops {
-		order = append(order, idOrder{w.entry.nsOf[i], uint32(i), beginOf(ops[i].ID[shared:])})
-	}
-	slices.SortFunc(order, func(a, b idOrder) int {
-		if a.ns != b.ns {
-			return cmp.Compare(a.ns, b.ns)
-		}
-		if a.begin != b.begin {
-			return cmp.Compare(a.begin, b.begin)
-		}
-		if c := strings.Compare(ops[a.op].ID, ops[b.op].ID); c != 0 {
-			return c
-		}
-		return cmp.Compare(b.op, a.op) // the last one first
-	})
+	order := w.idOrder()
 	last := memory.last[:0]
-	for i, o := range order {
-		if i > 0 && o.ns == order[i-1].ns && o.begin == order[i-1].begin && ops[o.op].ID == ops[order[i-1].op].ID {
+	for i, op := range order {
+		if i > 0 && w.entry.nsOf[op] == w.entry.nsOf[order[i-1]] && ops[op].ID == ops[order[i-1]].ID {
 			continue
 		}
-		last = append(last, o.op)
+		last = append(last, op)
 	}
-	memory.order, memory.last = order, last
+	memory.last = last
 	return last
+}
+
+// idOrder are the operations in the order of (namespace, id), and of one id the last one first.
+// Numbers are sorted several times as fast as strings: each has the beginning of an id, and
+// only where beginnings are equal ids are compared.
+func (w *syncWriter) idOrder() []uint32 {
+	ops, nsOf, memory := w.entry.Operations, w.entry.nsOf, w.entry.memory
+	begins := memory.begins[:0]
+	shared := sharedBytes(ops)
+	for i := range ops {
+		begins = append(begins, beginOf(ops[i].ID[shared:])>>opBits<<opBits|uint64(i))
+	}
+	slices.Sort(begins)
+	order := memory.order[:0]
+	for _, begin := range begins {
+		order = append(order, uint32(begin&(1<<opBits-1)))
+	}
+	for from, to := 0, 1; from < len(order); from, to = to, to+1 {
+		for to < len(order) && begins[to]>>opBits == begins[from]>>opBits {
+			to++
+		}
+		if to > from+1 {
+			slices.SortFunc(order[from:to], func(a, b uint32) int {
+				return cmp.Or(strings.Compare(ops[a].ID, ops[b].ID), cmp.Compare(b, a))
+			})
+		}
+	}
+	if slices.ContainsFunc(nsOf, func(ns uint32) bool { return ns != nsOf[0] }) {
+		slices.SortStableFunc(order, func(a, b uint32) int { return cmp.Compare(nsOf[a], nsOf[b]) })
+	}
+	memory.begins, memory.order = begins, order
+	return order
 }
 
 // sharedBytes is with how many bytes all ids begin alike.

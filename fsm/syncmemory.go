@@ -13,12 +13,13 @@ type syncMemory struct {
 	operations []Operation
 	nsOf       []uint32
 
-	order []idOrder
-	last  []uint32
-	old   []oldRow
-	ids   []string
+	begins []uint64
+	order  []uint32
+	last   []uint32
+	old    []oldRow
+	ids    []string
 
-	contents []contentAt // of one namespace, that are to be written
+	contents contentOrder // of one namespace, that are to be written
 	changes  []storage.ChangeAt
 }
 

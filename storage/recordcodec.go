@@ -1,6 +1,9 @@
 package storage
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // flagTombstone is the only flag of a fingerprint.
 const flagTombstone byte = 1 << 0
@@ -46,8 +49,28 @@ func (f *Fingerprint) decode(r *reader) {
 	}
 }
 
+// fingerprintHead are the bytes of a fingerprint before what a record's and a tombstone's
+// differ in, and liveHead those before the size of a record's.
+const (
+	fingerprintHead = 2 + 8 + 8 + 4
+	liveHead        = fingerprintHead + 16
+)
+
 // decodeFingerprint is decodeRow for those who have many.
 func decodeFingerprint(key, value []byte) (f Fingerprint, err error) {
+	// Nearly all are of live records, with a size of two bytes at most. What is anything
+	// else, or wrong, is for decode.
+	if n := len(value) - liveHead; (n == 1 && value[liveHead] < 0x80 || n == 2 && value[liveHead] >= 0x80 && value[liveHead+1]-1 < 0x7f) &&
+		value[0] == rowVersion && value[1] == 0 {
+		f.SyncTimestamp = int64(binary.BigEndian.Uint64(value[2:]))
+		f.Changed = Seq{binary.BigEndian.Uint64(value[10:]), binary.BigEndian.Uint32(value[18:])}
+		f.Hash = Hash(value[fingerprintHead:liveHead])
+		f.Size = uint32(value[liveHead])
+		if n == 2 {
+			f.Size = f.Size&0x7f | uint32(value[liveHead+1])<<7
+		}
+		return f, nil
+	}
 	r := reader{b: value, what: "value"}
 	f.decode(&r)
 	if err := r.done(); err != nil {
