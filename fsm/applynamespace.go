@@ -219,9 +219,9 @@ func (n *namespaceWriter) incremental() {
 }
 
 // supersede says what becomes of the content of a record that has another one now, or
-// none. What was deleted goes at once. What was replaced goes with its change: there are
-// many of these, all over the contents, and those of changes that follow one another are
-// deleted at a third of the cost.
+// none. What was deleted goes at once. What was replaced goes with its change, side by side
+// with others: tombstones all over the contents would have them merged again and again
+// (ADR 35).
 func (n *namespaceWriter) supersede(op *Operation, old storage.Fingerprint) {
 	if op.Action == Delete {
 		n.batch.DeleteContent(n.store, n.row.Num, n.row.Live, old.Changed)

@@ -20,7 +20,7 @@ type ChangeSweep struct {
 // retired, the changes of its records hold still, and there is no telling.
 func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 	var due []*ChangeSweep
-	least := v.fsm.opts.Bounds
+	bounds := &v.fsm.opts.Bounds
 	err := v.eachStore(func(store storage.StoreNum) error {
 		if pending, err := anyRetired(v.snapshot, store, 0); err != nil || pending {
 			return err
@@ -37,7 +37,7 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 			return nil
 		})
 		stale := head.Entries - hold
-		if err != nil || stale < max(least.StaleChanges, hold) && superseded < max(least.SupersededBytes, live) {
+		if err != nil || stale < max(bounds.StaleChanges, hold) && superseded < max(bounds.SupersededBytes, live) {
 			return err
 		}
 		due = append(due, &ChangeSweep{store: store})

@@ -45,15 +45,15 @@ const (
 	// first level below lies between it and the last in size (ADR 28). Pebble merges L0
 	// once it is half as deep as its threshold says. Full refreshes and loads come in
 	// bursts: commits wait for compactions only later.
-	l0CompactThreshold = 20
-	l0StopSublevels    = 32
+	l0CompactThreshold = 32
+	l0StopSublevels    = 48
 	levelBaseBytes     = 192 << 20
 
 	// A second compaction runs only when the first can't keep up.
 	minCompactions = 1
 	maxCompactions = 2
 	// So deep is L0 then.
-	l0SecondCompaction = 20
+	l0SecondCompaction = 32
 
 	openFilesMax = 1000
 
