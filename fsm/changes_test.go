@@ -140,6 +140,9 @@ func TestChangeSweep(t *testing.T) {
 	if len(sweeps) != 1 {
 		t.Fatalf("%d sweeps are due", len(sweeps))
 	}
+	if got := sweeps[0].Haste(); got != 1 {
+		t.Errorf("haste %d where just enough is due", got)
+	}
 	commands := 0
 	for s := sweeps[0]; !s.Done(); {
 		v := r.view()

@@ -12,6 +12,8 @@ type ChangeSweep struct {
 	store storage.StoreNum
 	after storage.Seq // the entries up to here are done with
 	done  bool
+	held  uint64 // entries that held when it began, or the fewest that make one due
+	haste uint64
 }
 
 // ChangeSweeps returns at most limit sweeps that are due. A store is due when half of its
@@ -40,7 +42,9 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 		if err != nil || stale < max(bounds.StaleChanges, hold) && superseded < max(bounds.SupersededBytes, live) {
 			return err
 		}
-		due = append(due, &ChangeSweep{store: store})
+		s := &ChangeSweep{store: store, held: max(bounds.StaleChanges, hold), haste: superseded / max(bounds.SupersededBytes, live, 1)}
+		s.hurry(head)
+		due = append(due, s)
 		if len(due) >= limit {
 			return errListFull
 		}
@@ -55,6 +59,16 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 // Done says that the sweep is at its end: Next has nothing more to give.
 func (s *ChangeSweep) Done() bool { return s.done }
 
+// hurry takes note of how much there is to remove.
+func (s *ChangeSweep) hurry(head storage.ChangeHead) {
+	s.haste = max(s.haste, (head.Entries-min(s.held, head.Entries))/max(s.held, 1))
+}
+
+// Haste is how many times as fast as usual the sweep is to go on: the square of how many times
+// as much there is to remove as makes one due. So sweeps keep up with any number of updates
+// that clients make, with not much more left than that.
+func (s *ChangeSweep) Haste() uint64 { return max(s.haste*s.haste, 1) }
+
 // Next goes on in v, a view that isn't older than the last, and returns the next
 // command to propose, under a request id, or nil where this step found nothing.
 func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
@@ -62,6 +76,11 @@ func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
 	if err != nil {
 		return nil, err
 	}
+	head, err := v.snapshot.ChangeHead(s.store)
+	if err != nil {
+		return nil, err
+	}
+	s.hurry(head)
 	s.done = len(list) < MaxCollectRows
 	c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
 	for i := range list {

@@ -101,6 +101,19 @@ func TestChangeSweepIsDueByBytes(t *testing.T) {
 	due("40 bytes superseded", 0)
 	r.mustApply(newSync(Incremental, tenOf("1234")...))
 	due("80 bytes superseded", 1)
+	haste := func(want uint64) {
+		t.Helper()
+		sweeps := inView(r, func(v *View) ([]*ChangeSweep, error) { return v.ChangeSweeps(10) })
+		if got := sweeps[0].Haste(); got != want {
+			t.Errorf("haste %d, want %d", got, want)
+		}
+	}
+	haste(1)
+	for range 4 {
+		r.mustApply(newSync(Incremental, tenOf("5678")...))
+		r.mustApply(newSync(Incremental, tenOf("1234")...))
+	}
+	haste(36) // 400 bytes beside 60
 	r.mustApply(&ChangeCollect{Store: 1, Until: storage.Seq{Index: math.MaxUint64}})
 	due("collected", 0)
 	r.mustApply(newSync(FullRefresh, upsert("n", "c0", "1")))

@@ -41,7 +41,7 @@ type Pace struct {
 // DefaultPace is a node's.
 var DefaultPace = Pace{
 	Collect:      10 * time.Minute,
-	Changes:      time.Minute,
+	Changes:      10 * time.Second,
 	Reconcile:    time.Second,
 	Gap:          100 * time.Millisecond,
 	ReconcileGap: 25 * time.Millisecond,
@@ -93,6 +93,9 @@ type sweep interface {
 	Done() bool
 	Next(v *fsm.View, id fsm.RequestID) (fsm.Command, error)
 }
+
+// hasty is a sweep that can have more to do than usual.
+type hasty interface{ Haste() uint64 }
 
 // upkeep is work that the leader has to do from time to time. What is due, fsm
 // decides; every node does it by an entry.
@@ -153,7 +156,11 @@ func (u *upkeep) round(ctx context.Context) error {
 			if err := u.step(ctx, s); err != nil {
 				return err
 			}
-			if err := pause(ctx, u.gap); err != nil {
+			gap := u.gap
+			if s, may := s.(hasty); may {
+				gap /= time.Duration(s.Haste())
+			}
+			if err := pause(ctx, gap); err != nil {
 				return err
 			}
 		}

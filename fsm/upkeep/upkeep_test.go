@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -191,4 +192,32 @@ func TestUpkeepReconciles(t *testing.T) {
 	if c.proposed != 11 { // 5001 rows, the tombstone of newCollecting among them
 		t.Errorf("%d proposals", c.proposed)
 	}
+}
+
+// hurried is a sweep of so many steps that propose nothing.
+type hurried struct{ steps, haste uint64 }
+
+func (h *hurried) Done() bool    { return h.steps == 0 }
+func (h *hurried) Haste() uint64 { return h.haste }
+func (h *hurried) Next(*fsm.View, fsm.RequestID) (fsm.Command, error) {
+	h.steps--
+	return nil, nil
+}
+
+// A sweep that has more to do pauses for less.
+func TestUpkeepHurries(t *testing.T) {
+	c := newCollecting(t)
+	synctest.Test(t, func(t *testing.T) {
+		for haste, want := range map[uint64]time.Duration{1: 400 * time.Millisecond, 4: 100 * time.Millisecond} {
+			c.gap = 100 * time.Millisecond
+			c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{&hurried{4, haste}}, nil }
+			began := time.Now()
+			if err := c.round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("with haste %d: %v, want %v", haste, took, want)
+			}
+		}
+	})
 }
