@@ -85,15 +85,21 @@ func benchmarkApply(b *testing.B, rounds int, make func(n int) *Sync) {
 	b.ReportMetric(float64(records)/b.Elapsed().Seconds(), "records/s")
 }
 
-// BenchmarkApplyReconcile goes through 300,000 records that a refresh has removed: each entry
-// is what those behind it wait for.
-func BenchmarkApplyReconcile(b *testing.B) {
-	const batches = 60
+// newNode is a rig with a node's bounds and cache.
+func newNode(b *testing.B) *rig {
 	r := &rig{t: b, dir: b.TempDir(), next: 10, wall: testWall}
 	r.opts = func(o *Options) { o.Bounds, o.CacheBytes = Bounds{}, 0 }
 	r.open()
 	b.Cleanup(r.close)
 	r.setUp(MaxRequestsPerWindow)
+	return r
+}
+
+// BenchmarkApplyReconcile goes through 300,000 records that a refresh has removed: each entry
+// is what those behind it wait for.
+func BenchmarkApplyReconcile(b *testing.B) {
+	const batches = 60
+	r := newNode(b)
 	var each []time.Duration
 	for n := range b.N {
 		b.StopTimer()
@@ -114,9 +120,13 @@ func BenchmarkApplyReconcile(b *testing.B) {
 			}
 		}
 	}
-	slices.Sort(each)
-	b.ReportMetric(float64(each[len(each)/2].Microseconds()), "median-µs/entry")
+	reportMedian(b, each, "entry")
 	b.ReportMetric(float64(len(each))/float64(b.N), "entries/op")
+}
+
+func reportMedian(b *testing.B, times []time.Duration, of string) {
+	slices.Sort(times)
+	b.ReportMetric(float64(times[len(times)/2].Microseconds()), "median-µs/"+of)
 }
 
 func inView[T any](r *rig, ask func(*View) (T, error)) T {
@@ -168,11 +178,7 @@ func BenchmarkKey(b *testing.B) {
 // were updated once, in another order: each entry is what those behind it wait for.
 func BenchmarkApplyChangeCollect(b *testing.B) {
 	const batches = 60
-	r := &rig{t: b, dir: b.TempDir(), next: 10, wall: testWall}
-	r.opts = func(o *Options) { o.Bounds, o.CacheBytes = Bounds{}, 0 }
-	r.open()
-	b.Cleanup(r.close)
-	r.setUp(MaxRequestsPerWindow)
+	r := newNode(b)
 	var each, looks []time.Duration
 	for n := range b.N {
 		b.StopTimer()
@@ -203,9 +209,7 @@ func BenchmarkApplyChangeCollect(b *testing.B) {
 			}
 		}
 	}
-	slices.Sort(each)
-	slices.Sort(looks)
-	b.ReportMetric(float64(each[len(each)/2].Microseconds()), "median-µs/entry")
-	b.ReportMetric(float64(looks[len(looks)/2].Microseconds()), "median-µs/look")
+	reportMedian(b, each, "entry")
+	reportMedian(b, looks, "look")
 	b.ReportMetric(float64(len(each))/float64(b.N), "entries/op")
 }

@@ -40,29 +40,16 @@ func BenchmarkCompactions(b *testing.B) {
 var recordKinds = []kind{kindFingerprint, kindContent, kindChange}
 
 func benchCompactions(b *testing.B, kinds []kind) {
-	for b.Loop() {
-		db := openTemp(b, Options{})
-		rng := rand.New(rand.NewPCG(1, 2))
-		loadRows(b, db, kinds, rng, 0, compactionsBefore)
-		restCompactions(db)
-		before, cpu := writtenBytes(db), processorNanos(b)
+	measureCompactions(b, kinds, compactionsMeasured, func(db *DB, rng *rand.Rand) {
 		loadRows(b, db, kinds, rng, compactionsBefore, compactionsBefore+compactionsMeasured)
-		restCompactions(db)
-		b.ReportMetric(float64(processorNanos(b)-cpu)/1e3/compactionsMeasured, "cpu-µs/record")
-		b.ReportMetric(float64(writtenBytes(db)-before)/compactionsMeasured, "written-B/record")
-	}
+	})
 }
 
 // benchUpdateCompactions gives each of the records before other content, twice, and deletes
 // none: that is left to who collects changes.
 func benchUpdateCompactions(b *testing.B) {
 	const updates = 2 * compactionsBefore
-	for b.Loop() {
-		db := openTemp(b, Options{})
-		rng := rand.New(rand.NewPCG(1, 2))
-		loadRows(b, db, recordKinds, rng, 0, compactionsBefore)
-		restCompactions(db)
-		before, cpu := writtenBytes(db), processorNanos(b)
+	measureCompactions(b, recordKinds, updates, func(db *DB, rng *rand.Rand) {
 		for at := 0; at < updates; at += benchBatchRows {
 			batch := db.NewBatch()
 			addRecords(batch, recordKinds, rng, uint64(compactionsBefore+at), benchBatchRows, func(i int) string {
@@ -71,9 +58,22 @@ func benchUpdateCompactions(b *testing.B) {
 			})
 			commit(b, batch)
 		}
+	})
+}
+
+// measureCompactions says what each of so many records costs that are written on top of those
+// before.
+func measureCompactions(b *testing.B, kinds []kind, records int, write func(db *DB, rng *rand.Rand)) {
+	for b.Loop() {
+		db := openTemp(b, Options{})
+		rng := rand.New(rand.NewPCG(1, 2))
+		loadRows(b, db, kinds, rng, 0, compactionsBefore)
 		restCompactions(db)
-		b.ReportMetric(float64(processorNanos(b)-cpu)/1e3/updates, "cpu-µs/record")
-		b.ReportMetric(float64(writtenBytes(db)-before)/updates, "written-B/record")
+		before, cpu := writtenBytes(db), processorNanos(b)
+		write(db, rng)
+		restCompactions(db)
+		b.ReportMetric(float64(processorNanos(b)-cpu)/1e3/float64(records), "cpu-µs/record")
+		b.ReportMetric(float64(writtenBytes(db)-before)/float64(records), "written-B/record")
 	}
 }
 
