@@ -65,7 +65,7 @@ func (s *server) addGossipKey(c *call, command *fsm.GossipKeyAdd) (*fsm.Result, 
 	}
 	ctx, cancel := c.within(s.Limits.SyncTimeout)
 	defer cancel()
-	result, err := s.proposeOnce(ctx, body)
+	result, err := s.proposeOnce(ctx, body, nil)
 	if errors.Is(err, cluster.ErrOutcomeUnknown) {
 		f := asFailure(err)
 		f.unsafeRetry = true // would rotate to another key

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"pipesync/cluster"
@@ -114,4 +116,73 @@ func TestUnknownUntilTheDeadline(t *testing.T) {
 	e := newEdge(t, shortSyncs)
 	e.cluster.propose = func(context.Context, []byte) ([]byte, error) { return lost(nil) }
 	e.sync(goodSync).want(503, codeOutcomeUnknown)
+}
+
+// pushOf is a sync of records that have some hundred bytes of their version.
+func pushOf(version string) string {
+	var ops []string
+	for i := range 20 {
+		ops = append(ops, fmt.Sprintf(`{"action":"upsert","id":"%d","namespace":"n","data":{"v":"%s"}}`, i, strings.Repeat(version, 200)))
+	}
+	return `{"organization_id":"org_acme","sync_mode":"incremental","operations":[` + strings.Join(ops, ",") + `]}`
+}
+
+// TestOmittedContents: what is pushed again is proposed without its contents, and with them
+// where the state has moved on meanwhile; the client notices nothing of it.
+func TestOmittedContents(t *testing.T) {
+	type step = func([]byte) ([]byte, error)
+	for name, tc := range map[string]struct {
+		pushed  string
+		steps   func(overtaken step) []step
+		updated int
+		want    []bool // of each proposal: it omits contents
+	}{
+		"other contents":       {"b", func(step) []step { return nil }, 20, []bool{false}},
+		"the same":             {"a", func(step) []step { return nil }, 0, []bool{true}},
+		"the same, twice":      {"a", func(step) []step { return []step{lost} }, 0, []bool{true, true}},
+		"overtaken":            {"a", func(o step) []step { return []step{o} }, 1, []bool{true, false}},
+		"lost, then overtaken": {"a", func(o step) []step { return []step{lost, o, lost} }, 1, []bool{true, true, false, false}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEdge(t)
+			e.sync(pushOf("a")).want(200, "")
+			proposed := lossy(e, tc.steps(func(body []byte) ([]byte, error) {
+				goOn := e.cluster.propose
+				e.cluster.propose = nil
+				e.push(`{"action":"upsert","id":"7","namespace":"n","data":{"v":"new"}}`)
+				e.cluster.propose = goOn
+				return e.log.apply(body)
+			})...)
+			var reply struct {
+				Details struct {
+					Updated   int `json:"updated"`
+					Unchanged int `json:"unchanged"`
+				} `json:"details"`
+			}
+			e.sync(pushOf(tc.pushed)).want(200, "").decode(&reply)
+			if d := reply.Details; d.Updated != tc.updated || d.Unchanged != 20-tc.updated {
+				t.Errorf("%+v", reply)
+			}
+			var got []bool
+			for _, body := range *proposed {
+				h, err := fsm.DecodeHeader(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, h.OmittedBytes > 0)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("proposals omit contents: %v, want %v", got, tc.want)
+			}
+			var record struct {
+				Data struct {
+					V string `json:"v"`
+				} `json:"data"`
+			}
+			e.do("GET", "/v1/vector-stores/vs_main/namespaces/n/records/7", "").want(200, "").decode(&record)
+			if record.Data.V != strings.Repeat(tc.pushed, 200) {
+				t.Errorf("record %+v", record)
+			}
+		})
+	}
 }

@@ -96,11 +96,10 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 	if key != "" {
 		command.SetIdempotencyKey(syncRoute, key)
 	}
-	encoded, err := fsm.Encode(command)
-	if err != nil {
-		return nil, fmt.Errorf("encoding a sync: %w", err)
+	if err := s.State.OmitContents(command); err != nil {
+		return nil, err
 	}
-	result, err := s.proposeOnce(ctx, encoded)
+	result, err := s.proposeSync(ctx, command)
 	if errors.Is(err, cluster.ErrOutcomeUnknown) {
 		f := asFailure(err)
 		// With neither, a later writer could be undone.
@@ -109,6 +108,29 @@ func (s *server) sync(c *call) (*fsm.Result, error) {
 		return nil, f
 	}
 	return result, err
+}
+
+// proposeSync proposes a sync without the contents that it omits, and with them where the
+// state hasn't got them.
+func (s *server) proposeSync(ctx context.Context, command *fsm.Sync) (*fsm.Result, error) {
+	encode := func() ([]byte, error) {
+		body, err := fsm.Encode(command)
+		if err != nil {
+			return nil, fmt.Errorf("encoding a sync: %w", err)
+		}
+		return body, nil
+	}
+	body, err := encode()
+	if err != nil {
+		return nil, err
+	}
+	if command.OmittedBytes == 0 {
+		return s.proposeOnce(ctx, body, nil)
+	}
+	return s.proposeOnce(ctx, body, func() ([]byte, error) {
+		command.RestoreContents()
+		return encode()
+	})
 }
 
 // readSync reads and checks the body of a sync.

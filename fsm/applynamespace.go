@@ -56,12 +56,7 @@ func (n *namespaceWriter) read() error {
 			return err
 		}
 	}
-	ids := n.entry.memory.ids[:0]
-	for _, op := range n.last {
-		ids = append(ids, n.entry.Operations[op].ID)
-	}
-	n.entry.memory.ids = ids
-	return n.db.Fingerprints(n.store, n.row.Num, n.row.Live, ids,
+	return n.db.Fingerprints(n.store, n.row.Num, n.row.Live, n.entry.idsOf(n.last),
 		func(i int, f storage.Fingerprint, found bool) error {
 			n.old[i] = oldRow{f, found}
 			return nil
@@ -110,6 +105,8 @@ func (n *namespaceWriter) judge() Outcome {
 			n.skipped[n.entry.Operations[n.last[i]].ID] = true
 		case forgotten && !old.found:
 			outcome = SyncTooOld
+		case outcome == OK && n.entry.Operations[n.last[i]].Omitted && !old.sameAs(&n.entry.Operations[n.last[i]]):
+			outcome = ContentsOmitted
 		}
 	}
 	return outcome

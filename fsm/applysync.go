@@ -101,7 +101,7 @@ func newSyncWriter(tx *transaction, e *syncEntry, check *syncCheck) (*syncWriter
 func (w *syncWriter) plan(check *syncCheck) (Outcome, error) {
 	rows := check.namespaces
 	w.settleTimestamp(rows)
-	last := w.lastOperations()
+	last := w.entry.lastOperations()
 	memory := w.entry.memory
 	memory.old = zeroed(memory.old, len(last))
 	old := memory.old
@@ -123,6 +123,10 @@ func (w *syncWriter) plan(check *syncCheck) (Outcome, error) {
 			part.tally()
 		case SyncTooOld, ReconcileBacklog: // what other namespaces decide comes first
 			outcome = verdict
+		case ContentsOmitted: // what is refused anyhow needs no contents
+			if outcome == OK {
+				outcome = verdict
+			}
 		default:
 			return verdict, nil
 		}

@@ -78,6 +78,7 @@ type Operation struct {
 	Namespace    string
 	ID           string
 	Hash         storage.Hash // of the content; see ContentHash. Zero for a Delete
+	Omitted      bool         // the content isn't in the entry, but for its hash; see FSM.OmitContents
 	Data         []byte
 	File         []byte
 	SourceSystem []byte
@@ -106,6 +107,8 @@ type Sync struct {
 	Checkpoint   *Checkpoint // nil: none
 	Idempotency  Idempotency
 	Operations   []Operation
+	// OmittedBytes are those that the contents of Omitted operations would have in the entry.
+	OmittedBytes uint32
 }
 
 // Checkpoint is how far a pipeline has got. State is JSON that nobody but the

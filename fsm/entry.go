@@ -56,7 +56,8 @@ type Header struct {
 	Checkpoint   *Checkpoint // its State aliases the body
 	Idempotency  Idempotency
 	OpCount      int // operations
-	RawBytes     int // length of the operations block when decompressed
+	RawBytes     int // of the operations with all contents, decompressed
+	OmittedBytes int // of them, those of contents that the entry omits
 }
 
 // Command is what an entry's body says: a pointer to one of the structs of

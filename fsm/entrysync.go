@@ -23,8 +23,10 @@ import (
 //	flag 4 = has an idempotency key: its hash (32) and the request's (32) lie between the sync id and the operation count
 //	flag 8 = has a guard: thousandths of a percent (4), behind those
 //	flag 16 = has a checkpoint: pipeline (text) and state (text), behind that
+//	flag 32 = contents are omitted: their bytes (4), behind that
 //
-// The s2 block holds, raw length bytes when decompressed:
+// The raw length is of the operations with all contents. The s2 block holds, when
+// decompressed, so many bytes without those that are omitted:
 //
 //	┌─────────────────┬────────────────┬─────────────┬──────────────────────┬──────────────┐
 //	│ namespace count │ names, in the  │ byte length │ ids of all operations│ operations … │
@@ -38,7 +40,7 @@ import (
 //	│ flags │ index in the names │ id length │ hash, only of  │ data, file, source, created,     │
 //	│   1   │      uvarint       │  uvarint  │ an upsert   16 │ updated: text, each if its flag  │
 //	└───────┴────────────────────┴───────────┴────────────────┴──────────────────────────────────┘
-//	flag bits 0-1 = action, 2..6 = data, file, source, created, updated present; bit 7 is 0
+//	flag bits 0-1 = action, 2..6 = data, file, source, created, updated present; 7 = they are omitted
 //
 // The ids lie together so that the decoder makes one string of them all.
 const (
@@ -47,8 +49,10 @@ const (
 	syncFlagKeyed      = 4
 	syncFlagGuarded    = 8
 	syncFlagCheckpoint = 16
+	syncFlagOmitted    = 32
 	syncFixedBytes     = 18 + 4
 	idempotencyBytes   = 64
+	omittedBytes       = 4
 
 	opActionMask = 0b11
 	opHasData    = 1 << 2
@@ -56,7 +60,7 @@ const (
 	opHasSource  = 1 << 4
 	opHasCreated = 1 << 5
 	opHasUpdated = 1 << 6
-	opUnused     = 1 << 7
+	opOmitted    = 1 << 7
 	opMinBytes   = 4 // a delete: flags, namespace, id length, and a byte of id
 
 	pooledRawBytes = 4 << 20 // larger raw buffers aren't kept
@@ -76,7 +80,7 @@ func (s *Sync) encode() ([]byte, error) {
 	if s.Checkpoint != nil {
 		checkpointBytes = 2*binary.MaxVarintLen32 + len(s.Checkpoint.Pipeline) + len(s.Checkpoint.State)
 	}
-	fields := checkpointBytes + syncFixedBytes + idempotencyBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
+	fields := checkpointBytes + syncFixedBytes + idempotencyBytes + omittedBytes + 4*binary.MaxVarintLen16 + len(s.Org) + len(s.KeyID) + len(s.Store) + len(s.SyncID)
 	e := beginEntry(KindSync, s.RequestID, fields+s2.MaxEncodedLen(len(raw)))
 	var flags byte
 	if s.HasTimestamp {
@@ -93,6 +97,9 @@ func (s *Sync) encode() ([]byte, error) {
 	}
 	if s.Checkpoint != nil {
 		flags |= syncFlagCheckpoint
+	}
+	if s.OmittedBytes > 0 {
+		flags |= syncFlagOmitted
 	}
 	e.u8(flags)
 	e.u8(byte(s.Mode))
@@ -112,8 +119,11 @@ func (s *Sync) encode() ([]byte, error) {
 		e.text(s.Checkpoint.Pipeline)
 		e.textBytes(s.Checkpoint.State)
 	}
+	if s.OmittedBytes > 0 {
+		e.u32(s.OmittedBytes)
+	}
 	e.u32(uint32(len(s.Operations)))
-	e.u32(uint32(len(raw)))
+	e.u32(uint32(len(raw)) + s.OmittedBytes)
 	block := s2.Encode(e.b[len(e.b):], raw)
 	e.b = e.b[:len(e.b)+len(block)]
 	if cap(raw) <= pooledRawBytes {
@@ -139,10 +149,14 @@ func planSync(s *Sync) (*syncPlan, error) {
 	p := &syncPlan{nsOf: make([]uint32, len(s.Operations))}
 	index := make(map[string]uint32)
 	var last uint32
+	omitted := 0
 	for i := range s.Operations {
 		op := &s.Operations[i]
 		if err := checkOperation(op); err != nil {
 			return nil, fmt.Errorf("operation %d: %w", i, err)
+		}
+		if op.Omitted {
+			omitted++
 		}
 		if len(p.names) == 0 || p.names[last] != op.Namespace {
 			n, ok := index[op.Namespace]
@@ -159,8 +173,11 @@ func planSync(s *Sync) (*syncPlan, error) {
 		p.rawBytes += 1 + uvarintLen(uint64(last)) + uvarintLen(uint64(len(op.ID))) + op.contentBytes()
 	}
 	p.rawBytes += uvarintLen(uint64(len(p.names))) + textLen(p.idBytes)
-	if p.rawBytes > MaxRawBytes {
-		return nil, fmt.Errorf("operations have %d bytes, at most %d", p.rawBytes, MaxRawBytes)
+	if bytes := p.rawBytes + int(s.OmittedBytes); bytes > MaxRawBytes {
+		return nil, fmt.Errorf("operations have %d bytes, at most %d", bytes, MaxRawBytes)
+	}
+	if err := checkOmitted(s.Mode, omitted, int(s.OmittedBytes)); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -196,13 +213,19 @@ func (p *syncPlan) appendRaw(dst []byte, s *Sync) []byte {
 	return e.b
 }
 
-// content lists the optional fields in the order of their flags.
+// content lists the optional fields in the order of their flags; none where they are omitted.
 func (op *Operation) content() [5][]byte {
+	if op.Omitted {
+		return [5][]byte{}
+	}
 	return [5][]byte{op.Data, op.File, op.SourceSystem, op.CreatedAt, op.UpdatedAt}
 }
 
 func (op *Operation) flags() byte {
 	flags := byte(op.Action)
+	if op.Omitted {
+		flags |= opOmitted
+	}
 	for i, field := range op.content() {
 		if field != nil {
 			flags |= opHasData << i
@@ -257,6 +280,18 @@ func checkCheckpoint(c *Checkpoint) error {
 		return fmt.Errorf("a checkpoint's state has %d bytes, want 1..%d", n, MaxCheckpointBytes)
 	}
 	return checkName("pipeline", c.Pipeline)
+}
+
+// checkOmitted: each content that is omitted has some bytes. A full refresh writes all of its
+// records into a new generation, and so has them all.
+func checkOmitted(m Mode, operations, bytes int) error {
+	if bytes < operations || (bytes == 0) != (operations == 0) {
+		return fmt.Errorf("%d contents of %d bytes are omitted", operations, bytes)
+	}
+	if operations > 0 && m != Incremental {
+		return errors.New("a full refresh omits contents")
+	}
+	return nil
 }
 
 func checkMode(m Mode, operations int) error {

@@ -12,14 +12,14 @@ type syncEntry struct {
 	Sync
 	names    []string // distinct namespaces, in the order of first use
 	nsOf     []uint32 // per operation, its index in names
-	rawBytes int      // length of the operations block when decompressed
+	rawBytes int      // of the operations with all contents, decompressed
 	memory   *syncMemory
 }
 
 // decodeSyncFields reads the plain fields and leaves d at the s2 block.
 func (h *Header) decodeSyncFields(d *decoder) {
 	flags := d.u8("flags")
-	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed|syncFlagGuarded|syncFlagCheckpoint) != 0 {
+	if flags&^(syncFlagTimestamp|syncFlagReject|syncFlagKeyed|syncFlagGuarded|syncFlagCheckpoint|syncFlagOmitted) != 0 {
 		d.fail("flags %#x", flags)
 	}
 	if flags&syncFlagReject != 0 {
@@ -48,6 +48,11 @@ func (h *Header) decodeSyncFields(d *decoder) {
 			d.fail("an empty checkpoint")
 		}
 	}
+	if flags&syncFlagOmitted != 0 {
+		if h.OmittedBytes = d.count("bytes of omitted contents", MaxRawBytes); h.OmittedBytes == 0 {
+			d.fail("no bytes of contents are omitted")
+		}
+	}
 	h.OpCount = d.count("operation count", MaxOperations)
 	h.RawBytes = d.count("raw length", MaxRawBytes)
 	if d.err != nil {
@@ -59,8 +64,8 @@ func (h *Header) decodeSyncFields(d *decoder) {
 	if err := checkTimestamp(h.HasTimestamp, h.Timestamp); err != nil {
 		d.fail("%v", err)
 	}
-	if h.OpCount*opMinBytes > h.RawBytes {
-		d.fail("%d operations in %d bytes", h.OpCount, h.RawBytes)
+	if bytes := h.RawBytes - h.OmittedBytes; h.OpCount*opMinBytes > bytes || bytes < 0 {
+		d.fail("%d operations in %d bytes", h.OpCount, bytes)
 	}
 }
 
@@ -80,7 +85,7 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		return nil, d.err
 	}
 	m := syncMemories.Get().(*syncMemory)
-	raw, err := inflate(m.raw, d.b, h.RawBytes)
+	raw, err := inflate(m.raw, d.b, h.RawBytes-h.OmittedBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +103,7 @@ func decodeSync(d *decoder, h Header) (*syncEntry, error) {
 		MaxDelete:    h.MaxDelete,
 		HasMaxDelete: h.HasMaxDelete,
 		Idempotency:  h.Idempotency,
+		OmittedBytes: uint32(h.OmittedBytes),
 	}}
 	if h.Checkpoint != nil {
 		e.Checkpoint = &Checkpoint{h.Checkpoint.Pipeline, bytes.Clone(h.Checkpoint.State)}
@@ -166,7 +172,7 @@ func (e *syncEntry) decodeOperations(d *decoder, n int, ids string) {
 	m := e.memory
 	m.operations, m.nsOf = zeroed(m.operations, n), zeroed(m.nsOf, n)
 	e.Operations, e.nsOf = m.operations, m.nsOf
-	used := 0
+	used, omitted := 0, 0
 	for i := range e.Operations {
 		op := &e.Operations[i]
 		flags := d.u8("operation flags")
@@ -183,6 +189,12 @@ func (e *syncEntry) decodeOperations(d *decoder, n int, ids string) {
 		op.Namespace = e.names[ns]
 		op.ID, ids = ids[:idBytes], ids[idBytes:]
 		op.decodeContent(d, flags)
+		if op.Omitted {
+			omitted++
+		}
+	}
+	if err := checkOmitted(e.Mode, omitted, int(e.OmittedBytes)); err != nil && d.err == nil {
+		d.fail("%v", err)
 	}
 	if used != len(e.names) || len(ids) != 0 {
 		d.fail("%d of %d namespaces used, %d bytes of ids left", used, len(e.names), len(ids))
@@ -192,12 +204,13 @@ func (e *syncEntry) decodeOperations(d *decoder, n int, ids string) {
 func (op *Operation) decodeContent(d *decoder, flags byte) {
 	op.Action = Action(flags & opActionMask)
 	switch {
-	case flags&opUnused != 0, op.Action != Upsert && op.Action != Delete:
+	case op.Action != Upsert && op.Action != Delete, flags&opOmitted != 0 && flags != opOmitted|byte(Upsert):
 		d.fail("operation flags %#x", flags)
 	case op.Action == Delete && flags != byte(Delete):
 		d.fail("a delete has content")
 	case op.Action == Upsert:
 		d.fill("hash", op.Hash[:])
+		op.Omitted = flags&opOmitted != 0
 	}
 	fields := [5]*[]byte{&op.Data, &op.File, &op.SourceSystem, &op.CreatedAt, &op.UpdatedAt}
 	for i, field := range fields {

@@ -51,6 +51,9 @@ func FuzzApplyOperations(f *testing.F) {
 			return
 		}
 		s.Operations = cmd.(*Sync).Operations
+		if how&8 != 0 {
+			s.omit(every)
+		}
 		body, err := Encode(&s)
 		if err != nil {
 			return // of a mode that there isn't

@@ -108,6 +108,13 @@ func goldenCommands() map[string]Command {
 			RequestID: goldenID(18), SyncID: "sync_07", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental,
 			Checkpoint: &Checkpoint{"crm/contacts", []byte(`{"bookmark": 7}`)},
 		},
+		"entry-sync-omitted": &Sync{
+			RequestID: goldenID(19), SyncID: "sync_08", Org: "org_a", KeyID: "key_01", Store: "vs_a", Mode: Incremental, OmittedBytes: 8,
+			Operations: []Operation{
+				{Action: Upsert, Namespace: "docs", ID: "a/b", Hash: testHash("1"), Omitted: true},
+				{Action: Upsert, Namespace: "docs", ID: "c", Hash: testHash("2"), Data: []byte(`{"n":2}`)},
+			},
+		},
 		"entry-collect": &Collect{
 			RequestID: goldenID(10), Store: 3, Namespace: "docs", Generation: 7, After: "a", Until: "b/c",
 			Before: 61_000_000_001, Oldest: 62_000_000_002,

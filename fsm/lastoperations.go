@@ -14,12 +14,12 @@ const _ = uint(1<<opBits - MaxOperations) // there is room for all
 
 // lastOperations returns, in the order of (namespace, id), the operation that
 // decides about each record: the last that names it.
-func (w *syncWriter) lastOperations() []uint32 {
-	ops, memory := w.entry.Operations, w.entry.memory
-	order := w.idOrder()
+func (e *syncEntry) lastOperations() []uint32 {
+	ops, memory := e.Operations, e.memory
+	order := e.idOrder()
 	last := memory.last[:0]
 	for i, op := range order {
-		if i > 0 && w.entry.nsOf[op] == w.entry.nsOf[order[i-1]] && ops[op].ID == ops[order[i-1]].ID {
+		if i > 0 && e.nsOf[op] == e.nsOf[order[i-1]] && ops[op].ID == ops[order[i-1]].ID {
 			continue
 		}
 		last = append(last, op)
@@ -31,8 +31,8 @@ func (w *syncWriter) lastOperations() []uint32 {
 // idOrder are the operations in the order of (namespace, id), and of one id the last one first.
 // Numbers are sorted several times as fast as strings: each has the beginning of an id, and
 // only where beginnings are equal ids are compared.
-func (w *syncWriter) idOrder() []uint32 {
-	ops, nsOf, memory := w.entry.Operations, w.entry.nsOf, w.entry.memory
+func (e *syncEntry) idOrder() []uint32 {
+	ops, nsOf, memory := e.Operations, e.nsOf, e.memory
 	begins := memory.begins[:0]
 	shared := sharedBytes(ops)
 	for i := range ops {
@@ -85,4 +85,14 @@ func beginOf(s string) uint64 {
 	var b [8]byte
 	copy(b[:], s)
 	return binary.BigEndian.Uint64(b[:])
+}
+
+// idsOf are the ids of operations, in memory that the next call uses again.
+func (e *syncEntry) idsOf(operations []uint32) []string {
+	ids := e.memory.ids[:0]
+	for _, op := range operations {
+		ids = append(ids, e.Operations[op].ID)
+	}
+	e.memory.ids = ids
+	return ids
 }

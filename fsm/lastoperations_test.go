@@ -29,7 +29,7 @@ func TestLastOperations(t *testing.T) {
 		slices.SortFunc(want, func(a, b uint32) int {
 			return cmp.Or(cmp.Compare(e.nsOf[a], e.nsOf[b]), cmp.Compare(e.Operations[a].ID, e.Operations[b].ID))
 		})
-		if got := (&syncWriter{entry: e}).lastOperations(); !slices.Equal(got, want) {
+		if got := e.lastOperations(); !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	})
@@ -40,8 +40,7 @@ func BenchmarkLastOperations5000(b *testing.B) {
 	for i := range MaxOperations {
 		e.Operations = append(e.Operations, Operation{ID: fmt.Sprintf("doc-%016x", uint64(i+1)*0x9e3779b97f4a7c15)})
 	}
-	w := &syncWriter{entry: e}
 	for b.Loop() {
-		w.lastOperations()
+		e.lastOperations()
 	}
 }

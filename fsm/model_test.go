@@ -139,9 +139,12 @@ func (m *model) rate(bytes uint64, result *Result) {
 	}
 }
 
-// rawBytes are those of a sync's operations, before compression.
+// rawBytes are those of a sync's operations with all contents, before compression.
 func rawBytes(s *Sync) uint64 {
-	body, err := Encode(s)
+	whole := *s
+	whole.Operations = slices.Clone(s.Operations)
+	whole.RestoreContents()
+	body, err := Encode(&whole)
 	if err != nil {
 		panic(err)
 	}
@@ -188,7 +191,9 @@ func (m *model) sync(s *Sync, index uint64, stamp Stamp) *Result {
 		return result
 	}
 	ts := m.timestamp(s, stamp)
-	result.Outcome = m.refusal(s, ts, stamp)
+	if result.Outcome = m.refusal(s, ts, stamp); result.Outcome == OK && m.needsContents(s, ts) {
+		result.Outcome = ContentsOmitted
+	}
 	// Of namespaces it is known before the rows of records are read.
 	early := result.Outcome != IdempotencyStoreFull && !m.rejectsCheckpoint(s) && m.needsRecords(s, ts, stamp)
 	if excess := m.excess(s, ts); excess != nil && (result.Outcome == OK || early && excess.Quota >= QuotaNamespaces) {
@@ -379,6 +384,24 @@ func (m *model) refusal(s *Sync, ts int64, stamp Stamp) Outcome {
 		return IdempotencyStoreFull
 	}
 	return order
+}
+
+// needsContents says that s omits one that its record is to get.
+func (m *model) needsContents(s *Sync, ts int64) bool {
+	decides := map[[2]string]*Operation{}
+	for i := range s.Operations {
+		decides[[2]string{s.Operations[i].Namespace, s.Operations[i].ID}] = &s.Operations[i]
+	}
+	for _, op := range decides {
+		ns := m.namespaces[op.Namespace]
+		if ns == nil {
+			ns = &modelNamespace{}
+		}
+		if rec, live := ns.live[op.ID]; op.Omitted && !ns.stale(op.ID, ts) && (!live || rec.Hash != op.Hash) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *model) rejectsCheckpoint(s *Sync) bool {

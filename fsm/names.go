@@ -82,6 +82,7 @@ var outcomeNames = [...]string{
 	TooManyRefusals:        "too_many_refusals",
 	ReconcileBacklog:       "reconcile_backlog",
 	CheckpointNotFound:     "checkpoint_not_found",
+	ContentsOmitted:        "contents_omitted",
 	TokenNotFound:          "token_not_found",
 	TokenUsed:              "token_used",
 	TokenExpired:           "token_expired",

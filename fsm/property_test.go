@@ -48,6 +48,9 @@ func drawSync(t *rapid.T, number int) *Sync {
 	if len(s.Operations) == 0 {
 		s.Operations = nil
 	}
+	if s.Mode == Incremental && rapid.IntRange(0, 2).Draw(t, "omit") == 0 {
+		s.omit(func(*Operation) bool { return rapid.IntRange(0, 3).Draw(t, "omitted") > 0 })
+	}
 	if rapid.IntRange(0, 3).Draw(t, "has timestamp") > 0 {
 		ahead := rapid.OneOf(rapid.Int64Range(-5, 8), rapid.Int64Range(-5, 8), rapid.Int64Range(0, 30), rapid.Just(int64(400)))
 		s.at(ahead.Draw(t, "timestamp"))
@@ -281,7 +284,7 @@ func (r *rig) checkEarly(s *Sync, at Stamp) *Result {
 func compareEarly(t *rapid.T, early, applied *Result) {
 	if early == nil {
 		switch applied.Outcome {
-		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, ReconcileBacklog, DeleteGuard:
+		case OK, StaleSync, RefreshTimestampReused, SyncTooOld, ReconcileBacklog, ContentsOmitted, DeleteGuard:
 		case QuotaExceeded:
 			if q := applied.Sync.Excess.Quota; q == QuotaNamespaces || q == QuotaStoreNamespaces {
 				t.Fatalf("the leader would have sent to the log what Apply refuses for its new namespaces")

@@ -46,6 +46,10 @@ const (
 
 	CheckpointNotFound Outcome = 25
 
+	// ContentsOmitted means that the state hasn't a content that the sync's entry omits. It
+	// is to be proposed with all of them.
+	ContentsOmitted Outcome = 26
+
 	TokenNotFound Outcome = 32
 	TokenUsed     Outcome = 33 // by another node
 	TokenExpired  Outcome = 34
@@ -59,7 +63,7 @@ const (
 )
 
 func (o Outcome) known() bool {
-	return o >= OK && o <= CheckpointNotFound || o >= TokenNotFound && o <= RotationMismatch
+	return o >= OK && o <= ContentsOmitted || o >= TokenNotFound && o <= RotationMismatch
 }
 
 // Result is the reply to one command, the same bytes on every path. Sync is

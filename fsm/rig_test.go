@@ -198,6 +198,17 @@ func (s *Sync) checkpointed(pipeline, state string) *Sync {
 	return s
 }
 
+// omit leaves out the contents of those upserts that are chosen.
+func (s *Sync) omit(choose func(*Operation) bool) *Sync {
+	for i := range s.Operations {
+		if op := &s.Operations[i]; op.omissible() > 0 && choose(op) {
+			s.OmittedBytes += uint32(op.omissible())
+			op.Omitted = true
+		}
+	}
+	return s
+}
+
 // keyed gives s an idempotency key, as the accepting node does.
 func (s *Sync) keyed(key string) *Sync {
 	s.SetIdempotencyKey("sync", key)

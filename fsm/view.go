@@ -110,8 +110,8 @@ func (v *View) rateWindow(org string, clusterTime int64) (*rateWindow, error) {
 // first. A Result means that it would be refused (its Index is 0), or that it was
 // applied before, under this request id or idempotency key; nil that it
 // would be admitted unless the rows of its records refuse it: StaleSync,
-// RefreshTimestampReused, SyncTooOld, DeleteGuard and QuotaExceeded (but of namespaces)
-// may come from Apply alone. The room, which is there without a Result, is what the
+// RefreshTimestampReused, SyncTooOld, ContentsOmitted, DeleteGuard and QuotaExceeded (but of
+// namespaces) may come from Apply alone. The room, which is there without a Result, is what the
 // organization's window has without the sync.
 func (v *View) CheckSync(h Header, o Outline, at Stamp) (*Result, Room, error) {
 	if h.Kind != KindSync {

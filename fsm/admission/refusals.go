@@ -52,8 +52,9 @@ func (r *refusals) count(key string, now int64) {
 	r.fullAt[key] = max(now, r.fullAt[key]) + refusalInterval
 }
 
-// isRefusal says whether reply, of an entry, tells that a sync was refused.
+// isRefusal says whether reply, of an entry, tells that a sync was refused. One whose entry
+// omits too much wasn't: this node or another left that out, and proposes all of it.
 func isRefusal(reply []byte) bool {
 	outcome, err := fsm.DecodeOutcome(reply)
-	return err == nil && outcome != fsm.OK && outcome != fsm.Replayed
+	return err == nil && outcome != fsm.OK && outcome != fsm.Replayed && outcome != fsm.ContentsOmitted
 }

@@ -144,8 +144,9 @@ func TestManyRefusalsAtOnce(t *testing.T) {
 	assertIdle(t, n.gate)
 }
 
-// TestOnlyRefusalsCount: neither what is applied, nor what is replayed by Apply, nor
-// what never got to the log or whose reply isn't known.
+// TestOnlyRefusalsCount: neither what is applied, nor what is replayed by Apply, nor what its
+// node proposes once more with all contents, nor what never got to the log or whose reply
+// isn't known.
 func TestOnlyRefusalsCount(t *testing.T) {
 	g := newGroup(t, 1)
 	n := g.nodes[0]
@@ -164,6 +165,15 @@ func TestOnlyRefusalsCount(t *testing.T) {
 		t.Fatalf("outcome %d", got.Outcome)
 	}
 	releaseSecond(replayed)
+	for range 2 * refusalsPerMinute {
+		omits := syncBody(t, 0, func(s *fsm.Sync) {
+			s.Operations[0] = fsm.Operation{Action: fsm.Upsert, Namespace: "ns", ID: "absent", Omitted: true}
+			s.OmittedBytes = 2
+		})
+		if got := decode(t, g.propose(t, n, omits)); got.Outcome != fsm.ContentsOmitted {
+			t.Fatalf("outcome %d", got.Outcome)
+		}
+	}
 	g.fresh(t, n)
 	g.refuseAll(t, n)
 }

@@ -69,7 +69,7 @@ var testArrows = map[string][]string{
 	"fsm":                 {"fsm/contenthash", "internal/crashfs", "internal/seeds"},
 	"test/jepsen/rot":     {"storage"},
 	"internal/simcluster": {
-		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/upkeep", "storage", "internal/crashfs", "internal/seeds",
+		"api", "cluster", "fsm", "fsm/admission", "fsm/audit", "fsm/contenthash", "fsm/upkeep", "storage", "internal/crashfs", "internal/seeds",
 	},
 }
 

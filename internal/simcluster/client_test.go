@@ -24,6 +24,7 @@ const (
 	minPatience, maxPatience = time.Second, 15 * time.Second
 	attemptsMax              = 5
 	recordsPerNamespace      = 10
+	pushedRecords            = 6
 	// maxLate and maxEarly are how far a timestamp may be off.
 	maxLate, maxEarly = 90 * time.Second, 10 * time.Second
 )
@@ -225,11 +226,24 @@ func (c *client) compose(org, token string) string {
 		}
 		ops = append(ops, fmt.Sprintf(`{"action":"upsert","namespace":%q,"id":%q,"data":%s}`, ns, id, data))
 	}
+	if mode == "incremental" && c.rng.IntN(3) == 0 {
+		ops = append(ops, c.push(first)...)
+	}
 	checkpoint := ""
 	if c.rng.IntN(3) == 0 {
 		checkpoint = fmt.Sprintf(`"checkpoint":{"pipeline":%q,"state":%q},`, pipeline, token)
 	}
 	return fmt.Sprintf(`{"organization_id":%q,"sync_mode":%q,%s%s"operations":[%s]}`, org, mode, timestamp, checkpoint, strings.Join(ops, ","))
+}
+
+// push are upserts of what is often there already, and of so many bytes that their entry
+// needn't have them.
+func (c *client) push(ns string) (ops []string) {
+	for id := range 1 + c.rng.IntN(pushedRecords) {
+		ops = append(ops, fmt.Sprintf(`{"action":"upsert","namespace":%q,"id":"pushed%d","data":{"v":%d,"text":%q}}`,
+			ns, id, c.rng.IntN(8)/7, strings.Repeat("text", 100)))
+	}
+	return ops
 }
 
 // get sends a linearizable read, or one that may be stale, and returns the index

@@ -4,6 +4,8 @@ import (
 	"sort"
 
 	"pipesync/fsm"
+	"pipesync/fsm/contenthash"
+	"pipesync/storage"
 )
 
 // contents is what a namespace holds: for each id all that it ever was.
@@ -76,18 +78,51 @@ func (c *contents) apply(index uint64, ns string, s *fsm.Sync) {
 		c.clear(index)
 	}
 	for _, op := range s.Operations {
-		if op.Namespace == ns && c.order.admits(op.ID, s) {
-			c.put(index, op.ID, string(op.Data))
+		if op.Namespace != ns || !c.order.admits(op.ID, s) {
+			continue
+		}
+		data := string(op.Data)
+		if op.Omitted {
+			data = c.at(index-1, op.ID)
+		}
+		c.put(index, op.ID, data)
+	}
+}
+
+// lacks says that a sync omits a content that its record is to get.
+func (c *contents) lacks(index uint64, ns string, s *fsm.Sync) bool {
+	decides := make(map[string]fsm.Operation)
+	for _, op := range s.Operations {
+		if op.Namespace == ns {
+			decides[op.ID] = op
 		}
 	}
+	for id, op := range decides {
+		if op.Omitted && !c.order.stale(id, s) && op.Hash != hashOf(c.at(index-1, id)) {
+			return true
+		}
+	}
+	return false
+}
+
+// hashOf is the hash of what is there, zero where nothing is.
+func hashOf(data string) (hash storage.Hash) {
+	if data == "" {
+		return hash
+	}
+	hash, err := new(contenthash.Hasher).Sum([]byte(data), nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	return hash
 }
 
 // admits notes an operation that isn't too old.
 func (o *order) admits(id string, s *fsm.Sync) bool {
-	switch {
-	case !s.HasTimestamp:
+	if !s.HasTimestamp {
 		return true
-	case s.Timestamp < o.floor, s.Timestamp < o.last[id]:
+	}
+	if o.stale(id, s) {
 		return false
 	}
 	if o.last == nil {
@@ -95,4 +130,8 @@ func (o *order) admits(id string, s *fsm.Sync) bool {
 	}
 	o.last[id] = s.Timestamp
 	return true
+}
+
+func (o *order) stale(id string, s *fsm.Sync) bool {
+	return s.HasTimestamp && (s.Timestamp < o.floor || s.Timestamp < o.last[id])
 }

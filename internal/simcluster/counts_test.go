@@ -102,6 +102,8 @@ func (c *counts) check(t *testing.T) {
 		{"collections of tombstones", int64(c.kinds["Collect"]), commandsLeast},
 		{"collections of changes", int64(c.kinds["ChangeCollect"]), commandsLeast},
 		{"reconciliations", int64(c.kinds["Reconcile"]), commandsLeast},
+		{"syncs that omit contents", int64(c.kinds[omitting]), commandsLeast},
+		{"syncs that omit too much", int64(c.kinds[omittingTooMuch]), commandsLeast},
 		{"purges", int64(c.kinds["Purge"]), commandsLeast},
 	} {
 		if f.got < least(f.all) {

@@ -63,6 +63,7 @@ func (l *ledger) decided(log *raft.Log, stamp fsm.Stamp, s *fsm.Sync, r *fsm.Res
 	}
 	org, bytes := l.tenant(s.Org), uint64(h.RawBytes)
 	room, limit := org.window.room(index, l.clusterTime, bytes), org.window.at(index)
+	lacks := l.lacks(index, s)
 	authorized := l.keys[s.KeyID].admits(s.Org, stamp.WallTime)
 	switch {
 	case r.Outcome == fsm.OK && r.Index == index:
@@ -73,6 +74,12 @@ func (l *ledger) decided(log *raft.Log, stamp fsm.Stamp, s *fsm.Sync, r *fsm.Res
 		if !room {
 			l.w.violate("entry %d was admitted to a full window", index)
 		}
+		if lacks {
+			l.w.violate("entry %d was admitted without contents that aren't there", index)
+		}
+		if s.OmittedBytes > 0 {
+			l.w.counts.command(omitting)
+		}
 		if org.window.admit(admitted{index, l.clusterTime, l.stampedLast, bytes}) {
 			l.w.violate("with entry %d a minute of %s has more than %+v", index, s.Org, limit)
 		}
@@ -80,6 +87,11 @@ func (l *ledger) decided(log *raft.Log, stamp fsm.Stamp, s *fsm.Sync, r *fsm.Res
 	case r.Outcome == fsm.OK || r.Outcome == fsm.Replayed:
 		if !c.was(landing{r.Index, r.Sync.SyncID}) {
 			l.w.violate("entry %d was told as a repetition of entry %d, but %s was applied as %+v", index, r.Index, token, c)
+		}
+	case r.Outcome == fsm.ContentsOmitted:
+		l.w.counts.command(omittingTooMuch)
+		if !lacks {
+			l.w.violate("entry %d was refused for contents that are there", index)
 		}
 	case authorized && slices.Contains(keyRefusals, r.Outcome):
 		l.w.violate("entry %d was refused by outcome %d, but its key is good", index, r.Outcome)
@@ -90,6 +102,19 @@ func (l *ledger) decided(log *raft.Log, stamp fsm.Stamp, s *fsm.Sync, r *fsm.Res
 	case r.Outcome == fsm.QuotaExceeded && (limit.bytes == 0 || bytes <= limit.bytes):
 		l.w.violate("entry %d of %d bytes was refused by a limit of %+v", index, bytes, limit)
 	}
+}
+
+// Syncs that omit contents are counted as kinds of commands.
+const (
+	omitting        = "Sync that omits contents"
+	omittingTooMuch = "Sync that omits too much"
+)
+
+// lacks says that an entry omits contents that the state before it hasn't got.
+func (l *ledger) lacks(index uint64, s *fsm.Sync) bool {
+	return slices.ContainsFunc(s.Outline().Namespaces, func(ns string) bool {
+		return l.contents(s.Org, ns).lacks(index, ns, s)
+	})
 }
 
 var keyRefusals = []fsm.Outcome{fsm.KeyNotFound, fsm.KeyRevoked, fsm.KeyExpired, fsm.OrgMismatch, fsm.KeyScopeDenied}
