@@ -12,6 +12,8 @@ const (
 	// omissionSample of a sync's operations say whether it is worth while to look at all of
 	// them: where half of them or more leave their records as they are.
 	omissionSample = 64
+	// omissionLook is for how many records are looked at once: Apply waits meanwhile.
+	omissionLook = 256
 )
 
 // OmitContents marks those upserts of an incremental sync whose records have their contents
@@ -95,7 +97,7 @@ func visitUnchanged(r storage.Reader, store storage.StoreNum, s *Sync, visit fun
 	defer e.release()
 	for last := e.lastOperations(); len(last) > 0; {
 		ns, n := e.nsOf[last[0]], 1
-		for n < len(last) && e.nsOf[last[n]] == ns {
+		for n < min(len(last), omissionLook) && e.nsOf[last[n]] == ns {
 			n++
 		}
 		part := last[:n]

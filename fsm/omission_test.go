@@ -38,7 +38,7 @@ func omitted(t *testing.T, f *FSM, s *Sync) (n int) {
 }
 
 func TestOmitContents(t *testing.T) {
-	const records = 200
+	const records = 2*omissionLook + 88
 	changed := func(from int) *Sync {
 		s := push(records, "a")
 		copy(s.Operations[from:], push(records, "b").Operations[from:])
@@ -65,6 +65,7 @@ func TestOmitContents(t *testing.T) {
 		"few bytes":               {push(2, "a"), 0},
 		"more of them":            {push(3, "a"), 3},
 		"a full refresh":          {elsewhere(func(s *Sync) { s.Mode = FullRefresh }), 0},
+		"two namespaces":          {elsewhere(func(s *Sync) { s.Operations = append(s.Operations, renamed(push(records, "a"), "m").Operations...) }), records},
 		"another namespace":       {elsewhere(func(s *Sync) { renamed(s, "m") }), 0},
 		"a store that isn't":      {elsewhere(func(s *Sync) { s.Store = "vs_none" }), 0},
 		"an unknown organization": {elsewhere(func(s *Sync) { s.Org = "org_none" }), 0},
@@ -87,10 +88,11 @@ func TestOmitContents(t *testing.T) {
 	}
 }
 
-func renamed(s *Sync, namespace string) {
+func renamed(s *Sync, namespace string) *Sync {
 	for i := range s.Operations {
 		s.Operations[i].Namespace = namespace
 	}
+	return s
 }
 
 // TestOmittedContents: a sync that omits what is there does what it does with all contents,
