@@ -18,7 +18,7 @@ const (
 type fingerprintFilter struct {
 	seed   maphash.Seed
 	memory []byte // of whole blocks
-	added  int
+	added  int    // keys that didn't seem to be there
 }
 
 func newFingerprintFilter(size int64) (*fingerprintFilter, error) {
@@ -44,6 +44,9 @@ func (f *fingerprintFilter) bits(hash uint64) (block []byte, bits uint64) {
 }
 
 func (f *fingerprintFilter) add(hash uint64) {
+	if f.mayHave(hash) {
+		return
+	}
 	block, bits := f.bits(hash)
 	for range filterHashes {
 		block[bits>>58] |= 1 << (bits >> 55 & 7)
