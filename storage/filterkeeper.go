@@ -9,7 +9,7 @@ import (
 
 // filterChunkKeys are read before any of them is added, so that whoever commits waits
 // for no disk.
-const filterChunkKeys = 4096
+const filterChunkKeys = 1024
 
 // Where a filter is made with pauses, one comes after each chunk, of so many times what the
 // chunk took, until they have had so much time.
@@ -31,9 +31,12 @@ type filters struct {
 	size     int64 // in bytes, of each
 	complete *fingerprintFilter
 	building *fingerprintFilter
-	scanned  int           // keys that complete was made of
-	wanted   bool          // by whoever looks for fingerprints, or is about to
-	due      chan struct{} // of capacity 1
+	// warms says that what building hasn't got is as it was when that was begun, so that
+	// the table may know it.
+	warms   bool
+	scanned int           // keys that complete was made of
+	wanted  bool          // by whoever looks for fingerprints, or is about to
+	due     chan struct{} // of capacity 1
 }
 
 // hash is what complete has for a key; 0 without one.
@@ -62,10 +65,17 @@ func (f *filters) add(key []byte, hash uint64) {
 		return
 	}
 	f.complete.add(hash)
-	// What was written again, or is gone, is counted as well: a new filter has fewer
-	// keys, unless all of them are still there. So one is made for each doubling.
+	// What is gone is counted as well: a new filter has fewer keys, unless all of them are
+	// still there. So one is made for each doubling.
 	if f.building == nil && f.complete.full() && f.complete.added >= 2*f.scanned {
 		f.makeDue()
+	}
+}
+
+// remove takes up that a row goes. It stays in the filters, and is no longer as it was.
+func (f *filters) remove(key []byte) {
+	if f.building != nil {
+		f.building.add(f.building.hash(key))
 	}
 }
 
@@ -118,20 +128,35 @@ func (db *DB) PrepareLookups() {
 }
 
 func (db *DB) buildFilter(stop <-chan struct{}) error {
-	t := db.table
-	next, err := newFingerprintFilter(t.filters.size)
+	next, state, err := db.beginFilter()
 	if err != nil {
 		return err
 	}
-	t.mu.Lock()
-	t.filters.building = next
-	state := db.pebble.NewSnapshot() // nobody is committing
-	t.mu.Unlock()
-	scanned, err := t.scan(state, next, newFilterPacing(db.patient), stop)
-	closeErr := state.Close()
+	scanned, err := db.table.scan(state, next, newFilterPacing(db.patient), stop)
+	return db.endFilter(next, scanned, errors.Join(err, state.Close()))
+}
+
+// beginFilter has a filter take up what is committed from now on; what is there by now is in the
+// snapshot.
+func (db *DB) beginFilter() (*fingerprintFilter, *pebble.Snapshot, error) {
+	t := db.table
+	next, err := newFingerprintFilter(t.filters.size)
+	if err != nil {
+		return nil, nil, err
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.filters.building = nil
+	t.filters.building, t.filters.warms = next, !db.patient
+	return next, db.pebble.NewSnapshot(), nil // nobody is committing
+}
+
+// endFilter has a filter, made of so many keys, take the place of the last one, unless it
+// failed.
+func (db *DB) endFilter(next *fingerprintFilter, scanned int, err error) error {
+	t := db.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.filters.building, t.filters.warms = nil, false
 	old := next
 	if err == nil {
 		old, t.filters.complete, t.filters.scanned = t.filters.complete, next, scanned
@@ -139,10 +164,11 @@ func (db *DB) buildFilter(stop <-chan struct{}) error {
 	if old != nil {
 		err = errors.Join(err, old.close())
 	}
-	return errors.Join(err, closeErr)
+	return err
 }
 
-// scan adds the keys of all rows of filteredKinds to a filter.
+// scan adds the keys of all rows of filteredKinds to the filter that is being made, and has the
+// table know fingerprints, as many as it has room for, while it warms.
 func (t *fingerprintTable) scan(state pebble.Reader, to *fingerprintFilter, pauses *filterPacing, stop <-chan struct{}) (scanned int, err error) {
 	for _, k := range filteredKinds {
 		n, err := t.scanKind(state, k, to, pauses, stop)
@@ -161,11 +187,15 @@ func (t *fingerprintTable) scanKind(state pebble.Reader, k kind, to *fingerprint
 		return 0, corruption(err)
 	}
 	defer closeIter(it, prefix, &err)
-	chunk := make([]uint64, 0, filterChunkKeys)
+	chunk := scannedRows{fingerprints: k == kindFingerprint}
 	began := time.Now()
-	for more := it.First(); more || len(chunk) > 0; more = more && it.Next() {
+	for more := it.First(); more || chunk.len() > 0; more = more && it.Next() {
 		if more {
-			if chunk = append(chunk, to.hash(it.Key())); len(chunk) < cap(chunk) {
+			value, err := it.ValueAndErr()
+			if err != nil {
+				return 0, corruption(err)
+			}
+			if chunk.add(it.Key(), value, to); chunk.len() < filterChunkKeys {
 				continue
 			}
 		}
@@ -173,12 +203,9 @@ func (t *fingerprintTable) scanKind(state pebble.Reader, k kind, to *fingerprint
 			return 0, errClosing
 		}
 		began = time.Now()
-		t.mu.Lock()
-		for _, hash := range chunk {
-			to.add(hash)
-		}
-		t.mu.Unlock()
-		scanned, chunk = scanned+len(chunk), chunk[:0]
+		t.takeUpScanned(&chunk, to, scanned)
+		scanned += chunk.len()
+		chunk.clear()
 	}
 	return scanned, nil
 }

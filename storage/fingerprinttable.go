@@ -99,6 +99,7 @@ func (t *fingerprintTable) forget() {
 	_, _ = rand.Read(secret[:]) // never fails
 	t.secret = [2]uint64{binary.LittleEndian.Uint64(secret[:]), binary.LittleEndian.Uint64(secret[8:])}
 	t.dropped = map[[generationBytes]byte]uint32{}
+	t.filters.warms = false
 }
 
 // tag names the row with this key; so do the calls of the other methods.
@@ -180,15 +181,41 @@ func (t *fingerprintTable) put(g tag, f *Fingerprint) {
 	bucket, i := t.find(g)
 	if i < 0 {
 		bucket, i = t.vacate(g)
-		binary.LittleEndian.PutUint32(bucket[i*lineBytes:], g.line)
-		binary.LittleEndian.PutUint32(slotOf(bucket, i), uint32(g.rest))
-		slotOf(bucket, i)[restBytes-1] = byte(g.rest >> 32)
 	}
-	f.pack((*[packedBytes]byte)(slotOf(bucket, i)[restBytes:]))
+	fillSlot(bucket, i, g, f)
+}
+
+// offer remembers a row where there is room for it.
+func (t *fingerprintTable) offer(g tag, f *Fingerprint) {
+	if _, i := t.find(g); i >= 0 || !f.packs() {
+		return
+	}
+	if bucket, i := t.vacant(g); i >= 0 {
+		fillSlot(bucket, i, g, f)
+	}
+}
+
+func fillSlot(bucket []byte, i int, g tag, f *Fingerprint) {
+	binary.LittleEndian.PutUint32(bucket[i*lineBytes:], g.line)
+	slot := slotOf(bucket, i)
+	binary.LittleEndian.PutUint32(slot, uint32(g.rest))
+	slot[restBytes-1] = byte(g.rest >> 32)
+	f.pack((*[packedBytes]byte)(slot[restBytes:]))
 }
 
 // vacate finds a slot for a row that has none.
 func (t *fingerprintTable) vacate(g tag) (bucket []byte, slot int) {
+	if bucket, slot = t.vacant(g); slot >= 0 {
+		return bucket, slot
+	}
+	bucket = t.bucket(g.first)
+	slot = int(bucket[bucketNext])
+	bucket[bucketNext] = byte((slot + 1) % slotsPerBucket)
+	return bucket, slot
+}
+
+// vacant finds an empty slot for a row, -1 where there is none.
+func (t *fingerprintTable) vacant(g tag) (bucket []byte, slot int) {
 	for _, i := range [...]uint32{g.first, g.second} {
 		bucket = t.bucket(i)
 		for slot := range slotsPerBucket {
@@ -197,10 +224,7 @@ func (t *fingerprintTable) vacate(g tag) (bucket []byte, slot int) {
 			}
 		}
 	}
-	bucket = t.bucket(g.first)
-	slot = int(bucket[bucketNext])
-	bucket[bucketNext] = byte((slot + 1) % slotsPerBucket)
-	return bucket, slot
+	return nil, -1
 }
 
 func (t *fingerprintTable) remove(g tag) {
@@ -214,6 +238,7 @@ func (t *fingerprintTable) dropRange(start, end []byte) {
 	if start[0] > byte(kindFingerprint) || bytes.Compare(end, []byte{byte(kindFingerprint)}) <= 0 {
 		return
 	}
+	t.filters.warms = false
 	oneGeneration := len(start) >= generationBytes && start[0] == byte(kindFingerprint) &&
 		bytes.Compare(end, appendPrefixEnd(nil, start[:generationBytes])) <= 0
 	if !oneGeneration || len(t.dropped) == droppedMax {
@@ -277,6 +302,7 @@ func (t *fingerprintTable) takeUp(rows []followed) error {
 			t.filters.add(row.key, row.hash)
 		case !planted.Is(planted.StaleTable):
 			t.remove(row.tag)
+			t.filters.remove(row.key)
 		}
 	}
 	clear(rows) // they are in a batch's memory
