@@ -28,7 +28,7 @@ func (b *bench) measureFacts(ctx context.Context) error {
 		{"killing the leader", func(ctx context.Context) ([]fact, error) { return b.ours.failover(ctx, b.failovers) }},
 		{"a new node", b.ours.join},
 		{"a full refresh", b.ours.refresh},
-		{"a steady load", func(ctx context.Context) ([]fact, error) { return b.ours.steady(ctx, b.minutes) }},
+		{"a steady load", func(ctx context.Context) ([]fact, error) { return b.ours.steady(ctx, b.minutes, b.progress) }},
 	}
 	for _, s := range steps {
 		fmt.Fprintln(b.progress, s.doing)

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"time"
 
 	"pipesync/internal/bench/load"
@@ -20,8 +23,9 @@ const (
 )
 
 // steady has 8 clients send batches for so many minutes, and then as many the largest
-// requests that are taken, and watches the terms and the memory. 0 minutes: nothing.
-func (p *pipesync) steady(ctx context.Context, minutes int) ([]fact, error) {
+// requests that are taken, and watches the terms and the memory. 0 minutes: nothing. Where
+// there were elections, progress has what the nodes' logs say of that time.
+func (p *pipesync) steady(ctx context.Context, minutes int, progress io.Writer) ([]fact, error) {
 	if minutes == 0 {
 		return nil, nil
 	}
@@ -29,7 +33,7 @@ func (p *pipesync) steady(ctx context.Context, minutes int) ([]fact, error) {
 	if err != nil {
 		return nil, err
 	}
-	usual := &steadyLoad{p, newPlace(1, t), batch(load.Fresh, 8, steadyRequests, load.Spread), steadyRecords}
+	usual := &steadyLoad{p, newPlace(1, t), batch(load.Fresh, 8, steadyRequests, load.Spread), steadyRecords, progress}
 	elections, first, second, err := usual.run(ctx, minutes)
 	if err != nil {
 		return nil, err
@@ -46,7 +50,7 @@ func (p *pipesync) steady(ctx context.Context, minutes int) ([]fact, error) {
 	}
 	j := batch(load.Fresh, 2, steadyRequests, load.Spread)
 	j.Bytes = largestBytes
-	large := &steadyLoad{p, newPlace(1, t), j, largestRecords}
+	large := &steadyLoad{p, newPlace(1, t), j, largestRecords, progress}
 	elections, _, _, err = large.run(ctx, minutes)
 	return append(facts, atMost(0, fmt.Sprintf("elections in %d minutes of entries of 16 MiB", minutes), elections, "")), err
 }
@@ -58,11 +62,14 @@ type steadyLoad struct {
 	where  *place
 	job    load.Job // of fresh records
 	enough int      // records, beyond which they are updated
+
+	progress io.Writer
 }
 
 // run returns how many elections there were, and how many MiB a node had in memory at
 // most in either half of the time.
 func (l *steadyLoad) run(ctx context.Context, minutes int) (elections, first, second float64, err error) {
+	began := time.Now()
 	before, err := l.cluster.Client("").Status(ctx)
 	if err != nil {
 		return 0, 0, 0, err
@@ -75,7 +82,37 @@ func (l *steadyLoad) run(ctx context.Context, minutes int) (elections, first, se
 		return 0, 0, 0, err
 	}
 	after, err := l.cluster.Client("").Status(ctx)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	if after.Term != before.Term {
+		err = l.tellElections(began)
+	}
 	return float64(after.Term - before.Term), first, second, err
+}
+
+// tellElections tells what each node has said since about Raft, and what alarmed it.
+func (l *steadyLoad) tellElections(since time.Time) error {
+	for _, n := range l.cluster.Nodes {
+		text, err := os.ReadFile(n.Log)
+		if err != nil {
+			return fmt.Errorf("reading a node's log: %w", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if ofElections(line, since) {
+				fmt.Fprintf(l.progress, "%s: %s", n.ID, line)
+			}
+		}
+	}
+	return nil
+}
+
+// ofElections says whether a line of a node's log is one that tellElections tells.
+func ofElections(line string, since time.Time) bool {
+	at, said, found := strings.Cut(strings.TrimPrefix(line, "time="), " ")
+	when, err := time.Parse(time.RFC3339Nano, at)
+	return found && err == nil && !when.Before(since) &&
+		(strings.Contains(said, "component=raft") || strings.HasPrefix(said, "level=WARN") || strings.HasPrefix(said, "level=ERROR"))
 }
 
 func (l *steadyLoad) peak(ctx context.Context, span time.Duration) (most float64, err error) {
