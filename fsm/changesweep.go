@@ -6,13 +6,17 @@ import (
 	"pipesync/storage"
 )
 
+// hasteSteps are between two looks at how much there is to remove: whoever goes through much may
+// meet more than there was when it began.
+const hasteSteps = 64
+
 // ChangeSweep is a pass over the change index of one store in search of entries
 // that hold no longer. It may be given up, and begun anew, at any time.
 type ChangeSweep struct {
 	store storage.StoreNum
 	after storage.Seq // the entries up to here are done with
 	done  bool
-	held  uint64 // entries that held when it began, or the fewest that make one due
+	steps int
 	haste uint64
 }
 
@@ -22,29 +26,15 @@ type ChangeSweep struct {
 // retired, the changes of its records hold still, and there is no telling.
 func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 	var due []*ChangeSweep
-	bounds := &v.fsm.opts.Bounds
 	err := v.eachStore(func(store storage.StoreNum) error {
 		if pending, err := anyRetired(v.snapshot, store, 0); err != nil || pending {
 			return err
 		}
-		head, err := v.snapshot.ChangeHead(store)
-		if err != nil {
+		times, err := v.timesDue(store)
+		if err != nil || times == 0 {
 			return err
 		}
-		var hold, live, superseded uint64
-		err = v.snapshot.ScanNamespaces(store, "", scanAll, func(_ string, row storage.Namespace) error {
-			hold += row.Count + row.Tombstones
-			live += row.Bytes
-			superseded += row.SupersededBytes
-			return nil
-		})
-		stale := head.Entries - hold
-		if err != nil || stale < max(bounds.StaleChanges, hold) && superseded < max(bounds.SupersededBytes, live) {
-			return err
-		}
-		s := &ChangeSweep{store: store, held: max(bounds.StaleChanges, hold), haste: superseded / max(bounds.SupersededBytes, live, 1)}
-		s.hurry(head)
-		due = append(due, s)
+		due = append(due, &ChangeSweep{store: store, haste: times})
 		if len(due) >= limit {
 			return errListFull
 		}
@@ -56,13 +46,26 @@ func (v *View) ChangeSweeps(limit int) ([]*ChangeSweep, error) {
 	return due, err
 }
 
+// timesDue is how many times as much there is to remove of a store as makes a sweep due.
+func (v *View) timesDue(store storage.StoreNum) (uint64, error) {
+	head, err := v.snapshot.ChangeHead(store)
+	if err != nil {
+		return 0, err
+	}
+	var hold, live, superseded uint64
+	err = v.snapshot.ScanNamespaces(store, "", scanAll, func(_ string, row storage.Namespace) error {
+		hold += row.Count + row.Tombstones
+		live += row.Bytes
+		superseded += row.SupersededBytes
+		return nil
+	})
+	bounds := &v.fsm.opts.Bounds
+	stale := head.Entries - min(hold, head.Entries)
+	return max(stale/max(bounds.StaleChanges, hold, 1), superseded/max(bounds.SupersededBytes, live, 1)), err
+}
+
 // Done says that the sweep is at its end: Next has nothing more to give.
 func (s *ChangeSweep) Done() bool { return s.done }
-
-// hurry takes note of how much there is to remove.
-func (s *ChangeSweep) hurry(head storage.ChangeHead) {
-	s.haste = max(s.haste, (head.Entries-min(s.held, head.Entries))/max(s.held, 1))
-}
 
 // Haste is how many times as fast as usual the sweep is to go on: the square of how many times
 // as much there is to remove as makes one due. So sweeps keep up with any number of updates
@@ -76,11 +79,13 @@ func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, err := v.snapshot.ChangeHead(s.store)
-	if err != nil {
-		return nil, err
+	if s.steps++; s.steps%hasteSteps == 0 {
+		times, err := v.timesDue(s.store)
+		if err != nil {
+			return nil, err
+		}
+		s.haste = max(s.haste, times)
 	}
-	s.hurry(head)
 	s.done = len(list) < MaxCollectRows
 	c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
 	for i := range list {

@@ -114,6 +114,18 @@ func TestChangeSweepIsDueByBytes(t *testing.T) {
 		r.mustApply(newSync(Incremental, tenOf("1234")...))
 	}
 	haste(36) // 400 bytes beside 60
+	// A sweep that has begun takes note of what comes meanwhile.
+	sweep := &ChangeSweep{store: 1, haste: 1}
+	for range hasteSteps - 1 {
+		inView(r, func(v *View) (Command, error) { return sweep.Next(v, RequestID{}) })
+	}
+	if got := sweep.Haste(); got != 1 {
+		t.Errorf("haste %d before another look, want 1", got)
+	}
+	inView(r, func(v *View) (Command, error) { return sweep.Next(v, RequestID{}) })
+	if got := sweep.Haste(); got != 36 {
+		t.Errorf("haste %d after it, want 36", got)
+	}
 	r.mustApply(&ChangeCollect{Store: 1, Until: storage.Seq{Index: math.MaxUint64}})
 	due("collected", 0)
 	r.mustApply(newSync(FullRefresh, upsert("n", "c0", "1")))
