@@ -60,6 +60,7 @@ type State interface {
 	// Key and Store are those of a View that is opened and closed for the question.
 	Key(id string) (fsm.Key, bool, error)
 	Store(org, name string) (fsm.Store, bool, error)
+	// OmitContents leaves out of a sync's entry what its records have already.
 	OmitContents(*fsm.Sync) error
 	// Backup pins the state as it is; the caller closes it. Errors are as of View.
 	Backup() (*fsm.Backup, error)

@@ -19,7 +19,7 @@ const (
 // once however often it is proposed. It proposes the same bytes again where the outcome
 // is unknown, until ctx's deadline: a sync under its request id, of which the second
 // proposal is answered with what became of the first. Where that has too few contents,
-// whole, which is nil where the body has them all, makes the body that is proposed from then
+// whole, which is nil for what is no sync, makes the body that is proposed from then
 // on; whichever of them comes first is applied, and with the same result.
 //
 // After an unknown outcome only a reply that says that it was applied is

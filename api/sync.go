@@ -124,9 +124,6 @@ func (s *server) proposeSync(ctx context.Context, command *fsm.Sync) (*fsm.Resul
 	if err != nil {
 		return nil, err
 	}
-	if command.OmittedBytes == 0 {
-		return s.proposeOnce(ctx, body, nil)
-	}
 	return s.proposeOnce(ctx, body, func() ([]byte, error) {
 		command.RestoreContents()
 		return encode()

@@ -93,7 +93,7 @@ func (n *namespaceWriter) judge() Outcome {
 	forgotten := n.entry.HasTimestamp && isForgotten(&n.row, n.timestamp)
 	outcome := OK
 	for i := range n.old {
-		old := &n.old[i]
+		op, old := &n.entry.Operations[n.last[i]], &n.old[i]
 		switch {
 		case belowFloor, old.found && n.timestamp < old.SyncTimestamp:
 			if n.entry.OnStale == RejectStale {
@@ -102,10 +102,10 @@ func (n *namespaceWriter) judge() Outcome {
 			if n.skipped == nil {
 				n.skipped = map[string]bool{}
 			}
-			n.skipped[n.entry.Operations[n.last[i]].ID] = true
+			n.skipped[op.ID] = true
 		case forgotten && !old.found:
 			outcome = SyncTooOld
-		case outcome == OK && n.entry.Operations[n.last[i]].Omitted && !old.sameAs(&n.entry.Operations[n.last[i]]):
+		case outcome == OK && op.Omitted && !old.sameAs(op):
 			outcome = ContentsOmitted
 		}
 	}

@@ -109,7 +109,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"bytes, at most":              edit(func(s *Sync) { s.Operations[0].Data = make([]byte, MaxRawBytes) }),
 		"1 contents of 0 bytes":       edit(func(s *Sync) { s.Operations[0].Omitted = true }),
 		"0 contents of 1 bytes":       edit(func(s *Sync) { s.OmittedBytes = 1 }),
-		"a full refresh omits":        edit(func(s *Sync) { s.Mode = FullRefresh; s.omit(every) }),
+		"a full refresh omits":        edit(func(s *Sync) { s.Mode = FullRefresh; s.omitting(every) }),
 		"sync id":                     edit(func(s *Sync) { s.SyncID = "" }),
 		"store":                       edit(func(s *Sync) { s.Store = "" }),
 		"key id":                      &KeyRevoke{},

@@ -52,7 +52,7 @@ func FuzzApplyOperations(f *testing.F) {
 		}
 		s.Operations = cmd.(*Sync).Operations
 		if how&8 != 0 {
-			s.omit(every)
+			s.omitting(every)
 		}
 		body, err := Encode(&s)
 		if err != nil {

@@ -35,17 +35,20 @@ func (f *FSM) OmitContents(s *Sync) error {
 		if worth, err := worthOmitting(r, store.Num, s); err != nil || !worth {
 			return err
 		}
-		return visitUnchanged(r, store.Num, s, func(op *Operation) {
-			if n := op.omissible(); n > 0 {
-				op.Omitted = true
-				s.OmittedBytes += uint32(n)
-			}
-		})
+		return visitUnchanged(r, store.Num, s, s.omit)
 	})
 	if err != nil {
 		return fmt.Errorf("omit contents: %w", err)
 	}
 	return nil
+}
+
+// omit marks an operation of s, if it has a content.
+func (s *Sync) omit(op *Operation) {
+	if n := op.omissible(); n > 0 {
+		op.Omitted = true
+		s.OmittedBytes += uint32(n)
+	}
 }
 
 // RestoreContents takes back what OmitContents has done.

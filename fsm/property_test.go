@@ -49,7 +49,7 @@ func drawSync(t *rapid.T, number int) *Sync {
 		s.Operations = nil
 	}
 	if s.Mode == Incremental && rapid.IntRange(0, 2).Draw(t, "omit") == 0 {
-		s.omit(func(*Operation) bool { return rapid.IntRange(0, 3).Draw(t, "omitted") > 0 })
+		s.omitting(func(*Operation) bool { return rapid.IntRange(0, 3).Draw(t, "omitted") > 0 })
 	}
 	if rapid.IntRange(0, 3).Draw(t, "has timestamp") > 0 {
 		ahead := rapid.OneOf(rapid.Int64Range(-5, 8), rapid.Int64Range(-5, 8), rapid.Int64Range(0, 30), rapid.Just(int64(400)))

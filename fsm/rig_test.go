@@ -198,12 +198,11 @@ func (s *Sync) checkpointed(pipeline, state string) *Sync {
 	return s
 }
 
-// omit leaves out the contents of those upserts that are chosen.
-func (s *Sync) omit(choose func(*Operation) bool) *Sync {
+// omitting leaves out the contents of those operations that are chosen.
+func (s *Sync) omitting(choose func(*Operation) bool) *Sync {
 	for i := range s.Operations {
-		if op := &s.Operations[i]; op.omissible() > 0 && choose(op) {
-			s.OmittedBytes += uint32(op.omissible())
-			op.Omitted = true
+		if op := &s.Operations[i]; choose(op) {
+			s.omit(op)
 		}
 	}
 	return s
