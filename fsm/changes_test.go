@@ -2,6 +2,8 @@ package fsm
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"testing"
 
 	"pipesync/storage"
@@ -118,8 +120,15 @@ func TestChangesCompacted(t *testing.T) {
 }
 
 // The entries that hold no longer are collected once they are many, all of them,
-// and nobody who reads sees it.
+// and nobody who reads sees it. A sweep may go on before its steps are applied.
 func TestChangeSweep(t *testing.T) {
+	for _, ahead := range []int{1, 3, math.MaxInt} {
+		t.Run(fmt.Sprint(ahead), func(t *testing.T) { testChangeSweep(t, ahead) })
+	}
+}
+
+// testChangeSweep applies steps once so many wait for it, and in the end the rest.
+func testChangeSweep(t *testing.T, ahead int) {
 	r := newRig(t)
 	r.setUp(1000)
 	due := func() []*ChangeSweep {
@@ -144,6 +153,13 @@ func TestChangeSweep(t *testing.T) {
 		t.Errorf("haste %d where just enough is due", got)
 	}
 	commands := 0
+	var waiting []Command
+	apply := func() {
+		for _, c := range waiting {
+			r.mustApply(c)
+		}
+		waiting = nil
+	}
 	for s := sweeps[0]; !s.Done(); {
 		v := r.view()
 		c, err := s.Next(v, RequestID{9})
@@ -151,9 +167,13 @@ func TestChangeSweep(t *testing.T) {
 		must(t, err)
 		if c != nil {
 			commands++
-			r.mustApply(c)
+			waiting = append(waiting, c)
+		}
+		if len(waiting) >= ahead {
+			apply()
 		}
 	}
+	apply()
 	v := r.view()
 	defer v.Close()
 	store, err := v.findStore(testOrg, testStore)

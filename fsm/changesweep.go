@@ -73,7 +73,8 @@ func (s *ChangeSweep) Done() bool { return s.done }
 func (s *ChangeSweep) Haste() uint64 { return max(s.haste*s.haste, 1) }
 
 // Next goes on in v, a view that isn't older than the last, and returns the next
-// command to propose, under a request id, or nil where this step found nothing.
+// command to propose, under a request id, or nil where this step found nothing. What
+// it returned before needn't have been applied: no two have a change in common.
 func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
 	list, err := readChanges(v.snapshot, s.store, s.after, MaxCollectRows)
 	if err != nil {

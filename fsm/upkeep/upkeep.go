@@ -10,6 +10,9 @@ import (
 	"log/slog"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
 	"pipesync/fsm"
 )
 
@@ -50,8 +53,13 @@ var DefaultPace = Pace{
 	Scrub:        24 * time.Hour,
 }
 
-// maxSweeps bounds one round; the next goes on with the others.
-const maxSweeps = 1000
+const (
+	// maxSweeps bounds one round; the next goes on with the others.
+	maxSweeps = 1000
+	// maxSteps of one sweep are in the log at once. Each waits there for its turn, which takes
+	// most of a second where entries are as large as may be: so many keep up with Pace.Gap.
+	maxSteps = 8
+)
 
 // Leader is a node as upkeep sees it. Its functions may be called by any number of
 // goroutines.
@@ -94,7 +102,8 @@ type sweep interface {
 	Next(v *fsm.View, id fsm.RequestID) (fsm.Command, error)
 }
 
-// hasty is a sweep that can have more to do than usual.
+// hasty is a sweep that can have more to do than usual, and whose steps needn't be applied one
+// by one.
 type hasty interface{ Haste() uint64 }
 
 // upkeep is work that the leader has to do from time to time. What is due, fsm
@@ -152,20 +161,45 @@ func (u *upkeep) round(ctx context.Context) error {
 		return err
 	}
 	for _, s := range due {
+		if err := u.finish(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish takes a sweep to its end, and returns when none of its steps is in the log any more.
+func (u *upkeep) finish(ctx context.Context, s sweep) error {
+	steps, ctx := errgroup.WithContext(ctx)
+	room := semaphore.NewWeighted(maxSteps)
+	steps.Go(func() error {
 		for !s.Done() && u.ClusterTime() != 0 {
-			if err := u.step(ctx, s); err != nil {
-				return err
-			}
-			gap := u.gap
+			gap, share := u.gap, int64(maxSteps)
 			if s, may := s.(hasty); may {
 				gap /= time.Duration(s.Haste())
+				share = 1
+			}
+			if err := room.Acquire(ctx, share); err != nil {
+				return err
 			}
 			if err := pause(ctx, gap); err != nil {
 				return err
 			}
+			body, err := u.next(s)
+			if err != nil {
+				return err
+			}
+			steps.Go(func() error {
+				defer room.Release(share)
+				if body == nil {
+					return nil
+				}
+				return u.Propose(ctx, body)
+			})
 		}
-	}
-	return nil
+		return nil
+	})
+	return steps.Wait()
 }
 
 func (u *upkeep) look(now int64) ([]sweep, error) {
@@ -181,19 +215,8 @@ func (u *upkeep) look(now int64) ([]sweep, error) {
 	return due, nil
 }
 
-func (u *upkeep) step(ctx context.Context, s sweep) error {
-	command, err := u.next(s)
-	if err != nil || command == nil {
-		return err
-	}
-	body, err := fsm.Encode(command)
-	if err != nil {
-		return err
-	}
-	return u.Propose(ctx, body)
-}
-
-func (u *upkeep) next(s sweep) (fsm.Command, error) {
+// next returns the body of the next entry to propose, or nil where this step found nothing.
+func (u *upkeep) next(s sweep) ([]byte, error) {
 	view, err := u.State.View()
 	if err != nil {
 		return nil, fmt.Errorf("going on with a sweep: %w", err)
@@ -205,7 +228,10 @@ func (u *upkeep) next(s sweep) (fsm.Command, error) {
 	if err != nil {
 		return nil, fmt.Errorf("going on with a sweep: %w", err)
 	}
-	return command, nil
+	if command == nil {
+		return nil, nil
+	}
+	return fsm.Encode(command)
 }
 
 // pause returns nil when the time is over, or why ctx ended before.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,7 +157,7 @@ func TestUpkeepStops(t *testing.T) {
 	c := newCollecting(t)
 	c.now += 2 * collectRetention
 	c.gap = time.Hour
-	if err := c.round(ctx); !errors.Is(err, context.Canceled) || c.proposed != 1 {
+	if err := c.round(ctx); !errors.Is(err, context.Canceled) || c.proposed != 0 {
 		t.Errorf("%v after %d proposals", err, c.proposed)
 	}
 	c.run(ctx)
@@ -194,14 +195,20 @@ func TestUpkeepReconciles(t *testing.T) {
 	}
 }
 
-// hurried is a sweep of so many steps that propose nothing.
-type hurried struct{ steps, haste uint64 }
+// hurried is a sweep of so many steps, which propose a mark each or nothing.
+type hurried struct {
+	steps, haste uint64
+	idle         bool
+}
 
 func (h *hurried) Done() bool    { return h.steps == 0 }
 func (h *hurried) Haste() uint64 { return h.haste }
 func (h *hurried) Next(*fsm.View, fsm.RequestID) (fsm.Command, error) {
 	h.steps--
-	return nil, nil
+	if h.idle {
+		return nil, nil
+	}
+	return &fsm.Mark{}, nil
 }
 
 // A sweep that has more to do pauses for less.
@@ -210,7 +217,7 @@ func TestUpkeepHurries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for haste, want := range map[uint64]time.Duration{1: 400 * time.Millisecond, 4: 100 * time.Millisecond} {
 			c.gap = 100 * time.Millisecond
-			c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{&hurried{4, haste}}, nil }
+			c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{&hurried{4, haste, true}}, nil }
 			began := time.Now()
 			if err := c.round(t.Context()); err != nil {
 				t.Fatal(err)
@@ -218,6 +225,56 @@ func TestUpkeepHurries(t *testing.T) {
 			if took := time.Since(began); took != want {
 				t.Errorf("with haste %d: %v, want %v", haste, took, want)
 			}
+		}
+	})
+}
+
+// A sweep whose steps don't need each other has several in the log at once, each other one a
+// single step, and a round ends with all of them.
+func TestUpkeepBoundsStepsInTheLog(t *testing.T) {
+	c := newCollecting(t)
+	synctest.Test(t, func(t *testing.T) {
+		steps := &hurried{20, 1, false}
+		for most, s := range map[int32]sweep{1: struct{ sweep }{steps}, maxSteps: steps} {
+			var inLog, seen, all atomic.Int32
+			c.Propose = func(context.Context, []byte) error {
+				all.Add(1)
+				if now := inLog.Add(1); now > seen.Load() {
+					seen.Store(now)
+				}
+				time.Sleep(time.Second)
+				inLog.Add(-1)
+				return nil
+			}
+			steps.steps = 20
+			c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{s}, nil }
+			if err := c.round(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if seen.Load() != most || inLog.Load() != 0 || all.Load() != 20 {
+				t.Errorf("%d steps at once, want %d; %d left of %d", seen.Load(), most, inLog.Load(), all.Load())
+			}
+		}
+	})
+}
+
+// One step that fails ends the round, and all that are in the log beside it.
+func TestUpkeepGivesUpStepsBesideOneThatFails(t *testing.T) {
+	c := newCollecting(t)
+	synctest.Test(t, func(t *testing.T) {
+		fault := errors.New("no leader")
+		var proposed, given atomic.Int32
+		c.Propose = func(ctx context.Context, _ []byte) error {
+			if proposed.Add(1) == 4 {
+				return fault
+			}
+			<-ctx.Done()
+			given.Add(1)
+			return ctx.Err()
+		}
+		c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{&hurried{20, 1, false}}, nil }
+		if err := c.round(t.Context()); !errors.Is(err, fault) || given.Load() != proposed.Load()-1 {
+			t.Errorf("%v, %d of %d given up", err, given.Load(), proposed.Load())
 		}
 	})
 }
