@@ -112,19 +112,24 @@ func (w *tableWriter) Close() error {
 	return err
 }
 
-// tableReader has read a piece of its file from where it was asked last.
+// tableReader has read a piece of its file from where it was asked last, if it was asked for
+// what lies behind what it was asked for before: Pebble takes looks for ascending keys far
+// apart for a scan.
 type tableReader struct {
 	vfs.File
 	mu    sync.Mutex
-	buf   *[tableBufferBytes]byte // nil before the first read, and once closed
+	buf   *[tableBufferBytes]byte // nil before the first piece, and once closed
 	start int64                   // of the file, where the buffer begins
 	n     int                     // of the buffer that are of the file
+	next  int64                   // of the file, where the last read ended
 }
 
 func (r *tableReader) ReadAt(p []byte, off int64) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(p) <= tableBufferBytes && !r.has(p, off) {
+	goesOn := off == r.next
+	r.next = off + int64(len(p))
+	if goesOn && len(p) <= tableBufferBytes && !r.has(p, off) {
 		r.fill(off)
 	}
 	if !r.has(p, off) {

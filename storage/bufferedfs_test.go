@@ -51,10 +51,15 @@ func TestBufferedTableIsWhatWasWritten(t *testing.T) {
 		read, err := fs.Open(tableName, vfs.SequentialReadsOption)
 		check(t, err)
 		plain := bytes.NewReader(want)
+		next := int64(0)
 		for range 20 {
-			off := rapid.Int64Range(0, int64(len(want))+10).Draw(t, "offset")
+			off := next
+			if rapid.Bool().Draw(t, "elsewhere") {
+				off = rapid.Int64Range(0, int64(len(want))+10).Draw(t, "offset")
+			}
 			got, wanted := make([]byte, lengths.Draw(t, "length")), make([]byte, 3*tableBufferBytes)
 			wanted = wanted[:len(got)]
+			next = off + int64(len(got))
 			n, err := read.ReadAt(got, off)
 			m, wantErr := plain.ReadAt(wanted, off)
 			// At the end of a file either way of saying so is right.
@@ -142,8 +147,10 @@ func TestBadSectorFailsOnlyItsOwn(t *testing.T) {
 	check(t, errors.Join(err, file.Close()))
 	table, err := bufferedFS{badSectorFS{mem, 1000}}.Open(tableName, vfs.SequentialReadsOption)
 	check(t, err)
-	if n, err := table.ReadAt(make([]byte, 100), 900); n != 100 || err != nil {
-		t.Errorf("in front of a bad sector %d of 100 bytes are read, %v", n, err)
+	for _, off := range []int64{800, 900} {
+		if n, err := table.ReadAt(make([]byte, 100), off); n != 100 || err != nil {
+			t.Errorf("in front of a bad sector %d of 100 bytes are read, %v", n, err)
+		}
 	}
 	if _, err := table.ReadAt(make([]byte, 100), 901); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a bad sector is read: %v", err)
@@ -182,4 +189,46 @@ func TestTablesAreWrittenAndReadInLargePieces(t *testing.T) {
 		t.Errorf("%d bytes were compacted in %d reads", bytes, n)
 	}
 	check(t, db.Close())
+}
+
+// TestLooksFarApartReadSmallPieces: Pebble takes them for a scan when their keys ascend.
+func TestLooksFarApartReadSmallPieces(t *testing.T) {
+	const pieces, piece = 10, 100
+	mem := vfs.NewMem()
+	file, err := mem.Create(tableName, vfs.WriteCategoryUnspecified)
+	check(t, err)
+	_, err = file.Write(make([]byte, pieces*tableBufferBytes))
+	check(t, errors.Join(err, file.Close()))
+	read := &readSizes{FS: mem}
+	table, err := bufferedFS{read}.Open(tableName, vfs.SequentialReadsOption)
+	check(t, err)
+	for i := range int64(pieces) {
+		_, err := table.ReadAt(make([]byte, piece), i*tableBufferBytes+1)
+		check(t, err)
+	}
+	if read.bytes != pieces*piece {
+		t.Errorf("%d bytes were read for %d", read.bytes, pieces*piece)
+	}
+	check(t, table.Close())
+}
+
+// readSizes sums what is read of the files of a file system, by one goroutine.
+type readSizes struct {
+	vfs.FS
+	bytes int
+}
+
+func (fs *readSizes) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+	file, err := fs.FS.Open(name, opts...)
+	return sizedReads{file, fs}, err
+}
+
+type sizedReads struct {
+	vfs.File
+	of *readSizes
+}
+
+func (f sizedReads) ReadAt(p []byte, off int64) (int, error) {
+	f.of.bytes += len(p)
+	return f.File.ReadAt(p, off)
 }

@@ -124,9 +124,11 @@ func (l *lookup) value() (value []byte, err error) {
 	if l.it == nil {
 		prefix := l.key[:l.prefix]
 		l.it, err = l.rows.src.NewIter(&pebble.IterOptions{
-			LowerBound:   bytes.Clone(prefix),
-			UpperBound:   appendPrefixEnd(nil, prefix),
-			UseL6Filters: true,
+			LowerBound: bytes.Clone(prefix),
+			UpperBound: appendPrefixEnd(nil, prefix),
+			// With a table, the filter in memory has said that there is such a row, and the last
+			// level has most rows.
+			UseL6Filters: l.table == nil,
 		})
 		if err != nil {
 			return nil, err
