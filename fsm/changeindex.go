@@ -39,39 +39,56 @@ type changedNamespace struct {
 	row  storage.Namespace
 }
 
-// readChanges reads at most limit entries of a store behind `after`.
+// readChanges reads at most limit entries of a store behind `after`, and finds the newest
+// rows of their records.
 func readChanges(r storage.Reader, store storage.StoreNum, after storage.Seq, limit int) ([]change, error) {
-	var list []change
-	err := r.ScanChanges(store, after, limit, func(seq storage.Seq, c storage.Change) error {
-		list = append(list, change{Change: c, seq: seq})
-		return nil
-	})
+	list, err := scanChanges(r, store, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	byRecord := make([]*change, len(list))
-	for i := range list {
-		byRecord[i] = &list[i]
-	}
-	slices.SortFunc(byRecord, func(a, b *change) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
-	})
-	for len(byRecord) > 0 {
-		n := 1
-		for n < len(byRecord) && byRecord[n].Namespace == byRecord[0].Namespace {
-			n++
-		}
-		if err := findNewest(r, store, byRecord[:n]); err != nil {
-			return nil, err
-		}
-		byRecord = byRecord[n:]
-	}
-	return list, nil
+	return list, findNewest(r, store, pointers(list, 0, 1))
 }
 
-// findNewest finds the newest rows of the records of one namespace; changes are
-// in the order of ids, of which one may come more than once.
+// scanChanges reads entries without the newest rows of their records.
+func scanChanges(r storage.Reader, store storage.StoreNum, after storage.Seq, limit int) (list []change, err error) {
+	err = r.ScanChanges(store, after, limit, func(seq storage.Seq, c storage.Change) error {
+		list = append(list, change{Change: c, seq: seq})
+		return nil
+	})
+	return list, err
+}
+
+// pointers are those to every step-th of a list, from one on.
+func pointers(list []change, from, step int) []*change {
+	every := make([]*change, 0, len(list)/step+1)
+	for i := from; i < len(list); i += step {
+		every = append(every, &list[i])
+	}
+	return every
+}
+
+// findNewest finds the newest rows of records that changed, and brings the changes in the order
+// of namespaces and ids.
 func findNewest(r storage.Reader, store storage.StoreNum, changes []*change) error {
+	slices.SortFunc(changes, func(a, b *change) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.ID, b.ID))
+	})
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && changes[n].Namespace == changes[0].Namespace {
+			n++
+		}
+		if err := findNewestOf(r, store, changes[:n]); err != nil {
+			return err
+		}
+		changes = changes[n:]
+	}
+	return nil
+}
+
+// findNewestOf finds the newest rows of the records of one namespace; changes are
+// in the order of ids, of which one may come more than once.
+func findNewestOf(r storage.Reader, store storage.StoreNum, changes []*change) error {
 	num := changes[0].Namespace
 	name, found, err := r.NamespaceName(store, num)
 	ns := &changedNamespace{name: name}

@@ -187,3 +187,47 @@ func testChangeSweep(t *testing.T, ahead int) {
 		t.Errorf("%d sweeps are due again", len(got))
 	}
 }
+
+// A sweep goes through what nobody superseded in few steps. An entry that is alone among
+// thousands it finds by chance; where a step has found one, all of its piece are removed, and
+// of the last piece all are in any case.
+func TestChangeSweepLooksAtSome(t *testing.T) {
+	const extra = 10 // entries of the last piece
+	for _, tc := range []struct {
+		name        string
+		stale       []int // entries
+		id          byte
+		left, steps int
+	}{
+		{"nothing", nil, 0, 0, 1},
+		{"one that the sample has", []int{3*MaxCollectRows + 5}, 5, 0, 2},
+		{"one that it hasn't", []int{3*MaxCollectRows + 5}, 6, 1, 1},
+		{"one beside one that it has", []int{5, 6}, 6, 0, 2},
+		{"two pieces", []int{5, MaxCollectRows + 5}, 5, 0, 3},
+		{"one of the last piece", []int{10*MaxCollectRows + 6}, 5, 0, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := newRig(t)
+			r.setUp(1000)
+			for from := 0; from < 10*MaxCollectRows; from += MaxOperations {
+				r.mustApply(bigSync(from, 0))
+			}
+			last := bigSync(10*MaxCollectRows, 0)
+			last.Operations = last.Operations[:extra]
+			r.mustApply(last)
+			for _, i := range tc.stale {
+				r.mustApply(newSync(Incremental, upsert("articles", idOf(i), "newer")))
+			}
+			steps := 0
+			for s := (&ChangeSweep{store: 1}); !s.Done(); steps++ {
+				if c := inView(r, func(v *View) (Command, error) { return s.Next(v, RequestID{tc.id}) }); c != nil {
+					r.mustApply(c)
+				}
+			}
+			head := inView(r, func(v *View) (storage.ChangeHead, error) { return v.snapshot.ChangeHead(1) })
+			if left := int(head.Entries) - 10*MaxCollectRows - extra; left != tc.left || steps != tc.steps {
+				t.Errorf("%d entries are left after %d steps, want %d and %d", left, steps, tc.left, tc.steps)
+			}
+		})
+	}
+}

@@ -2,13 +2,22 @@ package fsm
 
 import (
 	"errors"
+	"slices"
 
 	"pipesync/storage"
 )
 
-// hasteSteps are between two looks at how much there is to remove: whoever goes through much may
-// meet more than there was when it began.
-const hasteSteps = 64
+const (
+	// hasteSteps are between two looks at how much there is to remove: whoever goes through
+	// much may meet more than there was when it began.
+	hasteSteps = 64
+	// A step goes through so many pieces of MaxCollectRows entries at most, to the first that has
+	// something to remove. Whether one has, a random one of staleSample entries tells, and its
+	// like: each look is for a record that may be anywhere. Those few that a pass leaves, another
+	// one finds; of the last piece it leaves none.
+	stepPieces  = 32
+	staleSample = 32
+)
 
 // ChangeSweep is a pass over the change index of one store in search of entries
 // that hold no longer. It may be given up, and begun anew, at any time.
@@ -76,10 +85,6 @@ func (s *ChangeSweep) Haste() uint64 { return max(s.haste*s.haste, 1) }
 // command to propose, under a request id, or nil where this step found nothing. What
 // it returned before needn't have been applied: no two have a change in common.
 func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
-	list, err := readChanges(v.snapshot, s.store, s.after, MaxCollectRows)
-	if err != nil {
-		return nil, err
-	}
 	if s.steps++; s.steps%hasteSteps == 0 {
 		times, err := v.timesDue(s.store)
 		if err != nil {
@@ -87,16 +92,29 @@ func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
 		}
 		s.haste = max(s.haste, times)
 	}
-	s.done = len(list) < MaxCollectRows
-	c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
-	for i := range list {
-		s.after = list[i].seq
-		if !list[i].holds() {
-			c.Until = list[i].seq
+	for range stepPieces {
+		list, err := scanChanges(v.snapshot, s.store, s.after, MaxCollectRows)
+		if err != nil {
+			return nil, err
+		}
+		some := pointers(list, 0, 1)
+		if s.done = len(list) < MaxCollectRows; !s.done {
+			some = pointers(list, int(id[0]%staleSample), staleSample)
+		}
+		if err := findNewest(v.snapshot, s.store, some); err != nil {
+			return nil, err
+		}
+		c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
+		if len(list) > 0 {
+			s.after = list[len(list)-1].seq
+		}
+		if slices.ContainsFunc(some, func(c *change) bool { return !c.holds() }) {
+			c.Until = s.after
+			return c, nil
+		}
+		if s.done {
+			break
 		}
 	}
-	if c.Until == (storage.Seq{}) {
-		return nil, nil
-	}
-	return c, nil
+	return nil, nil
 }

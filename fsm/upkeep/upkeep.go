@@ -57,8 +57,8 @@ const (
 	// maxSweeps bounds one round; the next goes on with the others.
 	maxSweeps = 1000
 	// maxSteps of one sweep are in the log at once. Each waits there for its turn, which takes
-	// most of a second where entries are as large as may be: so many keep up with Pace.Gap.
-	maxSteps = 8
+	// seconds where entries are as large as may be: so many keep up with Pace.Gap.
+	maxSteps = 64
 )
 
 // Leader is a node as upkeep sees it. Its functions may be called by any number of

@@ -234,7 +234,8 @@ func TestUpkeepHurries(t *testing.T) {
 func TestUpkeepBoundsStepsInTheLog(t *testing.T) {
 	c := newCollecting(t)
 	synctest.Test(t, func(t *testing.T) {
-		steps := &hurried{20, 1, false}
+		const count = 2 * maxSteps
+		steps := &hurried{haste: 100}
 		for most, s := range map[int32]sweep{1: struct{ sweep }{steps}, maxSteps: steps} {
 			var inLog, seen, all atomic.Int32
 			c.Propose = func(context.Context, []byte) error {
@@ -246,12 +247,12 @@ func TestUpkeepBoundsStepsInTheLog(t *testing.T) {
 				inLog.Add(-1)
 				return nil
 			}
-			steps.steps = 20
+			steps.steps = count
 			c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{s}, nil }
 			if err := c.round(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if seen.Load() != most || inLog.Load() != 0 || all.Load() != 20 {
+			if seen.Load() != most || inLog.Load() != 0 || all.Load() != count {
 				t.Errorf("%d steps at once, want %d; %d left of %d", seen.Load(), most, inLog.Load(), all.Load())
 			}
 		}
