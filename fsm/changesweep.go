@@ -97,20 +97,20 @@ func (s *ChangeSweep) Next(v *View, id RequestID) (Command, error) {
 		if err != nil {
 			return nil, err
 		}
-		some := pointers(list, 0, 1)
+		from, step := 0, 1
 		if s.done = len(list) < MaxCollectRows; !s.done {
-			some = pointers(list, int(id[0]%staleSample), staleSample)
+			from, step = int(id[0]%staleSample), staleSample
 		}
+		some := pointers(list, from, step)
 		if err := findNewest(v.snapshot, s.store, some); err != nil {
 			return nil, err
 		}
-		c := &ChangeCollect{RequestID: id, Store: s.store, After: s.after}
+		after := s.after
 		if len(list) > 0 {
 			s.after = list[len(list)-1].seq
 		}
 		if slices.ContainsFunc(some, func(c *change) bool { return !c.holds() }) {
-			c.Until = s.after
-			return c, nil
+			return &ChangeCollect{RequestID: id, Store: s.store, After: after, Until: s.after}, nil
 		}
 		if s.done {
 			break

@@ -115,38 +115,50 @@ func TestFailedWriteStays(t *testing.T) {
 	}
 }
 
-// badSectorFS has files that can't be read from a byte on.
-type badSectorFS struct {
+// watchedFS asks before so many bytes of a file are read.
+type watchedFS struct {
 	vfs.FS
-	from int64
+	before func(off int64, length int) error
 }
 
-func (fs badSectorFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
+func (fs watchedFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	file, err := fs.FS.Open(name, opts...)
-	return badSectorFile{file, fs.from}, err
+	return watchedFile{file, fs.before}, err
 }
 
-type badSectorFile struct {
+type watchedFile struct {
 	vfs.File
-	from int64
+	before func(off int64, length int) error
 }
 
-func (f badSectorFile) ReadAt(p []byte, off int64) (int, error) {
-	if off+int64(len(p)) > f.from {
-		return 0, syscall.EIO
+func (f watchedFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.before(off, len(p)); err != nil {
+		return 0, err
 	}
 	return f.File.ReadAt(p, off)
 }
 
-// TestBadSectorFailsOnlyItsOwn: what lies in front of a bad sector can be read.
-func TestBadSectorFailsOnlyItsOwn(t *testing.T) {
+// openZeroes opens a table of so many zeroes, to be read in order.
+func openZeroes(t *testing.T, length int, before func(off int64, length int) error) vfs.File {
+	t.Helper()
 	mem := vfs.NewMem()
 	file, err := mem.Create(tableName, vfs.WriteCategoryUnspecified)
 	check(t, err)
-	_, err = file.Write(make([]byte, 2*tableBufferBytes))
+	_, err = file.Write(make([]byte, length))
 	check(t, errors.Join(err, file.Close()))
-	table, err := bufferedFS{badSectorFS{mem, 1000}}.Open(tableName, vfs.SequentialReadsOption)
+	table, err := bufferedFS{watchedFS{mem, before}}.Open(tableName, vfs.SequentialReadsOption)
 	check(t, err)
+	return table
+}
+
+// TestBadSectorFailsOnlyItsOwn: what lies in front of a bad sector can be read.
+func TestBadSectorFailsOnlyItsOwn(t *testing.T) {
+	table := openZeroes(t, 2*tableBufferBytes, func(off int64, length int) error {
+		if off+int64(length) > 1000 {
+			return syscall.EIO
+		}
+		return nil
+	})
 	for _, off := range []int64{800, 900} {
 		if n, err := table.ReadAt(make([]byte, 100), off); n != 100 || err != nil {
 			t.Errorf("in front of a bad sector %d of 100 bytes are read, %v", n, err)
@@ -194,41 +206,17 @@ func TestTablesAreWrittenAndReadInLargePieces(t *testing.T) {
 // TestLooksFarApartReadSmallPieces: Pebble takes them for a scan when their keys ascend.
 func TestLooksFarApartReadSmallPieces(t *testing.T) {
 	const pieces, piece = 10, 100
-	mem := vfs.NewMem()
-	file, err := mem.Create(tableName, vfs.WriteCategoryUnspecified)
-	check(t, err)
-	_, err = file.Write(make([]byte, pieces*tableBufferBytes))
-	check(t, errors.Join(err, file.Close()))
-	read := &readSizes{FS: mem}
-	table, err := bufferedFS{read}.Open(tableName, vfs.SequentialReadsOption)
-	check(t, err)
+	read := 0
+	table := openZeroes(t, pieces*tableBufferBytes, func(_ int64, length int) error {
+		read += length
+		return nil
+	})
 	for i := range int64(pieces) {
 		_, err := table.ReadAt(make([]byte, piece), i*tableBufferBytes+1)
 		check(t, err)
 	}
-	if read.bytes != pieces*piece {
-		t.Errorf("%d bytes were read for %d", read.bytes, pieces*piece)
+	if read != pieces*piece {
+		t.Errorf("%d bytes were read for %d", read, pieces*piece)
 	}
 	check(t, table.Close())
-}
-
-// readSizes sums what is read of the files of a file system, by one goroutine.
-type readSizes struct {
-	vfs.FS
-	bytes int
-}
-
-func (fs *readSizes) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	file, err := fs.FS.Open(name, opts...)
-	return sizedReads{file, fs}, err
-}
-
-type sizedReads struct {
-	vfs.File
-	of *readSizes
-}
-
-func (f sizedReads) ReadAt(p []byte, off int64) (int, error) {
-	f.of.bytes += len(p)
-	return f.File.ReadAt(p, off)
 }

@@ -189,11 +189,12 @@ func (u *upkeep) finish(ctx context.Context, s sweep) error {
 			if err != nil {
 				return err
 			}
+			if body == nil {
+				room.Release(share)
+				continue
+			}
 			steps.Go(func() error {
 				defer room.Release(share)
-				if body == nil {
-					return nil
-				}
 				return u.Propose(ctx, body)
 			})
 		}

@@ -279,3 +279,15 @@ func TestUpkeepGivesUpStepsBesideOneThatFails(t *testing.T) {
 		}
 	})
 }
+
+// A step that found nothing leaves its room to the next.
+func TestUpkeepGoesOnBehindStepsWithoutProposals(t *testing.T) {
+	c := newCollecting(t)
+	synctest.Test(t, func(t *testing.T) {
+		s := &hurried{2 * maxSteps, 1, true}
+		c.due = func(*fsm.View, int64) ([]sweep, error) { return []sweep{s}, nil }
+		if err := c.round(t.Context()); err != nil || c.proposed != 0 || !s.Done() {
+			t.Errorf("%v, %d proposals, %d steps left", err, c.proposed, s.steps)
+		}
+	})
+}
