@@ -14,9 +14,10 @@ import (
 // entriesBucket is where raft-boltdb keeps the log, an entry each under its index.
 const entriesBucket = "logs"
 
-// entryFormat is what raft-boltdb writes entries in. It learns a type once; raft-boltdb, which
-// makes a new one for each entry that it reads, spends most of the time on that.
-var entryFormat = &codec.MsgpackHandle{}
+// entryFormat is what raft-boltdb writes entries in, and as it does. It learns a type once;
+// raft-boltdb, which makes a new one for each entry that it reads, spends most of the time on
+// that.
+var entryFormat = &codec.MsgpackHandle{BasicHandle: codec.BasicHandle{TimeNotBuiltin: true}}
 
 // commandTail is what an entry of the state machine's ends with: entryFormat has the fields of
 // a struct in the order of their names, and Type is the last.

@@ -108,12 +108,7 @@ func (f *mappedFile) outline(index uint64) (storedBytes int64, command bool, err
 func (f *mappedFile) StoreLog(e *raft.Log) error { return f.StoreLogs([]*raft.Log{e}) }
 
 func (f *mappedFile) StoreLogs(entries []*raft.Log) error {
-	return f.do(func() error {
-		if err := f.BoltStore.StoreLogs(entries); err != nil {
-			return err
-		}
-		return f.pages.appended(entries)
-	})
+	return f.do(func() error { return f.pages.append(entries) })
 }
 
 // DeleteRange cuts the beginning of the log in pieces. Where the process ends between two of

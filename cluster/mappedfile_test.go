@@ -71,18 +71,25 @@ func TestUnreadableFileRefusesToOpen(t *testing.T) {
 
 // A page that rots under a process that runs makes bbolt panic.
 func TestPanicsAtAPageAreErrors(t *testing.T) {
-	dir := t.TempDir()
-	path, whole, _ := pagedLog(t, dir)
-	store, told := openTestLog(t, dir)
-	store.alarm.started.Store(true)
-	for at := 2 * os.Getpagesize(); at < len(whole); at++ { // but for the meta pages
-		whole[at] = 0xff
-	}
-	if err := os.WriteFile(path, whole, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	err := store.log.StoreLogs([]*raft.Log{{Index: 401}})
-	if err == nil || !strings.Contains(err.Error(), "bbolt") || !strings.Contains(err.Error(), startCure) || len(*told) != 1 || !unreadable((*told)[0]) {
-		t.Errorf("%v, told %v", err, *told)
+	for name, do := range map[string]func(*logStore) error{
+		"an append": func(s *logStore) error { return s.log.StoreLog(&raft.Log{Index: 401}) },
+		"a cut":     func(s *logStore) error { return s.log.DeleteRange(101, 150) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path, whole, _ := pagedLog(t, dir)
+			store, told := openTestLog(t, dir)
+			store.alarm.started.Store(true)
+			for at := 2 * os.Getpagesize(); at < len(whole); at++ { // but for the meta pages
+				whole[at] = 0xff
+			}
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := do(store)
+			if err == nil || !strings.Contains(err.Error(), "bbolt") || !strings.Contains(err.Error(), startCure) || len(*told) != 1 || !unreadable((*told)[0]) {
+				t.Errorf("%v, told %v", err, *told)
+			}
+		})
 	}
 }

@@ -20,9 +20,6 @@ const (
 	// aroundBytes are mapped beside what is touched: Linux does so with pages that it has
 	// in its cache anyway.
 	aroundBytes = 64 << 10
-	// leafEntries are in the last leaf of the log at most, where they are larger than a
-	// page. Appending writes it anew, and reads all of it for that.
-	leafEntries = 4
 )
 
 // mappedPages gives back to the kernel what bbolt has touched of its file. Each page counts
@@ -30,9 +27,9 @@ const (
 // the kernel's cache. It stays there, as every page that was read or written by other
 // means, and is mapped again where it is touched again.
 type mappedPages struct {
-	db      *bbolt.DB
-	touched atomic.Int64
-	tail    [leafEntries]int64 // bytes of the last entries; of those who append
+	db       *bbolt.DB
+	touched  atomic.Int64
+	encoding []byte // of those who append
 }
 
 // pagesOf finds the database in its store, which shows it to nobody.
@@ -41,29 +38,16 @@ func pagesOf(store *raftboltdb.BoltStore) *mappedPages {
 	return &mappedPages{db: (*bbolt.DB)(conn.UnsafePointer())}
 }
 
-// appended is told of entries that were appended, one call after the other.
-func (p *mappedPages) appended(entries []*raft.Log) error {
-	touched := int64(aroundBytes)
-	for _, bytes := range p.tail {
-		touched += bytes
-	}
-	for _, e := range entries[max(len(entries)-leafEntries, 0):] {
-		copy(p.tail[:], p.tail[1:])
-		p.tail[leafEntries-1] = entryBytes(e)
-	}
-	return p.touch(touched)
-}
-
 // read is told of an entry that was read.
 func (p *mappedPages) read(e *raft.Log) error { return p.touch(entryBytes(e) + aroundBytes) }
 
 // cut deletes cutBytes of the entries up to one, the first first, and says whether there may
 // be more. To delete an entry is to read where it begins, for which the kernel may map all of it.
 func (p *mappedPages) cut(last uint64) (more bool, err error) {
-	err = p.db.Update(func(tx *bbolt.Tx) error {
+	err = p.update(func(tx *bbolt.Tx) error {
 		entries, bytes := tx.Bucket([]byte(entriesBucket)).Cursor(), 0
 		for k, v := entries.First(); k != nil && binary.BigEndian.Uint64(k) <= last; k, v = entries.Next() {
-			if more = bytes >= cutBytes; more {
+			if more = bytes >= cutBytes && len(k) == indexBytes; more {
 				return nil
 			}
 			bytes += len(v)
@@ -74,6 +58,20 @@ func (p *mappedPages) cut(last uint64) (more bool, err error) {
 		return nil
 	})
 	return more, errors.Join(err, p.giveBack())
+}
+
+// update is bbolt's Update. Where that panics at a page, it would go through all others to
+// find what is free, and panic once more on a goroutine of its own, which ends the process.
+func (p *mappedPages) update(change func(*bbolt.Tx) error) error {
+	tx, err := p.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // of what isn't committed
+	if err := change(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 func (p *mappedPages) touch(bytes int64) error {

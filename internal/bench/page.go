@@ -13,7 +13,7 @@ func (r *report) page() string {
 	fmt.Fprintf(&b, `# Benchmarks
 
 Written by `+"`./scripts/bench --save`"+`: three processes of Pipesync, three of etcd (its embed package), and the bare ceiling, which is three
-replicas of hashicorp/raft, raft-boltdb and Pebble in one process, with Pipesync's settings, that write blindly the same bytes, without
+replicas of hashicorp/raft, raft-boltdb and Pebble in one process, with Pipesync's settings and raft-boltdb's own append, that write blindly the same bytes, without
 HTTP, keys, limits, TLS or reads. All of them on one machine, and each work is done by one after the other, then all works of its group
 again: %d repetitions, each with the works in another order, of which the medians count. Records have %d bytes of data, and there are %d of them before the first request that is
 measured. Requests to Pipesync go through HTTP, keys and limits. A work of

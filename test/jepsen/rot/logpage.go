@@ -49,12 +49,12 @@ func LogPage(dir string, rng *rand.Rand) (Place, error) {
 // LogTail is the page with the last entry of the log, with all that is its own.
 func LogTail(dir string, _ *rand.Rand) (Place, error) {
 	return inLog(dir, func(f *logFile) (Place, error) {
-		_, value := f.tx.Bucket(entriesBucket).Cursor().Last()
-		if value == nil {
+		key, _ := f.tx.Bucket(entriesBucket).Cursor().Last()
+		if key == nil {
 			return Place{}, ErrNothing
 		}
 		size := int64(f.db.Info().PageSize)
-		page := f.offset(value) / size
+		page := f.offset(key) / size
 		for first := page; first >= metaPages && page-first < maxRunOfAValue; first-- {
 			header, err := f.read(first*size, pageHeader)
 			if err != nil {
