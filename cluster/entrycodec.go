@@ -17,7 +17,11 @@ const entriesBucket = "logs"
 // entryFormat is what raft-boltdb writes entries in, and as it does. It learns a type once;
 // raft-boltdb, which makes a new one for each entry that it reads, spends most of the time on
 // that.
-var entryFormat = &codec.MsgpackHandle{BasicHandle: codec.BasicHandle{TimeNotBuiltin: true}}
+var entryFormat = func() *codec.MsgpackHandle {
+	h := &codec.MsgpackHandle{}
+	h.TimeNotBuiltin = true
+	return h
+}()
 
 // commandTail is what an entry of the state machine's ends with: entryFormat has the fields of
 // a struct in the order of their names, and Type is the last.
