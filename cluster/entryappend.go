@@ -3,9 +3,7 @@ package cluster
 import (
 	"encoding/binary"
 	"errors"
-	"time"
 
-	"github.com/hashicorp/go-metrics"
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
@@ -23,7 +21,7 @@ const (
 	entryOverheadBytes = 128
 )
 
-// append is raft-boltdb's StoreLogs, with its metrics, but for how often an entry is written. bbolt writes the
+// append is raft-boltdb's StoreLogs, but for how often an entry is written. bbolt writes the
 // leaf that it appends to anew, and splits none of four keys or fewer, however large their
 // values are: of entries larger than a page it would write four or five for each that is
 // appended. So a large entry is followed by separators: keys without values, which begin
@@ -33,7 +31,6 @@ const (
 //
 // One call comes after the other.
 func (p *mappedPages) append(entries []*raft.Log) error {
-	began, storedBytes := time.Now(), 0
 	memory := p.encodingMemory(entries)
 	err := p.update(func(tx *bbolt.Tx) error {
 		bucket := tx.Bucket([]byte(entriesBucket))
@@ -45,18 +42,12 @@ func (p *mappedPages) append(entries []*raft.Log) error {
 			if err := errors.Join(encoder.Encode(e), put(bucket, e.Index, stored)); err != nil {
 				return err
 			}
-			storedBytes += len(stored)
-			metrics.AddSample([]string{"raft", "boltdb", "logSize"}, float32(len(stored)))
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	metrics.MeasureSince([]string{"raft", "boltdb", "storeLogs"}, began)
-	metrics.AddSample([]string{"raft", "boltdb", "logsPerBatch"}, float32(len(entries)))
-	metrics.AddSample([]string{"raft", "boltdb", "logBatchSize"}, float32(storedBytes))
-	metrics.AddSample([]string{"raft", "boltdb", "writeCapacity"}, float32(float64(len(entries))/time.Since(began).Seconds()))
 	// The last leaf, which was read, has no more than four entries that have no separators.
 	return p.touch(aroundBytes + 4*separatedBytes)
 }

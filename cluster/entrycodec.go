@@ -3,9 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/binary"
-	"time"
 
-	"github.com/hashicorp/go-metrics"
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
@@ -29,7 +27,6 @@ var commandTail = append([]byte("\xa4Type"), byte(raft.LogCommand))
 
 // entry is raft-boltdb's GetLog, but for the time that it takes.
 func (p *mappedPages) entry(index uint64, e *raft.Log) error {
-	defer metrics.MeasureSince([]string{"raft", "boltdb", "getLog"}, time.Now())
 	return p.db.View(func(tx *bbolt.Tx) error {
 		stored := tx.Bucket([]byte(entriesBucket)).Get(binary.BigEndian.AppendUint64(nil, index))
 		if stored == nil {
