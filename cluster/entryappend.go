@@ -1,18 +1,17 @@
 package cluster
 
 import (
-	"encoding/binary"
-	"errors"
-
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
 	"go.etcd.io/bbolt"
 )
 
 const (
-	// An entry of at least separatedBytes, as it is stored, is followed by so many separators.
+	// unsplitKeys or fewer are never split between leaves by bbolt (MinKeysPerPage, twice).
+	unsplitKeys = 4
+	// An entry of at least separatedBytes, as it is stored, is followed by separators.
 	separatedBytes = 16 << 10
-	separators     = 4
+	separators     = unsplitKeys
 	indexBytes     = 8 // an entry's key has; a separator's has one more
 
 	// The memory that entries are encoded in is kept for the next append up to so many bytes.
@@ -33,13 +32,16 @@ const (
 func (p *mappedPages) append(entries []*raft.Log) error {
 	memory := p.encodingMemory(entries)
 	err := p.update(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket([]byte(entriesBucket))
+		bucket := logBucket(tx)
 		encoder := codec.NewEncoderBytes(nil, entryFormat)
 		for _, e := range entries {
 			stored := memory[:0:encodedBytes(e)]
 			memory = memory[cap(stored):]
 			encoder.ResetBytes(&stored)
-			if err := errors.Join(encoder.Encode(e), put(bucket, e.Index, stored)); err != nil {
+			if err := encoder.Encode(e); err != nil {
+				return err
+			}
+			if err := put(bucket, e.Index, stored); err != nil {
 				return err
 			}
 		}
@@ -48,8 +50,8 @@ func (p *mappedPages) append(entries []*raft.Log) error {
 	if err != nil {
 		return err
 	}
-	// The last leaf, which was read, has no more than four entries that have no separators.
-	return p.touch(aroundBytes + 4*separatedBytes)
+	// The last leaf, which was read, has no more than so many entries without separators.
+	return p.touch(aroundBytes + unsplitKeys*separatedBytes)
 }
 
 // encodingMemory is what entries are encoded in. bbolt reads it until they are committed.
@@ -72,12 +74,12 @@ func encodedBytes(e *raft.Log) int { return int(entryBytes(e)) + entryOverheadBy
 
 // put puts a stored entry and what separates it from the next.
 func put(bucket *bbolt.Bucket, index uint64, stored []byte) error {
-	key := binary.BigEndian.AppendUint64(make([]byte, 0, indexBytes), index)
+	key := entryKey(index)
 	if err := bucket.Put(key, stored); err != nil || len(stored) < separatedBytes {
 		return err
 	}
 	for i := range separators {
-		if err := bucket.Put(append(key[:indexBytes:indexBytes], byte(i)), nil); err != nil {
+		if err := bucket.Put(append(key, byte(i)), nil); err != nil {
 			return err
 		}
 	}

@@ -33,7 +33,7 @@ func sizedEntries(first uint64, sizes ...int) (entries []*raft.Log) {
 func keyed(t *testing.T, db *bbolt.DB) (keys, values [][]byte) {
 	t.Helper()
 	err := db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte(entriesBucket)).ForEach(func(k, v []byte) error {
+		return logBucket(tx).ForEach(func(k, v []byte) error {
 			keys, values = append(keys, bytes.Clone(k)), append(values, bytes.Clone(v))
 			return nil
 		})
@@ -51,7 +51,11 @@ func openMappedTest(t *testing.T) *mappedFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = file.Close() })
+	t.Cleanup(func() {
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	f := file.(*mappedFile)
 	f.pages.db.NoSync = true
 	return f

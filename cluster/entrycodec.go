@@ -9,8 +9,10 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// entriesBucket is where raft-boltdb keeps the log, an entry each under its index.
-const entriesBucket = "logs"
+// logBucket is where raft-boltdb keeps the log, an entry each under its key.
+func logBucket(tx *bbolt.Tx) *bbolt.Bucket { return tx.Bucket([]byte("logs")) }
+
+func entryKey(index uint64) []byte { return binary.BigEndian.AppendUint64(nil, index) }
 
 // entryFormat is what raft-boltdb writes entries in, and as it does. It learns a type once;
 // raft-boltdb, which makes a new one for each entry that it reads, spends most of the time on
@@ -28,7 +30,7 @@ var commandTail = append([]byte("\xa4Type"), byte(raft.LogCommand))
 // entry is raft-boltdb's GetLog, but for the time that it takes.
 func (p *mappedPages) entry(index uint64, e *raft.Log) error {
 	return p.db.View(func(tx *bbolt.Tx) error {
-		stored := tx.Bucket([]byte(entriesBucket)).Get(binary.BigEndian.AppendUint64(nil, index))
+		stored := logBucket(tx).Get(entryKey(index))
 		if stored == nil {
 			return raft.ErrLogNotFound
 		}
@@ -40,7 +42,7 @@ func (p *mappedPages) entry(index uint64, e *raft.Log) error {
 // its last bytes alone. Whatever can't be told like that is none.
 func (p *mappedPages) outline(index uint64) (storedBytes int64, command bool, err error) {
 	err = p.db.View(func(tx *bbolt.Tx) error {
-		stored := tx.Bucket([]byte(entriesBucket)).Get(binary.BigEndian.AppendUint64(nil, index))
+		stored := logBucket(tx).Get(entryKey(index))
 		storedBytes, command = int64(len(stored)), bytes.HasSuffix(stored, commandTail)
 		return nil
 	})

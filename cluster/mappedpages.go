@@ -45,7 +45,7 @@ func (p *mappedPages) read(e *raft.Log) error { return p.touch(entryBytes(e) + a
 // be more. To delete an entry is to read where it begins, for which the kernel may map all of it.
 func (p *mappedPages) cut(last uint64) (more bool, err error) {
 	err = p.update(func(tx *bbolt.Tx) error {
-		entries, bytes := tx.Bucket([]byte(entriesBucket)).Cursor(), 0
+		entries, bytes := logBucket(tx).Cursor(), 0
 		for k, v := entries.First(); k != nil && binary.BigEndian.Uint64(k) <= last; k, v = entries.Next() {
 			if more = bytes >= cutBytes && len(k) == indexBytes; more {
 				return nil

@@ -96,12 +96,7 @@ func TestCutOfTheLogIsInMemoryInPieces(t *testing.T) {
 		size    = 1 << 20
 		most    = cutBytes + 32<<20
 	)
-	file, err := openBolt(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := file.(*mappedFile).pages.db
-	db.NoSync = true // for speed
+	file := openMappedTest(t)
 	data := make([]byte, size)
 	for i := range entries {
 		if err := file.StoreLog(&raft.Log{Index: uint64(i + 1), Data: data}); err != nil {
@@ -122,9 +117,6 @@ func TestCutOfTheLogIsInMemoryInPieces(t *testing.T) {
 	first, err := file.FirstIndex()
 	if err != nil || first != entries-1 {
 		t.Errorf("the first entry is %d, %v", first, err)
-	}
-	if err := file.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 
